@@ -1,1 +1,164 @@
-//! x
+//! The destinations auditline delivers to: one small trait, one file each.
+//!
+//! A sink gets a [`Batch`] of frozen [`Record`]s and says what became of them. It never waits and never tries again by
+//! itself: the engine does, by the *kind* of failure it is told. To add a destination, write one file with `Config`, the
+//! struct, its `impl Sink` and tests that begin with the contract; then add it to [`SinkConfig`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+/// What an error may carry as its cause.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// One event as it leaves: transformed, encoded and never changed again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The vendor's id of the record, or a fingerprint where the vendor gives none. Stable over re-reads.
+    pub id: String,
+    /// When it happened, as the vendor tells.
+    pub time: DateTime<Utc>,
+    /// One JSON object without a line break.
+    pub json: Bytes,
+}
+
+/// A run of records of one pipeline, in its order.
+///
+/// Its bounds are sealed in the journal before the first delivery: whenever a batch with the same
+/// [`key`](Batch::key) comes again, after an error or after a crash, it holds exactly the same records.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Which journal numbered the records. A new one after the state folder was lost, so that its sequences are not
+    /// taken for the old ones.
+    pub journal: Arc<str>,
+    /// The pipeline the records came through.
+    pub pipeline: Arc<str>,
+    /// The connector that read them, `{vendor}` in templates.
+    pub vendor: Arc<str>,
+    /// The sequence of the first record; the others follow without a gap.
+    pub first: u64,
+    /// At least one.
+    pub records: Vec<Record>,
+}
+
+impl Batch {
+    /// The sequence of the last record.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.first + self.records.len() as u64 - 1
+    }
+
+    /// A name no other batch has, and the same each time this one is delivered. Sorts in the pipeline's order, and is
+    /// fit for file names, object keys and transactional ids.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!(
+            "{}-{}-{:012}-{:012}",
+            self.pipeline,
+            self.journal,
+            self.first,
+            self.last()
+        )
+    }
+
+    /// How much JSON the records hold, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.records.iter().map(|record| record.json.len()).sum()
+    }
+}
+
+/// What became of a batch that a sink is done with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delivery {
+    /// Records the destination will never take, in sequence order; all others are durable there.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A record the destination refuses for good. The engine keeps it as a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Which record of the batch.
+    pub sequence: u64,
+    /// Why, in the destination's words where it has any.
+    pub reason: String,
+}
+
+/// Why a batch was not delivered. Nothing is known of its records: some may have arrived.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// The same batch may be taken later: a closed port, a timeout, a throttle, a full disk.
+    #[error("{message}")]
+    Retryable {
+        /// What happened, without the cause.
+        message: String,
+        /// What the destination asked us to wait.
+        retry_after: Option<Duration>,
+        /// The cause, where there is one.
+        source: Option<BoxError>,
+    },
+    /// No delivery will succeed until a person changes something: credentials, a topic, a bucket, a certificate.
+    #[error("{message}")]
+    Refused {
+        /// What happened, without the cause.
+        message: String,
+        /// What the person can do.
+        hint: String,
+        /// The cause, where there is one.
+        source: Option<BoxError>,
+    },
+}
+
+impl DeliveryError {
+    /// A failure that may pass.
+    pub fn retryable(message: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self::Retryable {
+            message: message.into(),
+            retry_after: None,
+            source: Some(source.into()),
+        }
+    }
+
+    /// A failure that needs a person.
+    pub fn refused(
+        message: impl Into<String>,
+        hint: impl Into<String>,
+        source: impl Into<BoxError>,
+    ) -> Self {
+        Self::Refused {
+            message: message.into(),
+            hint: hint.into(),
+            source: Some(source.into()),
+        }
+    }
+}
+
+/// A destination. `Display` names it in logs, without secrets: `kafka kafka-1:9093 topic audit.{vendor}`.
+///
+/// Several pipelines may deliver to one sink at the same time; batches of one pipeline come one after the other.
+#[async_trait]
+pub trait Sink: fmt::Display + Send + Sync {
+    /// Confirms that the destination is there and takes our credentials, without writing a record.
+    async fn check(&self) -> Result<(), DeliveryError>;
+
+    /// Returns once every record of `batch` is either durable at the destination or listed as rejected.
+    ///
+    /// Called again with the same batch after an error or a crash, so a second delivery of a record must do no harm
+    /// where the destination allows it. Dropping the returned future must do none either.
+    async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError>;
+}
+
+/// How much the engine gathers before it hands a batch to a sink. Whatever is reached first closes the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchLimits {
+    /// Records in a batch, at least 1.
+    pub max_records: usize,
+    /// JSON bytes in a batch; a single larger record still makes a batch of its own.
+    pub max_bytes: u64,
+    /// How long the oldest record waits for company.
+    pub max_wait: Duration,
+}
