@@ -1,1 +1,3 @@
-//! x
+//! auditline pulls audit logs out of SaaS vendors and delivers every record, normalized and redacted, to a SIEM.
+
+pub mod event;

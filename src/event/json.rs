@@ -1,0 +1,210 @@
+//! JSON in and out of the arena form.
+
+use jiter::{Jiter, JiterError, Peek};
+
+use super::{Arena, Member, Value};
+
+/// Nesting beyond this is refused: it would only serve to exhaust the stack of whoever reads the event.
+pub const MAX_DEPTH: usize = 128;
+
+/// Why a text is not an event.
+#[derive(Debug, thiserror::Error)]
+pub enum JsonError {
+    /// Not JSON.
+    #[error("not JSON at byte {at}: {reason}")]
+    Syntax {
+        /// Offset into the text.
+        at: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// JSON, but nested beyond [`MAX_DEPTH`].
+    #[error("nested more than {MAX_DEPTH} deep at byte {at}")]
+    TooDeep {
+        /// Offset into the text.
+        at: usize,
+    },
+}
+
+/// Reads one JSON value, which must be all there is but white space.
+///
+/// Numbers keep their digits, doubled keys stay, and invalid UTF-8 is an error.
+///
+/// # Errors
+/// Says where and why the text is not JSON, or that it is nested too deep.
+pub fn decode<'a>(text: &[u8], arena: &'a Arena) -> Result<Value<'a>, JsonError> {
+    let mut parser = Jiter::new(text);
+    let first = parser.peek().map_err(syntax)?;
+    let value = value(&mut parser, first, arena, MAX_DEPTH)?;
+    parser.finish().map_err(syntax)?;
+    Ok(value)
+}
+
+fn value<'a>(parser: &mut Jiter, next: Peek, arena: &'a Arena, depth: usize) -> Result<Value<'a>, JsonError> {
+    Ok(match next {
+        Peek::Null => {
+            parser.known_null().map_err(syntax)?;
+            Value::Null
+        }
+        Peek::True | Peek::False => Value::Bool(parser.known_bool(next).map_err(syntax)?),
+        Peek::String => Value::String(arena.alloc_str(parser.known_str().map_err(syntax)?)),
+        Peek::Array => array(parser, arena, deeper(parser, depth)?)?,
+        Peek::Object => object(parser, arena, deeper(parser, depth)?)?,
+        _ => number(parser, next, arena)?,
+    })
+}
+
+fn deeper(parser: &Jiter, depth: usize) -> Result<usize, JsonError> {
+    depth.checked_sub(1).ok_or(JsonError::TooDeep { at: parser.current_index() })
+}
+
+fn array<'a>(parser: &mut Jiter, arena: &'a Arena, depth: usize) -> Result<Value<'a>, JsonError> {
+    let mut items = bumpalo::collections::Vec::new_in(arena);
+    let mut next = parser.known_array().map_err(syntax)?;
+    while let Some(peek) = next {
+        items.push(value(parser, peek, arena, depth)?);
+        next = parser.array_step().map_err(syntax)?;
+    }
+    Ok(Value::Array(items.into_bump_slice()))
+}
+
+fn object<'a>(parser: &mut Jiter, arena: &'a Arena, depth: usize) -> Result<Value<'a>, JsonError> {
+    let mut members = bumpalo::collections::Vec::new_in(arena);
+    let mut next: Option<&'a str> = parser.known_object().map_err(syntax)?.map(|key| &*arena.alloc_str(key));
+    while let Some(key) = next {
+        let peek = parser.peek().map_err(syntax)?;
+        members.push(Member { key, value: value(parser, peek, arena, depth)? });
+        next = parser.next_key().map_err(syntax)?.map(|key| &*arena.alloc_str(key));
+    }
+    Ok(Value::Object(members.into_bump_slice()))
+}
+
+fn number<'a>(parser: &mut Jiter, next: Peek, arena: &'a Arena) -> Result<Value<'a>, JsonError> {
+    let digits = parser.known_number_bytes(next).map_err(syntax)?;
+    // The parser let only ASCII through.
+    Ok(Value::Number(arena.alloc_str(&String::from_utf8_lossy(digits))))
+}
+
+fn syntax(error: JiterError) -> JsonError {
+    JsonError::Syntax { at: error.index, reason: error.error_type.to_string() }
+}
+
+/// Writes `value` as JSON without white space or line breaks.
+pub fn encode(value: &Value, out: &mut Vec<u8>) {
+    match value {
+        Value::Null => out.extend_from_slice(b"null"),
+        Value::Bool(true) => out.extend_from_slice(b"true"),
+        Value::Bool(false) => out.extend_from_slice(b"false"),
+        Value::Number(digits) => out.extend_from_slice(digits.as_bytes()),
+        Value::String(text) => encode_text(text, out),
+        Value::Array(items) => {
+            out.push(b'[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                encode(item, out);
+            }
+            out.push(b']');
+        }
+        Value::Object(members) => {
+            out.push(b'{');
+            for (index, member) in members.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                encode_text(member.key, out);
+                out.push(b':');
+                encode(&member.value, out);
+            }
+            out.push(b'}');
+        }
+    }
+}
+
+fn encode_text(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("writing a text to memory does not fail");
+}
+
+/// `value` as a JSON text.
+#[must_use]
+pub fn to_string(value: &Value) -> String {
+    let mut out = Vec::new();
+    encode(value, &mut out);
+    String::from_utf8(out).expect("the encoder writes UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn round(text: &str) -> String {
+        let arena = Arena::new();
+        to_string(&decode(text.as_bytes(), &arena).unwrap())
+    }
+
+    #[test]
+    fn numbers_keep_their_digits() {
+        let text = r#"[12345678901234567890123,1.10,1E400,-0,9007199254740993]"#;
+        assert_eq!(round(text), text);
+    }
+
+    #[test]
+    fn doubled_keys_stay_and_the_last_one_counts() {
+        let arena = Arena::new();
+        let value = decode(br#"{"a":1,"a":2}"#, &arena).unwrap();
+        assert_eq!(value.get("a"), Some(Value::Number("2")));
+        assert_eq!(to_string(&value), r#"{"a":1,"a":2}"#);
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let arena = Arena::new();
+        let fits = "[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH);
+        assert!(decode(fits.as_bytes(), &arena).is_ok());
+        let deep = "[".repeat(100_000);
+        assert!(matches!(decode(deep.as_bytes(), &arena), Err(JsonError::TooDeep { at: 129 | 128 })));
+    }
+
+    #[test]
+    fn what_is_not_json_is_refused() {
+        let arena = Arena::new();
+        for text in [&b"{"[..], b"", b"{} x", b"\"\xff\"", b"NaN", b"[1,]", b"01", b"\"\\ud800\""] {
+            assert!(decode(text, &arena).is_err(), "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            any::<u64>().prop_map(Into::into),
+            ".*".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 64, 8, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..8).prop_map(Into::into),
+                proptest::collection::btree_map(".*", inner, 0..8)
+                    .prop_map(|map| serde_json::Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_decoded_and_encoded_is_the_same_to_serde_json(value in any_json()) {
+            let text = serde_json::to_string(&value).unwrap();
+            let again: serde_json::Value = serde_json::from_str(&round(&text)).unwrap();
+            prop_assert_eq!(again, value);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+            let arena = Arena::new();
+            let _ = decode(&bytes, &arena);
+        }
+    }
+}

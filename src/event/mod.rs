@@ -1,0 +1,36 @@
+//! What flows: an [`Event`] while it is decoded and changed, a [`Record`](auditline_sinks::Record) once it is frozen.
+
+mod id;
+pub mod json;
+mod path;
+pub mod time;
+mod value;
+
+pub use auditline_sinks::Record;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+pub use self::id::{RecordKey, fingerprint};
+pub use self::path::{Path, PathError};
+pub use self::value::{Arena, Member, Value};
+
+/// One entry of a vendor's audit log on its way through the transforms.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event<'a> {
+    /// The vendor's id of the record, or a fingerprint where it gives none.
+    pub id: &'a str,
+    /// When it happened.
+    pub time: DateTime<Utc>,
+    /// The vendor's record at first; what the transforms made of it later.
+    pub body: Value<'a>,
+}
+
+impl Event<'_> {
+    /// Encodes what the transforms made of it. From here on it does not change.
+    #[must_use]
+    pub fn freeze(&self) -> Record {
+        let mut json = Vec::with_capacity(2048);
+        json::encode(&self.body, &mut json);
+        Record { id: self.id.to_owned(), time: self.time, json: Bytes::from(json) }
+    }
+}
