@@ -1,3 +1,5 @@
 //! auditline pulls audit logs out of SaaS vendors and delivers every record, normalized and redacted, to a SIEM.
 
 pub mod event;
+pub mod journal;
+pub mod transform;

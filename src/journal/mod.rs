@@ -1,0 +1,160 @@
+//! The journal: where a page that was read becomes durable before anything else happens to it.
+//!
+//! A page's records, the source's new cursor and the ids it has seen are written in one transaction. Each sink then
+//! follows the records at its own position. Whatever happens between two lines of the engine, a restart finds the three
+//! in step, so nothing is lost and nothing is read twice.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use auditline_sinks::{Batch, BatchLimits, Record};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use crate::event::RecordKey;
+
+/// A place in one pipeline's run of records. The first is 1, each next one is 1 more: no gaps.
+pub type Sequence = u64;
+
+/// What one page adds, wholly or not at all.
+#[derive(Debug, Default)]
+pub struct Append {
+    /// The records in the order in which they are to be delivered, each with the key it is known by.
+    pub records: Vec<(RecordKey, Record)>,
+    /// Where the source resumes once this page is durable. Opaque to the journal.
+    pub cursor: Bytes,
+    /// What could not be made a record, kept for a person to see. A second one of the same key is left out.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Ids that no read handed out since this instant may be forgotten: no later read can reach that far back.
+    pub forget_before: Option<DateTime<Utc>>,
+    /// The instant the window of this page begins at; a seen id is kept by the newest window (or own time) it was seen in.
+    pub seen_at: DateTime<Utc>,
+}
+
+/// What became of an [`Append`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Appended {
+    /// Records that are new.
+    pub added: u64,
+    /// Records left out because their id was seen before.
+    pub repeated: u64,
+    /// The sequence of the pipeline's last record, 0 while it has none.
+    pub last: Sequence,
+}
+
+/// A sink as one pipeline uses it: what has a position of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    /// The pipeline's name.
+    pub pipeline: Arc<str>,
+    /// The sink's name in the configuration.
+    pub sink: Arc<str>,
+}
+
+/// A record that a transform or a sink refuses for good, kept with the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The key the record is known by.
+    pub key: RecordKey,
+    /// `transform`, or the name of the sink that refused it.
+    pub stage: String,
+    /// Why, for a person.
+    pub reason: String,
+    /// What it was, redacted like everything that reaches the disk.
+    pub body: Bytes,
+}
+
+/// How full the journal is, and how far each lane has got.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fill {
+    /// Bytes the journal holds on disk, without the room it can use again.
+    pub bytes: u64,
+    /// Bytes at which reading stops.
+    pub limit: u64,
+}
+
+impl Fill {
+    /// Whether reading has to wait for the sinks.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes >= self.limit
+    }
+}
+
+/// Why the journal did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Another process has this journal open: two of them would deliver everything twice.
+    #[error("the journal `{}` is in use by another auditline", path.display())]
+    InUse {
+        /// The journal's file.
+        path: PathBuf,
+    },
+    /// The file was written by a newer auditline, or is not a journal at all.
+    #[error("the journal `{}` cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// The journal's file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The disk refused: full, read-only, broken. Nothing of the call happened.
+    #[error("the journal cannot be written")]
+    Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What the engine asks of a journal.
+///
+/// Every call that returned `Ok` survives a power cut; every call that did not, did not happen. Calls may come from many
+/// tasks at once. Dropping a returned future leaves the call either done or not begun.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// The journal's own name, made when it was first created. Part of every [`Batch::key`].
+    fn id(&self) -> Arc<str>;
+
+    /// Says which sinks a pipeline has now. A new lane begins at the oldest record still kept. A lane that is no longer
+    /// named is forgotten, so that it does not hold records for ever; returns those, each with the number of records it
+    /// had not been given.
+    async fn open_pipeline(&self, pipeline: &Arc<str>, sinks: &[Arc<str>]) -> Result<Vec<(Lane, u64)>, JournalError>;
+
+    /// The cursor of the last append, `None` before the first.
+    async fn cursor(&self, pipeline: &Arc<str>) -> Result<Option<Bytes>, JournalError>;
+
+    /// Makes a page durable: its new records get the next sequences, records seen before are left out and counted, dead
+    /// letters are kept, the cursor moves, all in one transaction.
+    async fn append(&self, pipeline: &Arc<str>, append: Append) -> Result<Appended, JournalError>;
+
+    /// The next batch of a lane, `None` when it has all there is.
+    ///
+    /// Its bounds are written down before it is returned, and until [`advance`](Journal::advance) every call returns the
+    /// same batch with the same records, over restarts too, whatever `limits` says by then.
+    async fn seal(&self, lane: &Lane, vendor: &Arc<str>, limits: &BatchLimits) -> Result<Option<Batch>, JournalError>;
+
+    /// What waits for a lane beyond its position: records, their bytes, and when the oldest was appended. Cheap enough
+    /// to ask each time a page arrives; `records` and `bytes` may stop counting at the limits.
+    async fn waiting(&self, lane: &Lane, limits: &BatchLimits) -> Result<Waiting, JournalError>;
+
+    /// Moves a lane's position to `to`, the last sequence of its sealed batch, and keeps what the sink rejected. Records
+    /// that every lane of the pipeline has passed are removed, in pieces small enough not to hold others up.
+    ///
+    /// A position only moves forward: a `to` at or behind it changes nothing.
+    async fn advance(&self, lane: &Lane, to: Sequence, rejected: Vec<DeadLetter>) -> Result<(), JournalError>;
+
+    /// How full the journal is.
+    async fn fill(&self) -> Result<Fill, JournalError>;
+
+    /// The dead letters of a pipeline, oldest first, `limit` at the most.
+    async fn dead_letters(&self, pipeline: &Arc<str>, limit: usize) -> Result<Vec<DeadLetter>, JournalError>;
+}
+
+/// What lies beyond a lane's position.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Records not yet delivered.
+    pub records: u64,
+    /// Their JSON bytes.
+    pub bytes: u64,
+    /// When the oldest of them was appended.
+    pub since: Option<DateTime<Utc>>,
+}
