@@ -1,0 +1,54 @@
+//! Connectors: a vendor's API described in TOML.
+//!
+//! A file says where the log is, how to authenticate, how to page, which windows to ask, where records stand, what
+//! errors mean and how a record becomes OCSF. There is no script in it: a new need becomes a new primitive here.
+
+mod catalogue;
+mod check;
+pub mod model;
+mod template;
+
+use std::sync::Arc;
+
+pub use self::catalogue::{names, source};
+pub use self::model::Definition;
+pub use self::template::{Template, as_text};
+use crate::document::{Context, Document};
+use crate::transform::ocsf;
+
+/// A connector that was read and found sound.
+#[derive(Debug)]
+pub struct Connector {
+    /// The name pipelines use, and `{vendor}` in templates.
+    pub name: Arc<str>,
+    /// What the file says.
+    pub definition: Definition,
+    /// Its OCSF map, checked and compiled.
+    pub map: Arc<ocsf::Map>,
+}
+
+impl Connector {
+    /// The embedded connector of that name; `None` when there is none.
+    ///
+    /// # Panics
+    /// When an embedded connector is unsound, which a test rules out.
+    #[must_use]
+    pub fn embedded(name: &str) -> Option<Arc<Self>> {
+        let text = source(name)?;
+        let problems = crate::document::Problems::new();
+        let connector = Self::parse(name, &format!("connectors/{name}.toml"), text, &Context::new(&problems));
+        assert!(!problems.has_errors(), "{problems}");
+        connector.map(Arc::new)
+    }
+
+    /// Reads a connector's text, which messages call `file`. `None` when it is unsound: why is then among the problems.
+    pub fn parse(name: &str, file: &str, text: &str, context: &Context<'_>) -> Option<Self> {
+        let document = Document::parse(file, text, context.problems)?;
+        let definition: Definition = document.decode(context)?;
+        let name: Arc<str> = name.into();
+        let identity = ocsf::Identity { vendor: definition.connector.vendor.clone(), log: name.to_string() };
+        let sound = check::check(&definition, context.problems);
+        let map = ocsf::Map::load(&definition.ocsf, identity, context.problems)?;
+        sound.then(|| Self { name, definition, map: Arc::new(map) })
+    }
+}

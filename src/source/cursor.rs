@@ -1,0 +1,238 @@
+//! Where a source resumes, and which window it reads next.
+//!
+//! Everything here is pure: a cursor and an instant give the next window. The cursor is written to the journal in the same
+//! transaction as the records that were read up to it.
+
+use chrono::{DateTime, Duration, DurationRound, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Where a source resumes. Reading the same one twice is harmless.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The watermark: the vendor has nothing before this that we could have read and did not.
+    pub complete_up_to: DateTime<Utc>,
+    /// What happened before this was read when it was older than lag and overlap: nothing late is expected there.
+    pub settled: DateTime<Utc>,
+    /// The window that is being read, if one was begun and not finished.
+    pub window: Option<Window>,
+    /// The width windows are kept to since the vendor or our memory could not take a wider one.
+    pub width: Option<u32>,
+}
+
+/// A span of time being read: from the first instant to before the last one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// The first instant in it.
+    pub from: DateTime<Utc>,
+    /// The first instant after it.
+    pub until: DateTime<Utc>,
+    /// When its first page was asked for.
+    pub asked_at: DateTime<Utc>,
+    /// How it is read: the name of one of the connector's `[read.NAME]`.
+    pub read: String,
+    /// How far into it we are.
+    pub place: Place,
+    /// The vendor's order held so far, and everything up to this instant was read.
+    #[serde(default)]
+    pub read_up_to: Option<DateTime<Utc>>,
+}
+
+/// How far into a window a source is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// At its first page.
+    Start,
+    /// At the page of that number.
+    Page(u64),
+    /// That many records into it.
+    Offset(u64),
+    /// At the page the vendor's token leads to. `pages` were read before it.
+    Token {
+        /// The vendor's opaque cursor.
+        token: String,
+        /// Pages read so far in this walk.
+        pages: u32,
+    },
+    /// Waiting for the job of that id.
+    Job {
+        /// The vendor's id of the job.
+        id: String,
+        /// When it was ordered.
+        ordered_at: DateTime<Utc>,
+        /// How often it was ordered before.
+        attempts: u32,
+    },
+}
+
+/// Which spans may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// The widest window.
+    pub size: Duration,
+    /// Never read closer to now than this.
+    pub lag: Duration,
+    /// Re-read this much behind the watermark.
+    pub overlap: Duration,
+}
+
+/// The narrowest window there is: the coarsest clock among the vendors.
+const NARROWEST: Duration = Duration::seconds(1);
+
+impl Cursor {
+    /// The cursor of a source that has read nothing and begins at `start`.
+    #[must_use]
+    pub fn at(start: DateTime<Utc>) -> Self {
+        let start = whole_second(start);
+        Self { complete_up_to: start, settled: start, window: None, width: None }
+    }
+
+    /// The next window, with the instant it begins and ends at; `None` when everything before `now - lag` was read.
+    ///
+    /// It begins where events may still have come late: at the watermark, or before it at what is not settled yet. It ends
+    /// one window further than the watermark, or at `now - lag`.
+    #[must_use]
+    pub fn next_span(&self, rules: &Rules, now: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
+        let horizon = whole_second(now - rules.lag);
+        if horizon <= self.complete_up_to {
+            return None;
+        }
+        let width = self.width.map_or(rules.size, |seconds| Duration::seconds(seconds.into()).min(rules.size));
+        let from = self.settled.min(self.complete_up_to);
+        let until = horizon.min(self.complete_up_to + width.max(NARROWEST));
+        Some((from, until))
+    }
+
+    /// The cursor after the last page of its window.
+    #[must_use]
+    pub fn finish(&self, rules: &Rules) -> Self {
+        let Some(window) = &self.window else { return self.clone() };
+        // A window that was cut short says nothing of what lies after it, however long ago that happened.
+        let settled = whole_second(window.asked_at - rules.lag - rules.overlap).min(window.until).max(self.settled);
+        let width = self.width.map(|width| width.saturating_mul(2)).filter(|width| i64::from(*width) < rules.size.num_seconds());
+        Self { complete_up_to: window.until.max(self.complete_up_to), settled, window: None, width }
+    }
+
+    /// The cursor with its window cut in half, to be read from its first page; `None` when it cannot be any narrower.
+    #[must_use]
+    pub fn halve(&self) -> Option<Self> {
+        let window = self.window.as_ref()?;
+        let half = whole_second(window.from + (window.until - window.from) / 2);
+        if half <= window.from {
+            return None;
+        }
+        let width = u32::try_from((half - window.from).num_seconds()).ok();
+        let window = Window { until: half, place: Place::Start, read_up_to: None, ..window.clone() };
+        Some(Self { window: Some(window), width, ..self.clone() })
+    }
+
+    /// What of this cursor is worth keeping over a restart. A vendor's token is not: what is known of its life is that it
+    /// ends. Where the records came in order so far, the window then begins at the last of them.
+    #[must_use]
+    pub fn durable(&self) -> Self {
+        let mut cursor = self.clone();
+        if let Some(window) = &mut cursor.window
+            && let Place::Token { .. } = window.place
+        {
+            window.place = Place::Start;
+            if let Some(read_up_to) = window.read_up_to {
+                window.from = whole_second(read_up_to).clamp(window.from, window.until);
+            }
+        }
+        cursor
+    }
+}
+
+/// The second an instant lies in: no vendor's bounds are finer, and some are no finer.
+fn whole_second(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.duration_trunc(Duration::seconds(1)).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
+    }
+
+    const RULES: Rules =
+        Rules { size: Duration::seconds(3600), lag: Duration::seconds(60), overlap: Duration::seconds(600) };
+
+    fn open(cursor: &Cursor, rules: &Rules, now: DateTime<Utc>) -> Option<Cursor> {
+        let (from, until) = cursor.next_span(rules, now)?;
+        let read = "pages".to_owned();
+        let window = Window { from, until, asked_at: now, read, place: Place::Start, read_up_to: None };
+        Some(Cursor { window: Some(window), ..cursor.clone() })
+    }
+
+    #[test]
+    fn catching_up_goes_window_by_window_and_then_re_reads_the_overlap() {
+        let mut cursor = Cursor::at(at(0));
+        let mut spans = Vec::new();
+        for now in [at(5000), at(5000), at(5100)] {
+            let open = open(&cursor, &RULES, now).unwrap();
+            let window = open.window.as_ref().unwrap();
+            spans.push(((window.from - at(0)).num_seconds(), (window.until - at(0)).num_seconds()));
+            cursor = open.finish(&RULES);
+        }
+        assert_eq!(spans, [(0, 3600), (3600, 4940), (4340, 5040)]);
+        assert_eq!(cursor.next_span(&RULES, at(5100)), None);
+    }
+
+    #[test]
+    fn a_window_that_is_too_full_is_halved_and_grows_again() {
+        let cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
+        let half = cursor.halve().unwrap();
+        assert_eq!(half.window.as_ref().unwrap().until, at(1800));
+        let next = half.finish(&RULES);
+        assert_eq!(next.next_span(&RULES, at(100_000)), Some((at(1800), at(1800 + 3600))));
+    }
+
+    #[test]
+    fn a_token_does_not_survive_a_restart_but_what_was_read_in_order_does() {
+        let mut cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
+        let window = cursor.window.as_mut().unwrap();
+        window.place = Place::Token { token: "t".to_owned(), pages: 3 };
+        window.read_up_to = Some(at(90));
+        let durable = cursor.durable().window.unwrap();
+        assert_eq!((durable.place, durable.from, durable.until), (Place::Start, at(90), at(3600)));
+    }
+
+    proptest! {
+        /// Whatever the pace, every instant before the watermark lies in a finished window, and every instant is in a
+        /// window that was asked for when it was older than lag and overlap before it is settled.
+        #[test]
+        fn no_instant_is_skipped(
+            size in 1i64..5000, lag in 0i64..500, overlap in 0i64..2000,
+            steps in proptest::collection::vec((0i64..3000, any::<bool>()), 1..40),
+        ) {
+            let rules = Rules { size: Duration::seconds(size), lag: Duration::seconds(lag), overlap: Duration::seconds(overlap) };
+            let mut cursor = Cursor::at(at(0));
+            let mut now = at(100);
+            let mut covered = at(0);
+            let mut settled = at(0);
+            for (step, halve) in steps {
+                now += Duration::seconds(step);
+                let Some(mut opened) = open(&cursor, &rules, now) else { continue };
+                if halve && let Some(half) = opened.halve() {
+                    opened = half;
+                }
+                let window = opened.window.clone().unwrap();
+                prop_assert!(window.from < window.until);
+                prop_assert!(window.from <= covered, "a gap before {}", window.from);
+                prop_assert!(window.from <= settled, "late events between {} and {} would be missed", settled, window.from);
+                prop_assert!(window.until <= now - rules.lag);
+                covered = covered.max(window.until);
+                cursor = opened.finish(&rules);
+                prop_assert!(cursor.complete_up_to <= covered);
+                // Settled is what this window read while it was old enough, and no more.
+                let old_enough = (now - rules.lag - rules.overlap).min(window.until);
+                settled = settled.max(old_enough);
+                prop_assert!(cursor.settled.min(cursor.complete_up_to) <= settled.max(at(0)));
+            }
+        }
+    }
+}
