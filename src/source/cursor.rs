@@ -35,6 +35,9 @@ pub struct Window {
     /// The vendor's order held so far, and everything up to this instant was read.
     #[serde(default)]
     pub read_up_to: Option<DateTime<Utc>>,
+    /// How often the walk through it began again because the vendor refused its own cursor.
+    #[serde(default)]
+    pub resets: u32,
 }
 
 /// How far into a window a source is.
@@ -47,12 +50,12 @@ pub enum Place {
     Page(u64),
     /// That many records into it.
     Offset(u64),
-    /// At the page the vendor's token leads to. `pages` were read before it.
+    /// At the page the vendor's token leads to.
     Token {
         /// The vendor's opaque cursor.
         token: String,
-        /// Pages read so far in this walk.
-        pages: u32,
+        /// The tokens before it, as far as it takes to notice that the vendor goes round in circles.
+        before: Vec<String>,
     },
     /// Waiting for the job of that id.
     Job {
@@ -110,7 +113,9 @@ impl Cursor {
         // A window that was cut short says nothing of what lies after it, however long ago that happened.
         let settled = whole_second(window.asked_at - rules.lag - rules.overlap).min(window.until).max(self.settled);
         let width = self.width.map(|width| width.saturating_mul(2)).filter(|width| i64::from(*width) < rules.size.num_seconds());
-        Self { complete_up_to: window.until.max(self.complete_up_to), settled, window: None, width }
+        // A window asked for with a clock ahead of the vendor's reached into the vendor's future.
+        let complete = window.until.min(whole_second(window.asked_at - rules.lag));
+        Self { complete_up_to: complete.max(self.complete_up_to), settled, window: None, width }
     }
 
     /// The cursor with its window cut in half, to be read from its first page; `None` when it cannot be any narrower.
@@ -124,6 +129,18 @@ impl Cursor {
         let width = u32::try_from((half - window.from).num_seconds()).ok();
         let window = Window { until: half, place: Place::Start, read_up_to: None, ..window.clone() };
         Some(Self { window: Some(window), width, ..self.clone() })
+    }
+
+    /// The cursor at the first page of its window again; `None` when that was tried `most` times.
+    #[must_use]
+    pub fn begin_again(&self, most: u32) -> Option<Self> {
+        let window = self.window.as_ref().filter(|window| window.resets < most)?;
+        let mut next = Self { window: Some(window.clone()), ..self.clone() }.durable();
+        if let Some(window) = &mut next.window {
+            window.place = Place::Start;
+            window.resets += 1;
+        }
+        Some(next)
     }
 
     /// What of this cursor is worth keeping over a restart. A vendor's token is not: what is known of its life is that it
@@ -140,6 +157,27 @@ impl Cursor {
             }
         }
         cursor
+    }
+}
+
+impl Window {
+    /// Notes up to where a page of records in the vendor's order read the window. Records out of order say that the order
+    /// cannot be relied upon.
+    pub fn note_order(&mut self, times: impl Iterator<Item = DateTime<Utc>>) {
+        let begun = self.place != Place::Start;
+        let mut newest = match (begun, self.read_up_to) {
+            (true, None) => return,
+            (_, newest) => newest,
+        };
+        for time in times {
+            if newest.is_some_and(|newest| time < newest) {
+                self.read_up_to = None;
+                // Kept from the next page on by the place, which is no longer the start.
+                return;
+            }
+            newest = Some(time);
+        }
+        self.read_up_to = newest;
     }
 }
 
@@ -164,7 +202,7 @@ mod tests {
     fn open(cursor: &Cursor, rules: &Rules, now: DateTime<Utc>) -> Option<Cursor> {
         let (from, until) = cursor.next_span(rules, now)?;
         let read = "pages".to_owned();
-        let window = Window { from, until, asked_at: now, read, place: Place::Start, read_up_to: None };
+        let window = Window { from, until, asked_at: now, read, place: Place::Start, read_up_to: None, resets: 0 };
         Some(Cursor { window: Some(window), ..cursor.clone() })
     }
 
@@ -195,7 +233,7 @@ mod tests {
     fn a_token_does_not_survive_a_restart_but_what_was_read_in_order_does() {
         let mut cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
         let window = cursor.window.as_mut().unwrap();
-        window.place = Place::Token { token: "t".to_owned(), pages: 3 };
+        window.place = Place::Token { token: "t".to_owned(), before: Vec::new() };
         window.read_up_to = Some(at(90));
         let durable = cursor.durable().window.unwrap();
         assert_eq!((durable.place, durable.from, durable.until), (Place::Start, at(90), at(3600)));

@@ -1,0 +1,406 @@
+//! The walk through a window: one read at a time, from a cursor to a page and the next cursor.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value as Json;
+
+use super::budget::Budget;
+use super::cursor::{Cursor, Place, Window};
+use super::decode::{self, Raw};
+use super::paginate::{self, Step};
+use super::request::prepare;
+use super::settings::{Mode, Settings};
+use super::upstream::{Refusal, Upstream};
+use super::verdict::Answer;
+use super::{Page, Progress, SourceError};
+use crate::connector::model::{Definition, Job, Order, Read, Request, Then};
+use crate::event::{Arena, Value};
+
+/// A window that comes newest first is read whole before any of it goes on. Beyond this many records it is halved, so
+/// that memory stays bounded.
+const MOST_HELD: usize = 10_000;
+/// How often a walk may begin again, or a job be ordered again, before a person is told.
+const MOST_RESETS: u32 = 3;
+
+/// Reads one vendor's log. Holds no position: reading the same cursor twice is harmless.
+#[derive(Debug)]
+pub struct Source {
+    upstream: Upstream,
+    /// Which of the page sizes the vendor takes.
+    page_size: AtomicUsize,
+}
+
+/// Turns a record into what the caller keeps, while the page's arena lives.
+pub type Refine<'r, T> = &'r (dyn for<'a> Fn(Raw<'a>, &'a Arena) -> T + Sync);
+
+/// A refined record and the time it is ordered by.
+type Held<T> = (DateTime<Utc>, T);
+
+/// One answer, taken apart.
+struct Decoded<T> {
+    items: Vec<Held<T>>,
+    own_reads: u64,
+    step: Step,
+}
+
+impl Source {
+    /// A source that asks within `budget`, naming itself `user_agent`.
+    ///
+    /// # Errors
+    /// When the settings cannot work: no credential is complete.
+    pub fn new(settings: Settings, budget: Arc<Budget>, user_agent: &str) -> Result<Self, SourceError> {
+        Ok(Self { upstream: Upstream::new(settings, budget, user_agent)?, page_size: AtomicUsize::new(0) })
+    }
+
+    /// What this source was told.
+    pub fn settings(&self) -> &Settings {
+        self.upstream.settings()
+    }
+
+    /// The cursor of a source that has not read anything.
+    #[must_use]
+    pub fn start(&self) -> Cursor {
+        Cursor::at(self.settings().start)
+    }
+
+    /// The newest instant that may be read now.
+    #[must_use]
+    pub fn horizon(&self) -> DateTime<Utc> {
+        self.upstream.now() - self.settings().rules.lag
+    }
+
+    /// Asks for one record of the last minutes, to see that the vendor takes our credential.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn check(&self) -> Result<(), SourceError> {
+        let until = self.horizon();
+        let cursor = Cursor::at(until - TimeDelta::minutes(5));
+        let window = self.open(cursor.complete_up_to, until);
+        let (_, read) = self.pages();
+        let request = self.prepared(&read.request, &window, &[]);
+        self.upstream.call(&request).await.map(drop).map_err(|refusal| self.failure(refusal))
+    }
+
+    /// Reads the page `cursor` stands at. Every record of it goes through `refine`, and the results come oldest first.
+    ///
+    /// # Errors
+    /// When the page could not be read. Nothing was skipped: the same cursor leads there again.
+    pub async fn read<T: Send>(&self, cursor: &Cursor, refine: Refine<'_, T>) -> Result<Page<T>, SourceError> {
+        let Some(cursor) = self.with_window(cursor) else {
+            return Ok(Page { items: Vec::new(), next: cursor.clone(), progress: Progress::CaughtUp, own_reads: 0 });
+        };
+        let window = cursor.window.as_ref().expect("a window was just opened");
+        let read = self.way(&window.read);
+        let outcome = match &read.job {
+            Some(job) => self.read_job(&cursor, read, job, refine).await,
+            None => self.read_pages(&cursor, read, refine).await,
+        };
+        match outcome {
+            Ok(page) => Ok(page),
+            Err(refusal) => self.recover(&cursor, refusal).map(|(next, progress)| Page {
+                items: Vec::new(),
+                next,
+                progress,
+                own_reads: 0,
+            }),
+        }
+    }
+
+    fn definition(&self) -> &Definition {
+        &self.settings().connector.definition
+    }
+
+    /// The cursor with the window it is in, or with the next one; `None` when everything was read.
+    fn with_window(&self, cursor: &Cursor) -> Option<Cursor> {
+        if cursor.window.is_some() {
+            return Some(cursor.clone());
+        }
+        let (from, until) = cursor.next_span(&self.settings().rules, self.upstream.now())?;
+        Some(Cursor { window: Some(self.open(from, until)), ..cursor.clone() })
+    }
+
+    fn open(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Window {
+        let asked_at = self.upstream.now();
+        let read = self.choose(asked_at - from).to_owned();
+        Window { from, until, asked_at, read, place: Place::Start, read_up_to: None, resets: 0 }
+    }
+
+    /// The way to read a window that begins so long ago.
+    fn choose(&self, age: TimeDelta) -> &str {
+        if let Mode::Named(name) = &self.settings().mode {
+            return name;
+        }
+        let beyond = |read: &Read| read.beyond.is_some_and(|beyond| age.to_std().is_ok_and(|age| age > beyond.0));
+        let far = self.definition().read.iter().find(|(_, read)| beyond(read));
+        far.map_or_else(|| self.pages().0, |(name, _)| name.value.as_str())
+    }
+
+    /// The way that needs no job.
+    fn pages(&self) -> (&str, &Read) {
+        let reads = &self.definition().read;
+        let (name, read) = reads
+            .iter()
+            .find(|(_, read)| read.job.is_none())
+            .or_else(|| reads.first_key_value())
+            .expect("a connector has at least one way to read");
+        (&name.value, read)
+    }
+
+    fn way(&self, name: &str) -> &Read {
+        // A cursor may name a way that the connector no longer has.
+        self.definition().read.get(name).unwrap_or_else(|| self.pages().1)
+    }
+
+    async fn read_pages<T: Send>(&self, cursor: &Cursor, read: &Read, refine: Refine<'_, T>) -> Result<Page<T>, Refusal> {
+        let mut cursor = cursor.clone();
+        let mut held: Vec<Held<T>> = Vec::new();
+        let mut own_reads = 0;
+        loop {
+            let window = cursor.window.as_mut().expect("the caller opened it");
+            let asked = self.page_size_of(read);
+            let request = self.prepared(&read.request, window, &self.place_variables(read, &window.place));
+            let answer = self.upstream.call(&request).await?;
+            window.asked_at = window.asked_at.min(self.upstream.now());
+            let mut decoded = self.decode_page(&answer, window, asked, refine)?;
+            own_reads += decoded.own_reads;
+            let step = decoded.step;
+            if read.order == Order::Ascending {
+                window.note_order(decoded.items.iter().map(|(time, _)| *time));
+            }
+            held.append(&mut decoded.items);
+            match step {
+                Step::Next(place) if read.order == Order::Ascending => {
+                    window.place = place;
+                    return Ok(self.page(held, cursor, Progress::More, own_reads));
+                }
+                Step::Next(place) if held.len() <= MOST_HELD => window.place = place,
+                Step::Next(place) => match cursor.halve() {
+                    Some(half) => return Ok(self.page(Vec::new(), half, Progress::More, 0)),
+                    // A single second with so many records: they go on in the vendor's order.
+                    None => {
+                        cursor.window.as_mut().expect("the caller opened it").place = place;
+                        return Ok(self.page(held, cursor, Progress::More, own_reads));
+                    }
+                },
+                Step::End => return Ok(self.page(held, cursor.finish(&self.settings().rules), Progress::More, own_reads)),
+                Step::Ceiling => {
+                    let next = cursor.halve().ok_or_else(|| self.stuck("lets us no further into a single second"))?;
+                    return Ok(self.page(held, next, Progress::More, own_reads));
+                }
+                Step::Circle => return Err(self.stuck("gave the same cursor twice, so that its pages have no end")),
+            }
+        }
+    }
+
+    /// Puts the records into order: oldest first, whatever the vendor's.
+    fn page<T>(&self, mut held: Vec<Held<T>>, next: Cursor, progress: Progress, own_reads: u64) -> Page<T> {
+        if held.first().zip(held.last()).is_some_and(|(first, last)| first.0 > last.0) {
+            held.reverse();
+        }
+        held.sort_by_key(|(time, _)| *time);
+        Page { items: held.into_iter().map(|(_, item)| item).collect(), next, progress, own_reads }
+    }
+
+    fn decode_page<T>(
+        &self,
+        answer: &Answer,
+        window: &Window,
+        asked: usize,
+        refine: Refine<'_, T>,
+    ) -> Result<Decoded<T>, Refusal> {
+        let rules = &self.definition().decode;
+        let arena = Arena::with_capacity(answer.body.len() * 2);
+        let page = decode::page(&answer.body, &arena)
+            .map_err(|error| self.stuck(&format!("answered with something that is {error}")))?;
+        let records = decode::records(page, rules)
+            .ok_or_else(|| self.stuck(&format!("answered without the list `{}`", rules.records)))?;
+        let paginate = self.way(&window.read).paginate.as_ref();
+        let step = paginate::step(paginate, &window.place, page, records.len(), asked);
+        let mut decoded = Decoded { items: Vec::with_capacity(records.len()), own_reads: 0, step };
+        for record in records {
+            self.decode_record(*record, window, refine, &arena, &mut decoded);
+        }
+        Ok(decoded)
+    }
+
+    fn decode_record<'a, T>(
+        &self,
+        record: Value<'a>,
+        window: &Window,
+        refine: Refine<'_, T>,
+        arena: &'a Arena,
+        decoded: &mut Decoded<T>,
+    ) {
+        let rules = &self.definition().decode;
+        if rules.own_reads.as_ref().is_some_and(|own| decode::is_own_read(record, own, self.upstream.user_agent())) {
+            decoded.own_reads += 1;
+            return;
+        }
+        let raw = decode::record(record, rules, window.until, arena);
+        let time = match &raw {
+            Raw::Event(event) => event.time,
+            Raw::Unreadable { .. } => window.until,
+        };
+        decoded.items.push((time, refine(raw, arena)));
+    }
+
+    async fn read_job<T: Send>(&self, cursor: &Cursor, read: &Read, job: &Job, refine: Refine<'_, T>) -> Result<Page<T>, Refusal> {
+        let mut cursor = cursor.clone();
+        let window = cursor.window.as_mut().expect("the caller opened it");
+        let Place::Job { id, ordered_at, attempts } = window.place.clone() else {
+            let answer = self.upstream.call(&self.prepared(&read.request, window, &[])).await?;
+            let id = self.text_at(&answer, &job.id).ok_or_else(|| self.stuck("took an order without giving it an id"))?;
+            window.asked_at = window.asked_at.min(self.upstream.now());
+            window.place = Place::Job { id, ordered_at: Utc::now(), attempts: window.resets };
+            // The id becomes durable before anything else happens, so that nothing is ordered twice.
+            return Ok(self.page(Vec::new(), cursor, Progress::Wait(first_poll(job)), 0));
+        };
+        let variables = [("job", Json::String(id))];
+        let answer = self.upstream.call(&self.prepared_plain(&job.poll, window, &variables)).await?;
+        if self.text_at(&answer, &job.ready).is_none() {
+            let waited = (Utc::now() - ordered_at).to_std().unwrap_or_default();
+            if waited > job.give_up.0 {
+                let next = cursor.begin_again(MOST_RESETS).ok_or_else(|| self.stuck("does not finish what was ordered"))?;
+                tracing::warn!(attempts, "ordering again what the vendor does not finish");
+                return Ok(self.page(Vec::new(), next, Progress::More, 0));
+            }
+            return Ok(self.page(Vec::new(), cursor, Progress::Wait(job.every.0), 0));
+        }
+        let answer = self.upstream.call(&self.prepared_plain(&job.download, window, &variables)).await?;
+        let decoded = self.decode_file(&answer, window, refine)?;
+        let next = cursor.finish(&self.settings().rules);
+        Ok(self.page(decoded.items, next, Progress::More, decoded.own_reads))
+    }
+
+    fn decode_file<T>(&self, answer: &Answer, window: &Window, refine: Refine<'_, T>) -> Result<Decoded<T>, Refusal> {
+        let arena = Arena::with_capacity(answer.body.len() * 2);
+        let records = decode::csv(&answer.body, &self.definition().decode, &arena)
+            .map_err(|error| self.stuck(&format!("sent a file that is no CSV: {error}")))?;
+        let mut decoded = Decoded { items: Vec::with_capacity(records.len()), own_reads: 0, step: Step::End };
+        for record in records {
+            self.decode_record(record, window, refine, &arena, &mut decoded);
+        }
+        Ok(decoded)
+    }
+
+    /// What a refusal means for the walk: where it goes on, if it does.
+    fn recover(&self, cursor: &Cursor, refusal: Refusal) -> Result<(Cursor, Progress), SourceError> {
+        let then = match &refusal {
+            Refusal::Asked(verdict) => verdict.then,
+            Refusal::TooLarge => Then::SmallerPage,
+            Refusal::Failed(_) => return Err(self.failure(refusal)),
+        };
+        let window = cursor.window.as_ref();
+        let next = match then {
+            Then::ResetCursor => cursor.begin_again(MOST_RESETS),
+            Then::OrderAgain => cursor.begin_again(MOST_RESETS),
+            Then::SplitWindow => cursor.halve(),
+            Then::SmallerPage if self.shrink_page(window.map(|window| window.read.as_str())) => Some(cursor.clone()),
+            Then::SmallerPage => cursor.halve(),
+            Then::Wait => {
+                let wait = match &refusal {
+                    Refusal::Asked(verdict) => verdict.wait,
+                    _ => None,
+                };
+                let every = window.and_then(|window| self.way(&window.read).job.as_ref()).map(|job| job.every.0);
+                let wait = wait.or(every).unwrap_or(Duration::from_secs(15));
+                return Ok((cursor.clone(), Progress::Wait(wait)));
+            }
+            // A refused first page may be too large a page for this vendor's endpoint.
+            Then::Configuration if refusal.is_bad_request() && self.shrink_page(window.map(|window| window.read.as_str())) => {
+                Some(cursor.clone())
+            }
+            Then::Configuration | Then::RefreshCredential | Then::Retry => None,
+        };
+        next.map(|next| (next, Progress::More)).ok_or_else(|| self.failure(refusal))
+    }
+
+    fn failure(&self, refusal: Refusal) -> SourceError {
+        match refusal {
+            Refusal::Asked(verdict) => self.upstream.refused(&verdict),
+            Refusal::TooLarge => self.upstream.trouble("sends answers larger than can be held in memory"),
+            Refusal::Failed(error) => error,
+        }
+    }
+
+    fn stuck(&self, what: &str) -> Refusal {
+        Refusal::Failed(self.upstream.trouble(what))
+    }
+
+    fn page_size_of(&self, read: &Read) -> usize {
+        let last = read.page_sizes.len().saturating_sub(1);
+        let chosen = self.page_size.load(Ordering::Relaxed).min(last);
+        read.page_sizes.get(chosen).map_or(usize::MAX, |size| *size as usize)
+    }
+
+    /// Asks for the next smaller page from now on; `false` when there is none.
+    fn shrink_page(&self, read: Option<&str>) -> bool {
+        let sizes = read.map_or(0, |name| self.way(name).page_sizes.len());
+        let chosen = self.page_size.load(Ordering::Relaxed);
+        if chosen + 1 >= sizes {
+            return false;
+        }
+        self.page_size.store(chosen + 1, Ordering::Relaxed);
+        true
+    }
+
+    fn place_variables(&self, read: &Read, place: &Place) -> Vec<(&'static str, Json)> {
+        let mut variables = Vec::new();
+        if !read.page_sizes.is_empty() {
+            variables.push(("page_size", self.page_size_of(read).into()));
+        }
+        let first = match &read.paginate {
+            Some(crate::connector::model::Paginate::Page { first, .. }) => *first,
+            _ => 1,
+        };
+        match place {
+            Place::Start | Place::Job { .. } => variables.extend([("page", first.into()), ("offset", 0.into())]),
+            Place::Page(number) => variables.push(("page", (*number).into())),
+            Place::Offset(offset) => variables.push(("offset", (*offset).into())),
+            Place::Token { token, .. } => variables.push(("cursor", token.clone().into())),
+        }
+        variables
+    }
+
+    /// The main request of a way to read, with the operator's filters.
+    fn prepared(&self, request: &Request, window: &Window, variables: &[(&str, Json)]) -> super::request::Prepared {
+        let filters = &self.settings().filters;
+        let lookup = |name: &str| self.variable(name, window, variables);
+        prepare(&self.settings().base_url, request, &self.definition().filters, filters, &lookup)
+    }
+
+    /// A later request of a job: what was ordered was filtered then.
+    fn prepared_plain(&self, request: &Request, window: &Window, variables: &[(&str, Json)]) -> super::request::Prepared {
+        let lookup = |name: &str| self.variable(name, window, variables);
+        prepare(&self.settings().base_url, request, &self.definition().filters, &[], &lookup)
+    }
+
+    fn variable(&self, name: &str, window: &Window, own: &[(&str, Json)]) -> Option<Json> {
+        let rules = &self.definition().window;
+        let slack = TimeDelta::from_std(rules.slack.0).unwrap_or_default();
+        let written = |time: DateTime<Utc>| Some(Json::String(time.format(&rules.time_format.value).to_string()));
+        match name {
+            "from" => written(window.from - slack),
+            "until" => written(window.until + slack),
+            _ => own.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).or_else(|| self.settings().parameter(name)),
+        }
+    }
+
+    fn text_at(&self, answer: &Answer, path: &crate::event::Path) -> Option<String> {
+        let arena = Arena::new();
+        let page = decode::page(&answer.body, &arena).ok()?;
+        match path.find(page)? {
+            Value::String(text) | Value::Number(text) if !text.is_empty() => Some(text.to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// The first poll of a job comes early: a small report is done in a moment.
+fn first_poll(job: &Job) -> Duration {
+    job.every.0.min(Duration::from_secs(2))
+}

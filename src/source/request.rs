@@ -1,0 +1,164 @@
+//! From a connector's request and the place in a window to an HTTP request.
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Map, Value as Json};
+use url::Url;
+use url::form_urlencoded::{Serializer, byte_serialize};
+
+use super::settings::Filter;
+use crate::connector::model::{self, FilterEncoding, Filters};
+use crate::connector::as_text;
+
+/// A request that is complete but for its authentication.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The verb.
+    pub method: Method,
+    /// The whole address.
+    pub url: Url,
+    /// Headers of the connector's.
+    pub headers: HeaderMap,
+    /// The body, empty for none.
+    pub body: Vec<u8>,
+    /// Whether the request carries a vendor's cursor.
+    pub with_cursor: bool,
+}
+
+/// Fills in a request. Parameters whose variables have no value are left out; `filters` go where the others are.
+pub fn prepare(
+    base: &Url,
+    request: &model::Request,
+    encoding: &Filters,
+    filters: &[Filter],
+    lookup: &(dyn Fn(&str) -> Option<Json> + Sync),
+) -> Prepared {
+    let path = request.path.fill_text(&|name| lookup(name).map(|value| Json::String(encoded(&as_text(&value)))));
+    let mut url = base.clone();
+    url.set_path(&format!("{}{}", base.path().trim_end_matches('/'), path.unwrap_or_default()));
+
+    let mut query = pairs(&request.query, lookup);
+    let mut form = pairs(&request.form, lookup);
+    let mut json: Map<String, Json> = request
+        .json
+        .iter()
+        .filter_map(|(name, template)| Some((name.clone(), template.fill(&lookup)?)))
+        .collect();
+    for filter in filters {
+        if !request.json.is_empty() {
+            json.insert(filter.name.clone(), json_filter(filter, encoding));
+        } else if !request.form.is_empty() {
+            form.extend(text_filter(filter, encoding));
+        } else {
+            query.extend(text_filter(filter, encoding));
+        }
+    }
+    if !query.is_empty() {
+        url.set_query(Some(&Serializer::new(String::new()).extend_pairs(&query).finish()));
+    }
+
+    let mut headers = HeaderMap::new();
+    for (name, template) in &request.headers {
+        let value = template.fill_text(&lookup).and_then(|value| HeaderValue::from_str(&value).ok());
+        if let (Ok(name), Some(value)) = (HeaderName::try_from(name), value) {
+            headers.insert(name, value);
+        }
+    }
+    let body = if !request.json.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Json::Object(json).to_string().into_bytes()
+    } else if !request.form.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        Serializer::new(String::new()).extend_pairs(&form).finish().into_bytes()
+    } else {
+        Vec::new()
+    };
+    let method = match request.method {
+        model::Method::Get => Method::GET,
+        model::Method::Post => Method::POST,
+    };
+    Prepared { method, url, headers, body, with_cursor: lookup("cursor").is_some() }
+}
+
+fn encoded(text: &str) -> String {
+    byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+fn pairs<'a>(
+    templates: impl IntoIterator<Item = (&'a String, &'a crate::document::Spanned<crate::connector::Template>)>,
+    lookup: &(dyn Fn(&str) -> Option<Json> + Sync),
+) -> Vec<(String, String)> {
+    let filled = |template: &crate::connector::Template| Some(as_text(&template.fill(&lookup)?));
+    templates.into_iter().filter_map(|(name, template)| Some((name.clone(), filled(template)?))).collect()
+}
+
+fn text_filter(filter: &Filter, encoding: &Filters) -> Vec<(String, String)> {
+    let values = filter.values.iter().map(as_text);
+    match encoding.encode {
+        FilterEncoding::Join => vec![(filter.name.clone(), values.collect::<Vec<_>>().join(&encoding.separator))],
+        _ => values.map(|value| (filter.name.clone(), value)).collect(),
+    }
+}
+
+fn json_filter(filter: &Filter, encoding: &Filters) -> Json {
+    match (encoding.encode, filter.values.as_slice()) {
+        (FilterEncoding::Single, [value]) => value.clone(),
+        _ => Json::Array(filter.values.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::connector::Connector;
+
+    fn lookup(name: &str) -> Option<Json> {
+        match name {
+            "from" => Some(json!("2026-09-01T00:00:00Z")),
+            "until" => Some(json!("2026-09-02T00:00:00Z")),
+            "page" => Some(json!(1)),
+            "page_size" => Some(json!(250)),
+            "offset" => Some(json!(0)),
+            "account_id" => Some(json!("a/b c")),
+            _ => None,
+        }
+    }
+
+    fn prepared(connector: &str, filters: &[Filter]) -> Prepared {
+        let connector = Connector::embedded(connector).unwrap();
+        let definition = &connector.definition;
+        let read = definition.read.get("pages").unwrap();
+        let base = Url::parse(&definition.connector.base_url).unwrap();
+        prepare(&base, &read.request, &definition.filters, filters, &lookup)
+    }
+
+    #[test]
+    fn brackets_and_colons_of_a_query_are_encoded() {
+        let url = prepared("telnyx", &[]).url;
+        assert_eq!(url.path(), "/v2/audit_events");
+        let expected = "filter%5Bcreated_after%5D=2026-09-01T00%3A00%3A00Z&filter%5Bcreated_before%5D=2026-09-02T00%3A00%3A00Z\
+                        &page%5Bnumber%5D=1&page%5Bsize%5D=250&sort=asc";
+        assert_eq!(url.query(), Some(expected));
+    }
+
+    #[test]
+    fn a_parameter_in_a_path_cannot_leave_its_segment_and_lists_repeat_the_key() {
+        let filter = Filter { name: "raw_method.not".to_owned(), values: vec![json!("GET"), json!("HEAD")] };
+        let url = prepared("cloudflare", &[filter]).url;
+        assert_eq!(url.path(), "/client/v4/accounts/a%2Fb%20c/logs/audit");
+        assert!(url.query().unwrap().ends_with("raw_method.not=GET&raw_method.not=HEAD"), "{url}");
+    }
+
+    #[test]
+    fn a_form_joins_lists_and_a_json_body_keeps_types() {
+        let filter = Filter { name: "filtered_cmd".to_owned(), values: vec![json!("AddUser"), json!("DelUser")] };
+        let body = String::from_utf8(prepared("voximplant", &[filter]).body).unwrap();
+        assert!(body.contains("filtered_cmd=AddUser%3BDelUser") && body.contains("count=250&"), "{body}");
+        let filter = Filter { name: "actorIds".to_owned(), values: vec![json!("a")] };
+        let body: Json = serde_json::from_slice(&prepared("ashby", &[filter]).body).unwrap();
+        let expected = json!({"startDate": "2026-09-01T00:00:00Z", "endDate": "2026-09-02T00:00:00Z", "limit": 250, "actorIds": ["a"]});
+        assert_eq!(body, expected);
+    }
+}

@@ -1,0 +1,193 @@
+//! What an answer that is no page means, by the connector's rules.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+
+use super::advice;
+use crate::connector::model::{Errors, Failed, Then};
+use crate::event::{Path, Value, json};
+
+/// An answer as it came: status, headers, body.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, unpacked.
+    pub body: Vec<u8>,
+}
+
+/// What an answer asks for, other than to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What to do.
+    pub then: Then,
+    /// What the vendor said: status, code and text, not yet redacted.
+    pub said: String,
+    /// What a person can do.
+    pub hint: String,
+    /// How long the vendor asks us to wait.
+    pub wait: Option<Duration>,
+    /// The vendor counts us out: everybody who shares the budget has to wait.
+    pub throttled: bool,
+}
+
+/// What the vendor said is cut after this many characters.
+const LONGEST_SAYING: usize = 300;
+
+/// Sorts an answer. `None` when it is no error: read it.
+///
+/// `body` is the decoded body where it is JSON. A failure under HTTP 200 is one too.
+#[must_use]
+pub fn judge(answer: &Answer, body: Option<Value>, errors: &Errors, with_cursor: bool, now: DateTime<Utc>) -> Option<Verdict> {
+    let failed = body.is_some_and(|body| errors.failed.as_ref().is_some_and(|failed| is_failure(failed, body)));
+    if answer.status.is_success() && !failed {
+        return None;
+    }
+    let code = body.and_then(|body| first(&errors.code, body));
+    let rule = errors.rule.iter().find(|rule| {
+        (rule.status.is_empty() || rule.status.contains(&answer.status.as_u16()))
+            && (rule.code.is_empty() || code.is_some_and(|code| rule.code.iter().any(|known| same(known, code))))
+            && rule.cursor.is_none_or(|cursor| cursor == with_cursor)
+    });
+    let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS;
+    let then = match rule {
+        // Whatever else a rule says, a vendor that counts us out wants us to come later.
+        _ if throttled => Then::Retry,
+        Some(rule) => rule.then,
+        None if is_passing(answer.status) => Then::Retry,
+        None => Then::Configuration,
+    };
+    let hint = rule.map(|rule| rule.hint.clone()).filter(|hint| !hint.is_empty());
+    let message = body.and_then(|body| first(&errors.message, body));
+    let wait = advice::retry_after(&answer.headers, now).or_else(|| message.and_then(wait_in_words));
+    Some(Verdict {
+        then,
+        said: saying(answer, code, message),
+        hint: hint.unwrap_or_else(|| "the vendor's documentation says what this answer means".to_owned()),
+        wait,
+        throttled,
+    })
+}
+
+fn is_failure(failed: &Failed, body: Value) -> bool {
+    let found = failed.path.find(body);
+    let matches = |expected: &serde_json::Value| found.is_some_and(|found| same(expected, found));
+    failed.is.as_ref().is_some_and(matches) || (failed.exists && found.is_some_and(|found| !found.is_null()))
+}
+
+/// A status that the same request may not meet again.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) || status.is_success()
+}
+
+fn first<'a>(paths: &[Path], body: Value<'a>) -> Option<Value<'a>> {
+    let scalar = |value: &Value| matches!(value, Value::String(_) | Value::Number(_));
+    paths.iter().filter_map(|path| path.find(body)).find(scalar)
+}
+
+/// Codes are compared as they are read: `10009` and `"10009"` are the same.
+fn same(expected: &serde_json::Value, found: Value) -> bool {
+    match (expected, found) {
+        (serde_json::Value::Bool(expected), Value::Bool(found)) => *expected == found,
+        (serde_json::Value::Number(expected), Value::Number(found) | Value::String(found)) => expected.to_string() == found,
+        (serde_json::Value::String(expected), Value::Number(found) | Value::String(found)) => expected == found,
+        _ => false,
+    }
+}
+
+/// A wait that only the text tells, as in Voximplant's 416: `repeat after 30 seconds`.
+fn wait_in_words(message: Value) -> Option<Duration> {
+    let text = message.as_str()?.to_ascii_lowercase();
+    let (_, after) = text.split_once("after ")?;
+    let seconds: u64 = after.split_whitespace().next()?.parse().ok()?;
+    after.contains("sec").then(|| Duration::from_secs(seconds.min(3600)))
+}
+
+fn saying(answer: &Answer, code: Option<Value>, message: Option<Value>) -> String {
+    let mut said = format!("HTTP {}", answer.status.as_u16());
+    for part in [code, message].into_iter().flatten() {
+        let text = match part {
+            Value::String(text) | Value::Number(text) => text.to_owned(),
+            other => json::to_string(&other),
+        };
+        if !said.contains(&text) {
+            said.push_str(": ");
+            said.push_str(&text);
+        }
+    }
+    if code.is_none() && message.is_none() {
+        let text = String::from_utf8_lossy(&answer.body);
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !text.is_empty() {
+            said.push_str(": ");
+            said.push_str(&text);
+        }
+    }
+    shortened(&said)
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_SAYING) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::Connector;
+    use crate::event::Arena;
+
+    fn verdict(connector: &str, status: u16, body: &str, with_cursor: bool) -> Option<(Then, String)> {
+        let connector = Connector::embedded(connector).unwrap();
+        let arena = Arena::new();
+        let value = json::decode(body.as_bytes(), &arena).ok();
+        let answer =
+            Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body: body.into() };
+        judge(&answer, value, &connector.definition.errors, with_cursor, Utc::now()).map(|verdict| (verdict.then, verdict.said))
+    }
+
+    #[test]
+    fn every_vendor_is_understood() {
+        let cases = [
+            ("telnyx", 401, r#"{"errors":[{"code":"10009","title":"Authentication failed"}]}"#, false, Some(Then::Configuration)),
+            ("telnyx", 429, r#"{"errors":[{"code":"10011"}]}"#, false, Some(Then::Retry)),
+            ("telnyx", 502, "<html>bad gateway</html>", false, Some(Then::Retry)),
+            ("cloudflare", 200, r#"{"success":false,"errors":[{"message":"x"}],"result":null}"#, false, Some(Then::Retry)),
+            ("cloudflare", 200, r#"{"success":true,"errors":[{"message":"placeholder"}],"result":[]}"#, false, None),
+            ("cloudflare", 400, r#"{"success":false,"errors":[{"code":7001,"message":"bad cursor"}]}"#, true, Some(Then::ResetCursor)),
+            ("cloudflare", 400, r#"{"success":false,"errors":[{"code":7001,"message":"bad since"}]}"#, false, Some(Then::Configuration)),
+            ("voximplant", 200, r#"{"error":{"code":356,"msg":"in progress"}}"#, false, Some(Then::Wait)),
+            ("voximplant", 200, r#"{"error":{"code":569,"msg":"range longer than 7 days"}}"#, false, Some(Then::SplitWindow)),
+            ("voximplant", 200, r#"{"error":{"code":456,"msg":"token expired"}}"#, false, Some(Then::RefreshCredential)),
+            ("voximplant", 200, r#"{"result":[],"count":0}"#, false, None),
+            ("ashby", 200, r#"{"success":false,"errors":["cursor_invalid"]}"#, true, Some(Then::ResetCursor)),
+            ("ashby", 200, r#"{"success":false,"errors":["invalid_input"],"errorInfo":{"code":"invalid_input"}}"#, false, Some(Then::Configuration)),
+            ("nirvana", 403, r#"{"message":"forbidden"}"#, false, Some(Then::Configuration)),
+            ("nirvana", 503, "", false, Some(Then::Retry)),
+        ];
+        for (connector, status, body, with_cursor, expected) in cases {
+            assert_eq!(verdict(connector, status, body, with_cursor).map(|(then, _)| then), expected, "{connector} {status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_was_said_is_one_bounded_line() {
+        let (_, said) = verdict("telnyx", 502, &format!("<html>\n  {}</html>", "x".repeat(9000)), false).unwrap();
+        assert!(said.starts_with("HTTP 502: <html> xxx") && said.chars().count() == LONGEST_SAYING + 1, "{said}");
+        let (_, said) = verdict("telnyx", 401, r#"{"errors":[{"code":"10009","detail":"No key found"}]}"#, false).unwrap();
+        assert_eq!(said, "HTTP 401: 10009: No key found");
+    }
+
+    #[test]
+    fn a_wait_is_also_read_from_the_text() {
+        assert_eq!(wait_in_words(Value::String("Repeat after 30 seconds")), Some(Duration::from_secs(30)));
+        assert_eq!(wait_in_words(Value::String("after lunch")), None);
+    }
+}
