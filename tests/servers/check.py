@@ -223,6 +223,7 @@ def rsyslog():
         mark = uuid.uuid4().hex
         logger(name, mark, *options)
         assert len(received(output, mark)) == 1
+        assert json.loads(received("RSYSLOG_JSON", mark)[0])["programname"] == "check"
     mark = uuid.uuid4().hex
     with socket.create_connection(address("RSYSLOG_TCP")) as connection:
         connection.sendall(counted(message(mark + "x" * 200 * 1024)) + counted(message(mark + " second\nline")))

@@ -77,7 +77,7 @@ left_out() {
     local server=$1 reason="$2"
     printf '%s' "$reason" >"$run/$server.gone"
     if [ -s "$run/$server.log" ]; then
-        tail -n 15 "$run/$server.log" | sed "s/^/    /" >&2
+        tail -n 8 "$run/$server.log" | sed "s/^/    /" >&2
         reason="$reason (more in ${run#"$PWD"/}/$server.log)"
     fi
     say "no ${server/_/-}: $reason; its tests will be counted as skipped"

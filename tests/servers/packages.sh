@@ -42,7 +42,7 @@ install_packages() {
         -o DPkg::Lock::Timeout=300 "${wanted[@]}" >>"$work/apt.log" 2>&1; then
         say "installed ${wanted[*]} ($(seconds_since "$from") s)"
     else
-        tail -n 15 "$work/apt.log" | sed 's/^/    /' >&2
+        tail -n 8 "$work/apt.log" | sed 's/^/    /' >&2
         say "apt-get install failed; see target/servers/apt.log"
     fi
 }
@@ -57,7 +57,7 @@ unpack() {
     needed=$(apt-get install -s --no-install-recommends "$@" | sed -n 's/^Inst \([^ ]*\).*/\1/p') || needed=
     rm -rf "$folder"
     mkdir -p "$folder/debs"
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2046,SC2086
     (cd "$folder/debs" && apt-get download -q $(printf '%s\n' "$@" $needed | sort -u)) ||
         give_up "apt-get could not download $*"
     for deb in "$folder"/debs/*.deb; do dpkg -x "$deb" "$folder"; done
