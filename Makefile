@@ -2,6 +2,8 @@
 
 # Cargo, unless a caller brings a wrapper of it.
 CARGO ?= cargo
+# Where rustup puts it, for a shell that has not read its profile since.
+export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .PHONY: help setup demo test lint bench servers-check image-test clean
 
