@@ -1,0 +1,39 @@
+# Everything a person or CI does with this project. `make` alone says what there is.
+
+# Cargo, unless a caller brings a wrapper of it.
+CARGO ?= cargo
+# Where rustup puts it, for a shell that has not read its profile since.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help setup demo test lint bench servers-check image-test clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
+
+setup: ## what a build needs: checks for it, and installs it on Debian and Ubuntu
+	@scripts/setup
+
+demo: setup ## the whole way from a vendor to a destination, on this machine, with simulated vendors
+	@echo "demo: building (the first time takes minutes, later ones seconds)"
+	@$(CARGO) build
+	@echo "demo: starting"
+	@$(CARGO) run -q -- demo
+
+test: setup ## every test, with real Kafka, S3 and syslog servers on loopback
+	@tests/servers/run $(CARGO) test --workspace
+
+lint: setup ## formatting and clippy, as strict as CI
+	@$(CARGO) fmt --all --check
+	@$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: setup ## the benchmarks
+	@$(CARGO) bench --workspace
+
+servers-check: setup ## do the test servers behave as our tests take them to? with clients that are not ours
+	@tests/servers/run target/servers/venv/bin/python tests/servers/check.py
+
+image-test: ## builds the Dockerfile without a registry and runs it as non-root (Debian, root; a release build)
+	@tests/image.sh
+
+clean: ## removes everything built and downloaded
+	@rm -rf target

@@ -1,0 +1,53 @@
+# Apache Kafka, one KRaft node, from Maven. What librdkafka's mock cannot show: transactions, fencing, SASL, TLS.
+
+kafka_version=4.1.1
+# The clients are small and the tests short: a plain collector and the quick compiler start in half the time.
+kafka_java=(java -Xmx512m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 -cp "$kafka_jars/*")
+
+kafka_prepare() {
+    command -v java >/dev/null || give_up "no java"
+    [ -e "$kafka_jars/complete" ] || kafka_download
+    [ -e "$tls/server-bundle.pem" ] || give_up "no certificates"
+}
+
+kafka_download() {
+    command -v mvn >/dev/null || give_up "no maven to download it with"
+    rm -rf "$kafka_jars"
+    mvn -B -q -C -f "$here/kafka/pom.xml" -Dkafka.version=$kafka_version -Dmaven.repo.local="$work/m2" \
+        org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+        -DincludeScope=runtime -DoutputDirectory="$kafka_jars" || give_up "maven could not download it"
+    touch "$kafka_jars/complete"
+    # Maven's own copies: only ever needed for this one step.
+    rm -rf "$work/m2"
+}
+
+kafka_start() {
+    mkdir -p "$run/kafka"
+    free_port; kafka_plain=$free
+    free_port; kafka_sasl_tls=$free
+    free_port; kafka_controller=$free
+    fill "$here/kafka/server.properties" PLAIN="$kafka_plain" SASL_TLS="$kafka_sasl_tls" \
+        CONTROLLER="$kafka_controller" DATA="$run/kafka/data" KEYSTORE="$tls/server-bundle.pem" \
+        >"$run/kafka/server.properties"
+    daemon bash -c '
+        config=$1 && shift
+        "$@" kafka.tools.StorageTool format --cluster-id auditlineAuditline0000 --config "$config" \
+            --add-scram "SCRAM-SHA-256=[name=auditline,password=opens-nothing]" &&
+            exec "$@" kafka.Kafka "$config"
+    ' kafka "$run/kafka/server.properties" "${kafka_java[@]}" \
+        -Dlog4j2.configurationFile="$here/kafka/log4j2.properties"
+}
+
+kafka_ready() {
+    grep -q "Kafka Server started" "$run/kafka.log" && answers "$kafka_plain" && answers "$kafka_sasl_tls"
+}
+
+kafka_export() {
+    export AUDITLINE_TEST_KAFKA=127.0.0.1:$kafka_plain
+    export AUDITLINE_TEST_KAFKA_SASL_TLS=127.0.0.1:$kafka_sasl_tls
+    export AUDITLINE_TEST_KAFKA_CA=$tls/ca.pem
+}
+
+kafka_describe() {
+    echo "kafka $kafka_version listening on $AUDITLINE_TEST_KAFKA, with SASL and TLS on $AUDITLINE_TEST_KAFKA_SASL_TLS"
+}
