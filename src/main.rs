@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The `auditline` program.
+
+fn main() -> std::process::ExitCode {
+    auditline::cli::main()
+}

@@ -152,7 +152,7 @@ impl Cursor {
             && let Place::Token { .. } = window.place
         {
             window.place = Place::Start;
-            if let Some(read_up_to) = window.read_up_to {
+            if let Some(read_up_to) = window.read_up_to.take() {
                 window.from = whole_second(read_up_to).clamp(window.from, window.until);
             }
         }
@@ -171,8 +171,8 @@ impl Window {
         };
         for time in times {
             if newest.is_some_and(|newest| time < newest) {
+                // It stays so: the next page is not at the start.
                 self.read_up_to = None;
-                // Kept from the next page on by the place, which is no longer the start.
                 return;
             }
             newest = Some(time);

@@ -186,14 +186,30 @@ impl Source {
                         return Ok(self.page(held, cursor, Progress::More, own_reads));
                     }
                 },
-                Step::End => return Ok(self.page(held, cursor.finish(&self.settings().rules), Progress::More, own_reads)),
+                Step::End => {
+                    let (next, progress) = self.finished(&cursor);
+                    return Ok(self.page(held, next, progress, own_reads));
+                }
                 Step::Ceiling => {
                     let next = cursor.halve().ok_or_else(|| self.stuck("lets us no further into a single second"))?;
                     return Ok(self.page(held, next, Progress::More, own_reads));
                 }
-                Step::Circle => return Err(self.stuck("gave the same cursor twice, so that its pages have no end")),
+                Step::Circle => {
+                    let what = "gives the same cursor again and again, so that its pages have no end";
+                    let next = cursor.begin_again(MOST_RESETS).ok_or_else(|| self.stuck(what))?;
+                    return Ok(self.page(held, next, Progress::More, own_reads));
+                }
             }
         }
+    }
+
+    /// The cursor after a window's last page, and whether that window reached as far as there was to read.
+    fn finished(&self, cursor: &Cursor) -> (Cursor, Progress) {
+        let rules = &self.settings().rules;
+        let next = cursor.finish(rules);
+        let asked_at = cursor.window.as_ref().map_or_else(|| self.upstream.now(), |window| window.asked_at);
+        let progress = if next.next_span(rules, asked_at).is_some() { Progress::More } else { Progress::CaughtUp };
+        (next, progress)
     }
 
     /// Puts the records into order: oldest first, whatever the vendor's.
@@ -272,8 +288,8 @@ impl Source {
         }
         let answer = self.upstream.call(&self.prepared_plain(&job.download, window, &variables)).await?;
         let decoded = self.decode_file(&answer, window, refine)?;
-        let next = cursor.finish(&self.settings().rules);
-        Ok(self.page(decoded.items, next, Progress::More, decoded.own_reads))
+        let (next, progress) = self.finished(&cursor);
+        Ok(self.page(decoded.items, next, progress, decoded.own_reads))
     }
 
     fn decode_file<T>(&self, answer: &Answer, window: &Window, refine: Refine<'_, T>) -> Result<Decoded<T>, Refusal> {

@@ -1,0 +1,80 @@
+//! The command line: one file per verb.
+//!
+//! Data goes to stdout, everything else to stderr. Exit code 0: done; 1: a pipeline failed; 2: the command or the
+//! configuration is wrong.
+
+mod check;
+mod connectors;
+mod demo;
+mod input;
+mod logging;
+mod progress;
+mod run;
+mod simulate;
+mod stop;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use self::logging::LogFormat;
+
+/// Everything was done.
+const DONE: u8 = 0;
+/// A pipeline failed.
+const FAILED: u8 = 1;
+/// The command or the configuration is wrong.
+const WRONG: u8 = 2;
+
+/// Pulls SaaS audit logs and delivers every record, normalized and redacted, to a SIEM.
+#[derive(Debug, Parser)]
+#[command(name = "auditline", version, max_term_width = 100)]
+struct Arguments {
+    /// How log lines look.
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show it all on this machine: five simulated vendors, the real pipelines, local files.
+    Demo(demo::Demo),
+    /// Run the pipelines.
+    Run(run::Run),
+    /// Say everything that is wrong with the configuration.
+    Check(check::Check),
+    /// List the connectors, or show one: its parameters, filters and limits.
+    Connectors(connectors::Connectors),
+    /// Serve the simulated vendors on loopback until stopped.
+    #[command(hide = true)]
+    Simulate(simulate::Simulate),
+}
+
+/// Does what the arguments of this process ask for.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    logging::start(arguments.log_format);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime cannot start: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = runtime.block_on(async {
+        match arguments.verb {
+            Verb::Demo(verb) => verb.main().await,
+            Verb::Run(verb) => verb.main().await,
+            Verb::Check(verb) => verb.main().await,
+            Verb::Connectors(verb) => verb.main(),
+            Verb::Simulate(verb) => verb.main().await,
+        }
+    });
+    // A delivery that was dropped may sit in a blocking call: the process does not wait for it.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    ExitCode::from(code)
+}

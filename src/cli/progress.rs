@@ -1,0 +1,47 @@
+//! How far a run is, on stderr: a line that renews itself on a terminal, a plain line now and then elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::table::thousands;
+use crate::engine::Counters;
+
+/// How often a terminal's line is renewed.
+const TICK: Duration = Duration::from_millis(200);
+/// How often a plain line is printed.
+const PLAIN: Duration = Duration::from_secs(5);
+
+/// Shows progress until `end` is cancelled.
+pub async fn show(counters: Vec<Arc<Counters>>, end: CancellationToken) {
+    let terminal = std::io::stderr().is_terminal();
+    let bar = if terminal { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}") {
+        bar.set_style(style);
+    }
+    loop {
+        tokio::select! {
+            () = end.cancelled() => break,
+            () = tokio::time::sleep(if terminal { TICK } else { PLAIN }) => {}
+        }
+        let line = line(&counters);
+        if terminal {
+            bar.set_message(line);
+            bar.tick();
+        } else {
+            eprintln!("{line}");
+        }
+    }
+    bar.finish_and_clear();
+}
+
+fn line(counters: &[Arc<Counters>]) -> String {
+    let read: u64 = counters.iter().map(|pipeline| pipeline.read.get()).sum();
+    let delivered: u64 = counters.iter().flat_map(|pipeline| &pipeline.lanes).map(|lane| lane.delivered.get()).sum();
+    let behind = counters.iter().filter_map(|pipeline| pipeline.watermark()).min();
+    let behind = behind.map(|time| format!(", complete up to {}", time.format("%Y-%m-%d %H:%M:%S UTC"))).unwrap_or_default();
+    format!("{} records read, {} delivered{behind}", thousands(read), thousands(delivered))
+}

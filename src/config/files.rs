@@ -1,0 +1,107 @@
+//! Finding and reading the operator's files.
+
+use std::path::{Path, PathBuf};
+
+use crate::document::{Context, Document, Problem, Problems};
+
+use super::raw;
+
+/// The name of the main file in a folder.
+const MAIN: &str = "auditline.toml";
+
+/// The operator's files, parsed.
+#[derive(Debug)]
+pub struct Files {
+    /// The main file.
+    pub main: Document,
+    /// The pipelines' files, in the order of their names.
+    pub pipelines: Vec<PipelineFile>,
+}
+
+/// A pipeline's file. Its stem is the pipeline's name.
+#[derive(Debug)]
+pub struct PipelineFile {
+    /// The pipeline's name.
+    pub name: String,
+    /// What the file says.
+    pub document: Document,
+}
+
+impl Files {
+    /// Reads the main file at `path`, or in the folder `path`, and the pipelines it names. `None` when one of them cannot
+    /// be read.
+    pub fn read(path: &Path, context: &Context<'_>) -> Option<Self> {
+        let problems = context.problems;
+        let path = if path.is_dir() { path.join(MAIN) } else { path.to_owned() };
+        let Ok(text) = std::fs::read_to_string(&path).map_err(|error| problems.push(unreadable(&path, &error))) else {
+            return None;
+        };
+        let main = Document::parse(&path.display().to_string(), &text, problems)?;
+        let globs = raw::pipeline_globs(&main, context);
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut pipelines = Vec::new();
+        for glob in globs {
+            let found = expand(folder, &glob.value);
+            if found.is_empty() {
+                let message = format!("no file matches `{glob}`");
+                let hint = format!("looked in `{}`", folder.join(&glob.value).display());
+                problems.push(Problem::error(message).at(&glob.place).hint(hint));
+            }
+            pipelines.extend(found);
+        }
+        pipelines.sort_by_key(|path| path.file_stem().map(ToOwned::to_owned));
+        pipelines.dedup();
+        let pipelines = pipelines.iter().filter_map(|path| PipelineFile::read(path, problems)).collect();
+        Some(Self { main, pipelines })
+    }
+}
+
+impl PipelineFile {
+    fn read(path: &Path, problems: &Problems) -> Option<Self> {
+        let name = path.file_stem()?.to_string_lossy().into_owned();
+        Some(Self { name, document: Document::read(path, problems)? })
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
+    let problem = Problem::error(format!("cannot read `{}`: {error}", path.display()));
+    match error.kind() {
+        std::io::ErrorKind::NotFound => problem.hint("`--config PATH` names another file, or a folder that holds `auditline.toml`"),
+        _ => problem,
+    }
+}
+
+/// The files a pattern stands for: `*` in its last part stands for any run of characters.
+fn expand(folder: &Path, pattern: &str) -> Vec<PathBuf> {
+    let pattern = folder.join(pattern);
+    let Some(last) = pattern.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    if !last.contains('*') {
+        return if pattern.is_file() { vec![pattern] } else { Vec::new() };
+    }
+    let Ok(entries) = std::fs::read_dir(pattern.parent().unwrap_or(Path::new("."))) else { return Vec::new() };
+    let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
+    let matching = names.filter(|name| name.to_str().is_some_and(|name| !name.starts_with('.') && matches(last, name)));
+    matching.map(|name| pattern.with_file_name(name)).filter(|path| path.is_file()).collect()
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(name) = name.strip_prefix(head) else { return false };
+    let ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+    ends.into_iter().any(|at| matches(rest, &name[at..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_run() {
+        for (pattern, name) in [("*.toml", "a.toml"), ("a*b*", "ab"), ("*", "x"), ("é*", "éa")] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("*.toml", "a.toml~"), ("a*b", "ac"), ("a", "ab")] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+}

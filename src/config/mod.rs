@@ -1,0 +1,14 @@
+//! What the operator's files say, and what they mean.
+//!
+//! `raw` holds the files as written, with their places; `resolve` turns them into a [`Plan`]: URLs, secrets, sinks, ready to
+//! run. Everything wrong is reported at once, and a plan exists only when nothing is.
+
+mod files;
+mod plan;
+mod raw;
+mod resolve;
+mod source;
+
+pub use self::files::{Files, PipelineFile};
+pub use self::plan::{LanePlan, PipelinePlan, Plan};
+pub use self::resolve::resolve;

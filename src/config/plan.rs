@@ -1,0 +1,61 @@
+//! What the files mean: everything a run needs, and nothing that could still be wrong.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auditline_sinks::{BatchLimits, Sink};
+
+use crate::source::Settings;
+use crate::transform::Transform;
+
+/// A whole run.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where the journal is kept.
+    pub state_dir: PathBuf,
+    /// Bytes at which reading stops.
+    pub journal_limit: u64,
+    /// How long sinks may take to finish after SIGTERM.
+    pub grace: Duration,
+    /// The pipelines, by name.
+    pub pipelines: Vec<PipelinePlan>,
+}
+
+/// One pipeline.
+pub struct PipelinePlan {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What it reads.
+    pub source: Settings,
+    /// How long it waits when it has read everything.
+    pub poll: Duration,
+    /// What happens to each event, in this order.
+    pub transforms: Vec<Box<dyn Transform>>,
+    /// Where it goes.
+    pub lanes: Vec<LanePlan>,
+}
+
+impl fmt::Debug for PipelinePlan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("PipelinePlan").field("name", &self.name).field("lanes", &self.lanes).finish_non_exhaustive()
+    }
+}
+
+/// One of a pipeline's destinations.
+#[derive(Clone)]
+pub struct LanePlan {
+    /// The sink's name.
+    pub name: Arc<str>,
+    /// The sink, shared with other pipelines.
+    pub sink: Arc<dyn Sink>,
+    /// How much is gathered before it is delivered.
+    pub limits: BatchLimits,
+}
+
+impl fmt::Debug for LanePlan {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} ({})", self.name, self.sink)
+    }
+}

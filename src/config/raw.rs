@@ -1,0 +1,114 @@
+//! The files as written. Each field is the documentation of the key of that name.
+
+use std::collections::BTreeMap;
+
+use auditline_sinks::SinkConfig;
+use auditline_sinks::secret::Secret;
+use auditline_sinks::units::{ByteSize, HumanDuration};
+use serde::Deserialize;
+
+use crate::document::{Context, Document, Node, Spanned};
+use crate::transform::enrich::EnrichConfig;
+use crate::transform::normalize::Format;
+use crate::transform::redact::{EmailAction, IpAction};
+
+/// `auditline.toml`
+#[derive(Debug, Deserialize)]
+pub struct Main {
+    /// Where the journal is kept. The folder is made when it is not there.
+    #[serde(default)]
+    pub state_dir: Option<String>,
+    /// The pipelines' files, `*` standing for any run of characters in a name. Relative to this file.
+    #[serde(default)]
+    pub pipelines: Option<Vec<Spanned<String>>>,
+    /// How big the journal may grow.
+    #[serde(default)]
+    pub journal: Journal,
+    /// How long sinks may take to finish after SIGTERM.
+    #[serde(default)]
+    pub grace: Option<HumanDuration>,
+    /// The destinations, by the names pipelines use.
+    #[serde(default)]
+    pub sinks: BTreeMap<Spanned<String>, Node>,
+}
+
+/// `[journal]`
+#[derive(Debug, Default, Deserialize)]
+pub struct Journal {
+    /// Reading stops when the journal holds so much that the sinks have not taken.
+    #[serde(default)]
+    pub max_size: Option<ByteSize>,
+}
+
+/// A pipeline's file.
+#[derive(Debug, Deserialize)]
+pub struct Pipeline {
+    /// One connector's name and its settings.
+    pub source: Spanned<BTreeMap<Spanned<String>, Node>>,
+    /// What happens to each event, in this order.
+    #[serde(default)]
+    pub transform: Vec<Spanned<Transform>>,
+    /// The sinks it goes to.
+    pub to: Spanned<BTreeMap<Spanned<String>, To>>,
+}
+
+/// `[[transform]]`
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// Into which form the vendor's record is brought. Without it, OCSF.
+    Normalize(Format),
+    /// Labels and fields to add.
+    Enrich(EnrichConfig),
+    /// What becomes of addresses.
+    Redact(Redact),
+}
+
+/// `redact = { … }`
+#[derive(Debug, Deserialize)]
+pub struct Redact {
+    /// What becomes of e-mail addresses.
+    #[serde(default)]
+    pub emails: Option<EmailAction>,
+    /// What becomes of IP addresses.
+    #[serde(default)]
+    pub ips: Option<IpAction>,
+    /// The key of pseudonyms.
+    #[serde(default)]
+    pub key: Option<Secret>,
+}
+
+/// `[to.NAME]`
+#[derive(Debug, Default, Deserialize)]
+pub struct To {
+    /// How much is gathered before it is delivered.
+    #[serde(default)]
+    pub batch: Batch,
+}
+
+/// `batch = { … }`: whatever is reached first closes a batch.
+#[derive(Debug, Default, Deserialize)]
+pub struct Batch {
+    /// Records in a batch.
+    #[serde(default)]
+    pub max_records: Option<Spanned<u32>>,
+    /// JSON bytes in a batch.
+    #[serde(default)]
+    pub max_bytes: Option<ByteSize>,
+    /// How long the oldest record waits.
+    #[serde(default)]
+    pub max_wait: Option<HumanDuration>,
+}
+
+/// Only `pipelines` of the main file, so that the files it names are read before everything is checked.
+pub fn pipeline_globs(main: &Document, _context: &Context<'_>) -> Vec<Spanned<String>> {
+    let node = main.root().get("pipelines");
+    let items = node.and_then(Node::as_array).unwrap_or_default();
+    // What is no text is reported when the whole file is decoded.
+    items.iter().filter_map(|item| Some(Spanned::new(item.as_str()?.to_owned(), item.place()))).collect()
+}
+
+/// A sink's own table, decoded by its kind.
+pub fn sink(node: &Node, context: &Context<'_>) -> Option<SinkConfig> {
+    node.decode(context)
+}

@@ -1,0 +1,188 @@
+//! From what the files say to what they mean.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use auditline_sinks::{BatchLimits, Sink};
+
+use super::files::{Files, PipelineFile};
+use super::plan::{LanePlan, PipelinePlan, Plan};
+use super::raw;
+use super::source;
+use crate::document::{Context, Node, Problem, Spanned, did_you_mean};
+use crate::transform::enrich::Enrich;
+use crate::transform::normalize::{Format, Normalize};
+use crate::transform::redact::{Policy, PseudonymKey, Redact, Redactor};
+use crate::transform::Transform;
+
+/// The journal's size when nobody says.
+const JOURNAL_LIMIT: u64 = 10 << 30;
+/// The grace period when nobody says: Kubernetes kills after 30 seconds.
+const GRACE: Duration = Duration::from_secs(25);
+
+/// A sink that can be delivered to, and what it gathers by default.
+struct Destination {
+    sink: Arc<dyn Sink>,
+    defaults: BatchLimits,
+}
+
+/// Resolves the operator's files. `None` when anything is wrong: what, is then among the problems.
+pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
+    let main: Option<raw::Main> = files.main.decode(context);
+    let names: Vec<&Spanned<String>> = main.iter().flat_map(|main| main.sinks.keys()).collect();
+    let known: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
+    let sinks = main.as_ref().map(|main| destinations(&main.sinks, context)).unwrap_or_default();
+
+    let mut pipelines = Vec::new();
+    let mut taken = BTreeMap::new();
+    for file in &files.pipelines {
+        if let Some(first) = taken.insert(file.name.clone(), file.document.file().name().to_owned()) {
+            let message = format!("two pipelines are called `{}`", file.name);
+            let hint = format!("the other is `{first}`; a pipeline's name is its file's stem, so rename one of them");
+            context.problems.push(Problem::error(message).at(&file.document.root().head()).hint(hint));
+        }
+        // Without a sound main file every sink would seem unknown.
+        let known = main.is_some().then_some(known.as_slice());
+        pipelines.extend(pipeline(file, known, &sinks, context));
+    }
+    if files.pipelines.is_empty() && !context.problems.has_errors() {
+        let hint = "add `pipelines = [\"pipelines/*.toml\"]`, and a file for each pipeline";
+        context.problems.push(Problem::error("there is no pipeline").at(&files.main.root().head()).hint(hint));
+    }
+    warn_of_idle_sinks(&names, &files.pipelines, context);
+    let main = main?;
+    (!context.problems.has_errors()).then(|| Plan {
+        state_dir: state_dir(&main, files),
+        journal_limit: main.journal.max_size.map_or(JOURNAL_LIMIT, |size| size.0),
+        grace: main.grace.map_or(GRACE, |grace| grace.0),
+        pipelines,
+    })
+}
+
+/// Relative to the main file, like everything in it.
+fn state_dir(main: &raw::Main, files: &Files) -> PathBuf {
+    let folder = Path::new(files.main.file().name()).parent().unwrap_or(Path::new(""));
+    folder.join(main.state_dir.as_deref().unwrap_or("state"))
+}
+
+fn destinations(sinks: &BTreeMap<Spanned<String>, Node>, context: &Context<'_>) -> BTreeMap<String, Destination> {
+    let mut built = BTreeMap::new();
+    for (name, node) in sinks {
+        let Some(config) = raw::sink(node, context) else { continue };
+        match config.build() {
+            Ok(sink) => {
+                built.insert(name.value.clone(), Destination { sink, defaults: config.batch_defaults() });
+            }
+            Err(error) => {
+                context.problems.push(Problem::error(error.to_string()).at(&node.head()).hint(error.hint));
+            }
+        }
+    }
+    built
+}
+
+fn pipeline(
+    file: &PipelineFile,
+    known: Option<&[&str]>,
+    sinks: &BTreeMap<String, Destination>,
+    context: &Context<'_>,
+) -> Option<PipelinePlan> {
+    let raw: raw::Pipeline = file.document.decode(context)?;
+    let source = source::resolve(&raw.source, context);
+    let lanes = lanes(&raw.to, known, sinks, context);
+    let source = source?;
+    let transforms = transforms(&raw.transform, &source.settings, context)?;
+    Some(PipelinePlan { name: file.name.as_str().into(), source: source.settings, poll: source.poll, transforms, lanes })
+}
+
+fn lanes(
+    to: &Spanned<BTreeMap<Spanned<String>, raw::To>>,
+    known: Option<&[&str]>,
+    sinks: &BTreeMap<String, Destination>,
+    context: &Context<'_>,
+) -> Vec<LanePlan> {
+    if to.value.is_empty() {
+        let problem = Problem::error("this pipeline goes nowhere").at(&to.place);
+        context.problems.push(problem.hint("name a sink of the main file: `[to.NAME]`"));
+    }
+    let mut lanes = Vec::new();
+    for (name, settings) in &to.value {
+        if let Some(known) = known.filter(|known| !known.contains(&name.value.as_str())) {
+            let hint = match did_you_mean(name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => format!("the main file has no sinks: add `[sinks.{name}.file]`, for one"),
+                None => format!("the main file has: {}", known.join(", ")),
+            };
+            context.problems.push(Problem::error(format!("there is no sink `{name}`")).at(&name.place).hint(hint));
+        }
+        let Some(destination) = sinks.get(&name.value) else { continue };
+        let defaults = destination.defaults;
+        let max_records = match &settings.batch.max_records {
+            Some(most) if most.value == 0 => {
+                context.problems.error_at(&most.place, "a batch holds at least 1 record");
+                1
+            }
+            Some(most) => most.value as usize,
+            None => defaults.max_records,
+        };
+        let limits = BatchLimits {
+            max_records,
+            max_bytes: settings.batch.max_bytes.map_or(defaults.max_bytes, |size| size.0),
+            max_wait: settings.batch.max_wait.map_or(defaults.max_wait, |wait| wait.0),
+        };
+        lanes.push(LanePlan { name: name.value.as_str().into(), sink: Arc::clone(&destination.sink), limits });
+    }
+    lanes
+}
+
+fn transforms(
+    raw: &[Spanned<raw::Transform>],
+    source: &crate::source::Settings,
+    context: &Context<'_>,
+) -> Option<Vec<Box<dyn Transform>>> {
+    let connector = &source.connector;
+    let normalize = |format: Format| Normalize::new(format, Arc::clone(&connector.map), &connector.name);
+    let mut steps: Vec<Box<dyn Transform>> = Vec::new();
+    let normalizes = raw.iter().filter(|step| matches!(step.value, raw::Transform::Normalize(_)));
+    for again in normalizes.clone().skip(1) {
+        context.problems.error_at(&again.place, "an event can be normalized only once");
+    }
+    if normalizes.count() == 0 {
+        steps.push(Box::new(normalize(Format::default())));
+    }
+    for step in raw {
+        match &step.value {
+            raw::Transform::Normalize(format) => steps.push(Box::new(normalize(*format))),
+            raw::Transform::Enrich(enrich) => steps.push(Box::new(Enrich::new(enrich.clone()))),
+            raw::Transform::Redact(redact) => steps.push(Box::new(redactor(redact, step, context)?)),
+        }
+    }
+    Some(steps)
+}
+
+fn redactor(redact: &raw::Redact, step: &Spanned<raw::Transform>, context: &Context<'_>) -> Option<Redact> {
+    let key = redact.key.as_ref().map(|key| PseudonymKey::new(key.expose().as_bytes()));
+    let policy = Policy { emails: redact.emails, ips: redact.ips, key };
+    match Redactor::new(policy) {
+        Ok(redactor) => Some(Redact::new(redactor)),
+        Err(error) => {
+            context.problems.push(Problem::error(error.to_string()).at(&step.place));
+            None
+        }
+    }
+}
+
+/// A sink that no pipeline names is not a mistake, but hardly meant.
+fn warn_of_idle_sinks(names: &[&Spanned<String>], pipelines: &[PipelineFile], context: &Context<'_>) {
+    let targets = |file: &PipelineFile| -> Vec<String> {
+        let table = file.document.root().get("to").and_then(Node::as_table);
+        table.map(|table| table.map(|(name, _)| name.value.clone()).collect()).unwrap_or_default()
+    };
+    let used: BTreeSet<String> = pipelines.iter().flat_map(targets).collect();
+    for name in names.iter().filter(|name| !used.contains(&name.value)) {
+        let message = format!("no pipeline goes to the sink `{name}`");
+        context.problems.push(Problem::warning(message).at(&name.place).hint(format!("add `[to.{name}]` to a pipeline")));
+    }
+}

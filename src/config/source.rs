@@ -1,0 +1,339 @@
+//! `[source.NAME]`: the keys every source takes, and the parameters of its connector.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auditline_sinks::secret::Secret;
+use auditline_sinks::units::HumanDuration;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value as Json;
+use url::Url;
+
+use crate::connector::model::{Definition, Parameter, Pattern, Rate};
+use crate::connector::{self, Connector};
+use crate::document::{Context, Node, Problem, Spanned, did_you_mean};
+use crate::event::time;
+use crate::source::auth::{choose, templates};
+use crate::source::{Filter, Mode, Rules, Setting, Settings, is_loopback};
+
+/// The keys that every source takes.
+const COMMON: &[&str] = &["base_url", "start", "poll", "lag", "overlap", "window", "rate", "reserve", "mode", "filters"];
+/// How long a source waits when it has read everything and nobody says.
+const POLL: Duration = Duration::from_secs(60);
+/// Where reading begins when nobody says.
+const START: TimeDelta = TimeDelta::days(7);
+
+/// A source and how often it looks for more.
+pub struct ResolvedSource {
+    pub settings: Settings,
+    pub poll: Duration,
+}
+
+/// Resolves `[source.NAME]`. `None` when something in it is wrong.
+pub fn resolve(source: &Spanned<BTreeMap<Spanned<String>, Node>>, context: &Context<'_>) -> Option<ResolvedSource> {
+    let mut entries = source.value.iter();
+    let (Some((name, node)), None) = (entries.next(), entries.next()) else {
+        let hint = format!("one of: {}", connector::names().collect::<Vec<_>>().join(", "));
+        let problem = Problem::error("a pipeline reads from one source: `[source.NAME]`").at(&source.place);
+        context.problems.push(problem.hint(hint));
+        return None;
+    };
+    let Some(connector) = Connector::embedded(name) else {
+        let hint = match did_you_mean(name, connector::names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are: {}", connector::names().collect::<Vec<_>>().join(", ")),
+        };
+        context.problems.push(Problem::error(format!("there is no connector `{name}`")).at(&name.place).hint(hint));
+        return None;
+    };
+    Section { name, node, connector: &connector, context }.resolve()
+}
+
+struct Section<'a> {
+    name: &'a Spanned<String>,
+    node: &'a Node,
+    connector: &'a Arc<Connector>,
+    context: &'a Context<'a>,
+}
+
+impl Section<'_> {
+    fn resolve(&self) -> Option<ResolvedSource> {
+        let before = self.context.problems.count(crate::document::Severity::Error);
+        self.unknown_keys();
+        let definition = self.definition();
+        let window = &definition.window;
+        let rules = Rules {
+            size: self.span("window").unwrap_or_else(|| delta(window.size.0)),
+            lag: self.span("lag").unwrap_or_else(|| delta(window.lag.0)),
+            overlap: self.span("overlap").unwrap_or_else(|| delta(window.overlap.0)),
+        };
+        if rules.size < TimeDelta::seconds(1) {
+            self.error_at_key("window", "a window is at least one second wide");
+        }
+        let settings = Settings {
+            connector: Arc::clone(self.connector),
+            base_url: self.base_url(),
+            parameters: self.parameters(),
+            filters: self.filters(),
+            start: self.start(),
+            rules,
+            mode: self.mode(),
+            rate: self.decode::<Rate>("rate").unwrap_or(definition.limits.rate),
+            reserve: self.reserve(),
+        };
+        let poll = self.decode::<HumanDuration>("poll").map_or(POLL, |poll| poll.0);
+        if self.context.problems.count(crate::document::Severity::Error) > before {
+            return None;
+        }
+        self.authentication(&settings)?;
+        Some(ResolvedSource { settings, poll })
+    }
+
+    fn definition(&self) -> &Definition {
+        &self.connector.definition
+    }
+
+    fn error_at_key(&self, key: &str, message: &str) {
+        if let Some(node) = self.node.get(key) {
+            self.context.problems.error_at(&node.place(), message);
+        }
+    }
+
+    fn decode<T: serde::de::DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.node.get(key)?.decode(self.context)
+    }
+
+    fn span(&self, key: &str) -> Option<TimeDelta> {
+        self.decode::<HumanDuration>(key).map(|span| delta(span.0))
+    }
+
+    fn unknown_keys(&self) {
+        let own = || self.definition().parameters.keys().map(|name| name.value.as_str());
+        let known: Vec<&str> = own().chain(COMMON.iter().copied().filter(|key| *key != "mode" || self.has_modes())).collect();
+        let Some(table) = self.node.as_table() else {
+            self.context.problems.error_at(&self.name.place, format!("expected the table `[source.{}]`", self.name));
+            return;
+        };
+        for (key, _) in table.filter(|(key, _)| !known.contains(&key.value.as_str())) {
+            let hint = match did_you_mean(key, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? known keys: {}", quoted(&known)),
+                None => format!("known keys: {}", quoted(&known)),
+            };
+            self.context.problems.push(Problem::error(format!("unknown key `{key}`")).at(&key.place).hint(hint));
+        }
+    }
+
+    fn has_modes(&self) -> bool {
+        self.definition().read.len() > 1
+    }
+
+    fn base_url(&self) -> Url {
+        let default = Url::parse(&self.definition().connector.base_url).expect("checked when the connector was read");
+        let Some(node) = self.node.get("base_url") else { return default };
+        let text: Option<String> = node.decode(self.context);
+        let Some(text) = text else { return default };
+        let fail = |message: String, hint: &str| {
+            self.context.problems.push(Problem::error(message).at(&node.place()).hint(hint));
+            default.clone()
+        };
+        match Url::parse(&text) {
+            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => url,
+            Ok(url) if url.scheme() == "http" => {
+                let message = format!("plain http to `{}`: the credential would travel in clear", url.host_str().unwrap_or(""));
+                fail(message, "use https://; http is allowed to this machine only")
+            }
+            _ => fail(format!("expected a URL, found `{text}`"), &format!("for example \"{default}\"")),
+        }
+    }
+
+    fn parameters(&self) -> BTreeMap<String, Setting> {
+        let mut settings = BTreeMap::new();
+        for (name, parameter) in &self.definition().parameters {
+            match self.node.get(name) {
+                Some(node) => {
+                    settings.extend(self.setting(name, parameter, node).map(|setting| (name.value.clone(), setting)));
+                }
+                None if parameter.optional => {}
+                None => {
+                    let example = if parameter.secret { "{ env = \"NAME\" }" } else { "\"…\"" };
+                    let hint = format!("add `{name} = {example}`: {}", parameter.about);
+                    let problem = Problem::error(format!("missing key `{name}`")).at(&self.name.place);
+                    self.context.problems.push(problem.hint(hint));
+                }
+            }
+        }
+        settings
+    }
+
+    fn setting(&self, name: &str, parameter: &Parameter, node: &Node) -> Option<Setting> {
+        let fail = |message: String| {
+            self.context.problems.push(Problem::error(message).at(&node.place()).hint(parameter.about.clone()));
+            None
+        };
+        if parameter.secret {
+            let secret: Secret = node.decode(self.context)?;
+            if !parameter.json.is_empty() {
+                let object: Option<Json> = serde_json::from_str(secret.expose()).ok();
+                let lacks = |member: &&String| object.as_ref().is_none_or(|object| object.get(member.as_str()).is_none());
+                if let Some(member) = parameter.json.iter().find(lacks) {
+                    return fail(format!("`{name}` is not a JSON object with the member `{member}`"));
+                }
+            }
+            return Some(Setting::Secret(secret));
+        }
+        let text: String = node.decode(self.context)?;
+        let fits = match parameter.pattern {
+            Some(Pattern::Hex32) => text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            None => !text.is_empty(),
+        };
+        if fits { Some(Setting::Plain(text)) } else { fail(format!("`{text}` is not what `{name}` looks like")) }
+    }
+
+    fn authentication(&self, settings: &Settings) -> Option<()> {
+        let ways = || self.definition().auth.iter().map(|way| &way.value);
+        if choose(ways(), &|name| settings.parameter(name)).is_some() {
+            return Some(());
+        }
+        let names = |way| {
+            let variables = templates(way).into_iter().flat_map(|template| template.variables()).map(|name| format!("`{name}`"));
+            variables.collect::<Vec<_>>().join(" and ")
+        };
+        let hint = format!("give {}", ways().map(names).collect::<Vec<_>>().join(", or "));
+        let problem = Problem::error(format!("no credential for `{}`", self.name)).at(&self.name.place);
+        self.context.problems.push(problem.hint(hint));
+        None
+    }
+
+    fn start(&self) -> DateTime<Utc> {
+        let Some(node) = self.node.get("start") else { return Utc::now() - START };
+        let Some(text) = node.decode::<String>(self.context) else { return Utc::now() - START };
+        let past = text.strip_prefix('-').and_then(|span| HumanDuration::from_str(span).ok());
+        match past.map(|span| Utc::now() - delta(span.0)).or_else(|| time::from_text(&text)) {
+            Some(start) => start,
+            None => {
+                let problem = Problem::error(format!("`{text}` is not an instant")).at(&node.place());
+                self.context.problems.push(problem.hint("for example \"-7d\", \"2026-01-01\" or \"2026-01-01T00:00:00Z\""));
+                Utc::now()
+            }
+        }
+    }
+
+    fn mode(&self) -> Mode {
+        let Some(node) = self.node.get("mode").filter(|_| self.has_modes()) else { return Mode::Auto };
+        let Some(text) = node.decode::<String>(self.context) else { return Mode::Auto };
+        if text == "auto" {
+            return Mode::Auto;
+        }
+        if self.definition().read.contains_key(text.as_str()) {
+            return Mode::Named(text);
+        }
+        let names = self.definition().read.keys().map(|name| name.value.as_str()).chain(["auto"]).collect::<Vec<_>>();
+        let problem = Problem::error(format!("there is no mode `{text}`")).at(&node.place());
+        self.context.problems.push(problem.hint(format!("one of: {}", quoted(&names))));
+        Mode::Auto
+    }
+
+    fn reserve(&self) -> f64 {
+        let Some(node) = self.node.get("reserve") else { return 0.0 };
+        let share = node.as_float().or_else(|| node.as_str()?.strip_suffix('%')?.trim().parse::<f64>().ok().map(|percent| percent / 100.0));
+        match share.filter(|share| (0.0..=0.95).contains(share)) {
+            Some(share) => share,
+            None => {
+                let problem = Problem::error("expected the share of the quota that is left to others").at(&node.place());
+                self.context.problems.push(problem.hint("for example \"20%\", at most \"95%\""));
+                0.0
+            }
+        }
+    }
+
+    fn filters(&self) -> Vec<Filter> {
+        let Some(node) = self.node.get("filters") else { return Vec::new() };
+        let Some(table) = node.as_table() else {
+            self.context.problems.error_at(&node.place(), "expected a table of the vendor's filters");
+            return Vec::new();
+        };
+        table.flat_map(|(name, value)| self.filter(name, value)).collect()
+    }
+
+    fn filter(&self, name: &Spanned<String>, value: &Node) -> Vec<Filter> {
+        let rules = &self.definition().filters;
+        let known: Vec<&str> = rules.all().collect();
+        if !known.contains(&name.value.as_str()) {
+            let hint = match (did_you_mean(name, known.iter().copied()), known.is_empty()) {
+                (Some(near), _) => format!("did you mean `{near}`? there are: {}", quoted(&known)),
+                (None, true) => format!("{} has no filters", self.definition().connector.title),
+                (None, false) => format!("there are: {}", quoted(&known)),
+            };
+            self.context.problems.push(Problem::error(format!("there is no filter `{name}`")).at(&name.place).hint(hint));
+            return Vec::new();
+        }
+        let mut filters = Vec::new();
+        if value.as_table().is_none() {
+            filters.extend(self.filter_values(name, value).map(|values| Filter { name: name.value.clone(), values }));
+            return filters;
+        }
+        for (form, value) in value.as_table().into_iter().flatten() {
+            let wire = match form.value.as_str() {
+                "only" => Some(name.value.clone()),
+                "not" if !rules.without_not.contains(&name.value) => {
+                    let lookup = |_: &str| Some(Json::String(name.value.clone()));
+                    rules.not.as_ref().and_then(|template| template.fill_text(&lookup))
+                }
+                _ => None,
+            };
+            let Some(wire) = wire else {
+                let hint = if rules.not.is_some() { "a filter takes `only` and `not`" } else { "give the values themselves" };
+                let problem = Problem::error(format!("the filter `{name}` does not take `{form}`")).at(&form.place);
+                self.context.problems.push(problem.hint(hint));
+                continue;
+            };
+            filters.extend(self.filter_values(name, value).map(|values| Filter { name: wire, values }));
+        }
+        filters
+    }
+
+    fn filter_values(&self, name: &str, node: &Node) -> Option<Vec<Json>> {
+        let rules = &self.definition().filters;
+        let nodes: Vec<&Node> = match node.as_array() {
+            Some(items) => items.iter().collect(),
+            None => vec![node],
+        };
+        let single = rules.encode == connector::model::FilterEncoding::Single || rules.single.iter().any(|known| known == name);
+        if single && nodes.len() != 1 {
+            self.context.problems.error_at(&node.place(), format!("the filter `{name}` takes one value"));
+            return None;
+        }
+        if let Some(most) = rules.most.filter(|most| nodes.len() > *most) {
+            self.context.problems.error_at(&node.place(), format!("the filter `{name}` takes at most {most} values"));
+            return None;
+        }
+        nodes.into_iter().map(|node| self.filter_value(name, node)).collect()
+    }
+
+    fn filter_value(&self, name: &str, node: &Node) -> Option<Json> {
+        if let Some(number) = node.as_integer() {
+            return Some(number.into());
+        }
+        let Some(text) = node.as_str() else {
+            self.context.problems.error_at(&node.place(), format!("expected a text or a number, found {}", node.kind()));
+            return None;
+        };
+        if let Some(known) = self.definition().filters.values.get(name).filter(|known| !known.iter().any(|value| value == text)) {
+            let known: Vec<&str> = known.iter().map(String::as_str).collect();
+            let problem = Problem::error(format!("`{text}` is not a value of the filter `{name}`")).at(&node.place());
+            self.context.problems.push(problem.hint(format!("one of: {}", quoted(&known))));
+            return None;
+        }
+        Some(text.into())
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn delta(span: Duration) -> TimeDelta {
+    TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX)
+}
