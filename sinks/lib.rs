@@ -1,1 +1,3 @@
 //! x
+pub mod secret;
+pub mod units;
