@@ -20,8 +20,14 @@ impl Check {
     pub async fn main(self) -> u8 {
         let Some(plan) = self.input.plan() else { return WRONG };
         for pipeline in &plan.pipelines {
-            let lanes: Vec<String> = pipeline.lanes.iter().map(|lane| format!("{} ({})", lane.name, lane.sink)).collect();
-            println!("{}: {} to {}", pipeline.name, pipeline.source.connector.definition.connector.title, lanes.join(", "));
+            let lanes: Vec<String> =
+                pipeline.lanes.iter().map(|lane| format!("{} ({})", lane.name, lane.sink)).collect();
+            println!(
+                "{}: {} to {}",
+                pipeline.name,
+                pipeline.source.connector.definition.connector.title,
+                lanes.join(", ")
+            );
         }
         if !self.online {
             return DONE;

@@ -67,8 +67,15 @@ fn description(name: &str, definition: &Definition) -> String {
     }
     out.push_str(&format!("base_url = \"{}\"\n", about.base_url));
     let window = &definition.window;
-    out.push_str(&format!("start = \"-7d\"\npoll = \"1m\"\nlag = \"{}\"\noverlap = \"{}\"\nwindow = \"{}\"\n", window.lag, window.overlap, window.size));
-    out.push_str(&format!("rate = \"{}/{}\"\nreserve = \"0%\"\n", definition.limits.rate.requests, span(definition.limits.rate.per)));
+    out.push_str(&format!(
+        "start = \"-7d\"\npoll = \"1m\"\nlag = \"{}\"\noverlap = \"{}\"\nwindow = \"{}\"\n",
+        window.lag, window.overlap, window.size
+    ));
+    out.push_str(&format!(
+        "rate = \"{}/{}\"\nreserve = \"0%\"\n",
+        definition.limits.rate.requests,
+        span(definition.limits.rate.per)
+    ));
     out.push_str(&filters(definition));
     out.push_str("\nAuthentication, the first that is complete:\n");
     for way in &definition.auth {

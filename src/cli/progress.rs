@@ -42,6 +42,7 @@ fn line(counters: &[Arc<Counters>]) -> String {
     let read: u64 = counters.iter().map(|pipeline| pipeline.read.get()).sum();
     let delivered: u64 = counters.iter().flat_map(|pipeline| &pipeline.lanes).map(|lane| lane.delivered.get()).sum();
     let behind = counters.iter().filter_map(|pipeline| pipeline.watermark()).min();
-    let behind = behind.map(|time| format!(", complete up to {}", time.format("%Y-%m-%d %H:%M:%S UTC"))).unwrap_or_default();
+    let behind =
+        behind.map(|time| format!(", complete up to {}", time.format("%Y-%m-%d %H:%M:%S UTC"))).unwrap_or_default();
     format!("{} records read, {} delivered{behind}", thousands(read), thousands(delivered))
 }

@@ -75,7 +75,12 @@ fn summarize(names: &[Arc<str>], counters: &[Arc<Counters>]) {
     for (name, counters) in names.iter().zip(counters) {
         let delivered: Vec<String> =
             counters.lanes.iter().map(|lane| format!("{} to {}", thousands(lane.delivered.get()), lane.sink)).collect();
-        let watermark = counters.watermark().map_or("never".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
-        eprintln!("{name}: read {}, delivered {}, complete up to {watermark}", thousands(counters.read.get()), delivered.join(", "));
+        let watermark =
+            counters.watermark().map_or("never".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
+        eprintln!(
+            "{name}: read {}, delivered {}, complete up to {watermark}",
+            thousands(counters.read.get()),
+            delivered.join(", ")
+        );
     }
 }

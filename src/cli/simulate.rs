@@ -34,7 +34,11 @@ impl Simulate {
             records: self.records,
             span: Duration::from_secs(u64::from(self.days) * 24 * 3600),
             live_per_second: self.live_per_second,
-            throttle: Throttle { every: self.throttle_every, retry_after: RetryAfter::Seconds(0), ..Throttle::default() },
+            throttle: Throttle {
+                every: self.throttle_every,
+                retry_after: RetryAfter::Seconds(0),
+                ..Throttle::default()
+            },
             ..World::default()
         };
         if !self.listen.ip().is_loopback() {

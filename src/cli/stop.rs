@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 /// A token that is cancelled by the first SIGTERM or SIGINT. A second one ends the process at once.
 pub fn on_signal() -> CancellationToken {
     let token = CancellationToken::new();
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         tracing::warn!("signals cannot be caught: stopping will not be graceful");
         return token;
     };

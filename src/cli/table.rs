@@ -26,7 +26,10 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
         let widths: [usize; COLUMNS] = std::array::from_fn(width);
         // A column is one of numbers when every row but the header is one.
         let is_number = |column: usize| {
-            self.rows.len() > 1 && self.rows[1..].iter().all(|row| row[column].bytes().all(|byte| byte.is_ascii_digit() || byte == b','))
+            self.rows.len() > 1
+                && self.rows[1..]
+                    .iter()
+                    .all(|row| row[column].bytes().all(|byte| byte.is_ascii_digit() || byte == b','))
         };
         for row in &self.rows {
             let mut line = String::new();

@@ -66,7 +66,9 @@ impl PipelineFile {
 fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
     let problem = Problem::error(format!("cannot read `{}`: {error}", path.display()));
     match error.kind() {
-        std::io::ErrorKind::NotFound => problem.hint("`--config PATH` names another file, or a folder that holds `auditline.toml`"),
+        std::io::ErrorKind::NotFound => {
+            problem.hint("`--config PATH` names another file, or a folder that holds `auditline.toml`")
+        }
         _ => problem,
     }
 }

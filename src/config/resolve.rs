@@ -12,10 +12,10 @@ use super::plan::{LanePlan, PipelinePlan, Plan};
 use super::raw;
 use super::source;
 use crate::document::{Context, Node, Problem, Spanned, did_you_mean};
+use crate::transform::Transform;
 use crate::transform::enrich::Enrich;
 use crate::transform::normalize::{Format, Normalize};
 use crate::transform::redact::{Policy, PseudonymKey, Redact, Redactor};
-use crate::transform::Transform;
 
 /// The journal's size when nobody says.
 const JOURNAL_LIMIT: u64 = 10 << 30;
@@ -94,7 +94,13 @@ fn pipeline(
     let lanes = lanes(&raw.to, known, sinks, context);
     let source = source?;
     let transforms = transforms(&raw.transform, &source.settings, context)?;
-    Some(PipelinePlan { name: file.name.as_str().into(), source: source.settings, poll: source.poll, transforms, lanes })
+    Some(PipelinePlan {
+        name: file.name.as_str().into(),
+        source: source.settings,
+        poll: source.poll,
+        transforms,
+        lanes,
+    })
 }
 
 fn lanes(
@@ -183,6 +189,8 @@ fn warn_of_idle_sinks(names: &[&Spanned<String>], pipelines: &[PipelineFile], co
     let used: BTreeSet<String> = pipelines.iter().flat_map(targets).collect();
     for name in names.iter().filter(|name| !used.contains(&name.value)) {
         let message = format!("no pipeline goes to the sink `{name}`");
-        context.problems.push(Problem::warning(message).at(&name.place).hint(format!("add `[to.{name}]` to a pipeline")));
+        context
+            .problems
+            .push(Problem::warning(message).at(&name.place).hint(format!("add `[to.{name}]` to a pipeline")));
     }
 }

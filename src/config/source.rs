@@ -19,7 +19,8 @@ use crate::source::auth::{choose, templates};
 use crate::source::{Filter, Mode, Rules, Setting, Settings, is_loopback};
 
 /// The keys that every source takes.
-const COMMON: &[&str] = &["base_url", "start", "poll", "lag", "overlap", "window", "rate", "reserve", "mode", "filters"];
+const COMMON: &[&str] =
+    &["base_url", "start", "poll", "lag", "overlap", "window", "rate", "reserve", "mode", "filters"];
 /// How long a source waits when it has read everything and nobody says.
 const POLL: Duration = Duration::from_secs(60);
 /// Where reading begins when nobody says.
@@ -111,7 +112,8 @@ impl Section<'_> {
 
     fn unknown_keys(&self) {
         let own = || self.definition().parameters.keys().map(|name| name.value.as_str());
-        let known: Vec<&str> = own().chain(COMMON.iter().copied().filter(|key| *key != "mode" || self.has_modes())).collect();
+        let known: Vec<&str> =
+            own().chain(COMMON.iter().copied().filter(|key| *key != "mode" || self.has_modes())).collect();
         let Some(table) = self.node.as_table() else {
             self.context.problems.error_at(&self.name.place, format!("expected the table `[source.{}]`", self.name));
             return;
@@ -141,7 +143,8 @@ impl Section<'_> {
         match Url::parse(&text) {
             Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => url,
             Ok(url) if url.scheme() == "http" => {
-                let message = format!("plain http to `{}`: the credential would travel in clear", url.host_str().unwrap_or(""));
+                let message =
+                    format!("plain http to `{}`: the credential would travel in clear", url.host_str().unwrap_or(""));
                 fail(message, "use https://; http is allowed to this machine only")
             }
             _ => fail(format!("expected a URL, found `{text}`"), &format!("for example \"{default}\"")),
@@ -176,7 +179,8 @@ impl Section<'_> {
             let secret: Secret = node.decode(self.context)?;
             if !parameter.json.is_empty() {
                 let object: Option<Json> = serde_json::from_str(secret.expose()).ok();
-                let lacks = |member: &&String| object.as_ref().is_none_or(|object| object.get(member.as_str()).is_none());
+                let lacks =
+                    |member: &&String| object.as_ref().is_none_or(|object| object.get(member.as_str()).is_none());
                 if let Some(member) = parameter.json.iter().find(lacks) {
                     return fail(format!("`{name}` is not a JSON object with the member `{member}`"));
                 }
@@ -197,7 +201,8 @@ impl Section<'_> {
             return Some(());
         }
         let names = |way| {
-            let variables = templates(way).into_iter().flat_map(|template| template.variables()).map(|name| format!("`{name}`"));
+            let variables =
+                templates(way).into_iter().flat_map(|template| template.variables()).map(|name| format!("`{name}`"));
             variables.collect::<Vec<_>>().join(" and ")
         };
         let hint = format!("give {}", ways().map(names).collect::<Vec<_>>().join(", or "));
@@ -214,7 +219,9 @@ impl Section<'_> {
             Some(start) => start,
             None => {
                 let problem = Problem::error(format!("`{text}` is not an instant")).at(&node.place());
-                self.context.problems.push(problem.hint("for example \"-7d\", \"2026-01-01\" or \"2026-01-01T00:00:00Z\""));
+                self.context
+                    .problems
+                    .push(problem.hint("for example \"-7d\", \"2026-01-01\" or \"2026-01-01T00:00:00Z\""));
                 Utc::now()
             }
         }
@@ -237,11 +244,14 @@ impl Section<'_> {
 
     fn reserve(&self) -> f64 {
         let Some(node) = self.node.get("reserve") else { return 0.0 };
-        let share = node.as_float().or_else(|| node.as_str()?.strip_suffix('%')?.trim().parse::<f64>().ok().map(|percent| percent / 100.0));
+        let share = node
+            .as_float()
+            .or_else(|| node.as_str()?.strip_suffix('%')?.trim().parse::<f64>().ok().map(|percent| percent / 100.0));
         match share.filter(|share| (0.0..=0.95).contains(share)) {
             Some(share) => share,
             None => {
-                let problem = Problem::error("expected the share of the quota that is left to others").at(&node.place());
+                let problem =
+                    Problem::error("expected the share of the quota that is left to others").at(&node.place());
                 self.context.problems.push(problem.hint("for example \"20%\", at most \"95%\""));
                 0.0
             }
@@ -266,7 +276,9 @@ impl Section<'_> {
                 (None, true) => format!("{} has no filters", self.definition().connector.title),
                 (None, false) => format!("there are: {}", quoted(&known)),
             };
-            self.context.problems.push(Problem::error(format!("there is no filter `{name}`")).at(&name.place).hint(hint));
+            self.context
+                .problems
+                .push(Problem::error(format!("there is no filter `{name}`")).at(&name.place).hint(hint));
             return Vec::new();
         }
         let mut filters = Vec::new();
@@ -284,7 +296,8 @@ impl Section<'_> {
                 _ => None,
             };
             let Some(wire) = wire else {
-                let hint = if rules.not.is_some() { "a filter takes `only` and `not`" } else { "give the values themselves" };
+                let hint =
+                    if rules.not.is_some() { "a filter takes `only` and `not`" } else { "give the values themselves" };
                 let problem = Problem::error(format!("the filter `{name}` does not take `{form}`")).at(&form.place);
                 self.context.problems.push(problem.hint(hint));
                 continue;
@@ -300,7 +313,8 @@ impl Section<'_> {
             Some(items) => items.iter().collect(),
             None => vec![node],
         };
-        let single = rules.encode == connector::model::FilterEncoding::Single || rules.single.iter().any(|known| known == name);
+        let single =
+            rules.encode == connector::model::FilterEncoding::Single || rules.single.iter().any(|known| known == name);
         if single && nodes.len() != 1 {
             self.context.problems.error_at(&node.place(), format!("the filter `{name}` takes one value"));
             return None;
@@ -317,10 +331,14 @@ impl Section<'_> {
             return Some(number.into());
         }
         let Some(text) = node.as_str() else {
-            self.context.problems.error_at(&node.place(), format!("expected a text or a number, found {}", node.kind()));
+            self.context
+                .problems
+                .error_at(&node.place(), format!("expected a text or a number, found {}", node.kind()));
             return None;
         };
-        if let Some(known) = self.definition().filters.values.get(name).filter(|known| !known.iter().any(|value| value == text)) {
+        if let Some(known) =
+            self.definition().filters.values.get(name).filter(|known| !known.iter().any(|value| value == text))
+        {
             let known: Vec<&str> = known.iter().map(String::as_str).collect();
             let problem = Problem::error(format!("`{text}` is not a value of the filter `{name}`")).at(&node.place());
             self.context.problems.push(problem.hint(format!("one of: {}", quoted(&known))));

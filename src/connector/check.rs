@@ -42,7 +42,9 @@ impl Checker<'_> {
         let base = &self.definition.connector.base_url;
         match url::Url::parse(base) {
             Ok(url) if url.scheme() == "https" => {}
-            _ => self.error(&base.place, format!("expected an https URL, found `{base}`"), "tokens travel to this host"),
+            _ => {
+                self.error(&base.place, format!("expected an https URL, found `{base}`"), "tokens travel to this host")
+            }
         }
     }
 
@@ -72,7 +74,8 @@ impl Checker<'_> {
 
     fn filters(&self) {
         let filters = &self.definition.filters;
-        let unknown = filters.single.iter().chain(filters.values.keys()).find(|name| !filters.all().any(|n| n == *name));
+        let unknown =
+            filters.single.iter().chain(filters.values.keys()).find(|name| !filters.all().any(|n| n == *name));
         if let Some(name) = unknown {
             self.problems.push(Problem::error(format!("`{name}` is not among the names of the filters")));
         }

@@ -17,5 +17,5 @@ mod run;
 mod writer;
 
 pub use self::counters::{Counters, LaneCounters};
-pub use self::writer::chain;
 pub use self::run::{Outcome, RunOptions, check_online, counters_of, run};
+pub use self::writer::chain;

@@ -129,7 +129,8 @@ impl Reader {
     /// Makes a page durable, and returns the cursor after it.
     async fn keep(&self, before: &Cursor, page: Page<Item>) -> Result<Cursor, ReadError> {
         let next = page.next;
-        let window_from = next.window.as_ref().or(before.window.as_ref()).map_or(before.complete_up_to, |window| window.from);
+        let window_from =
+            next.window.as_ref().or(before.window.as_ref()).map_or(before.complete_up_to, |window| window.from);
         let mut tally = Tally::default();
         let mut records: Vec<(RecordKey, Record)> = Vec::with_capacity(page.items.len());
         let mut dead_letters: Vec<DeadLetter> = Vec::new();

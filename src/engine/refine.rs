@@ -29,14 +29,26 @@ pub fn refine<'a>(raw: Raw<'a>, transforms: &[Box<dyn Transform>], arena: &'a Ar
                 record.id = redacted(record.id, transforms);
                 Refined::Record(RecordKey::of(event.id), record)
             }
-            Err(reason) => Refined::Dead(dead(RecordKey::of(event.id), crate::event::json::to_string(&event.body), &reason, transforms)),
+            Err(reason) => Refined::Dead(dead(
+                RecordKey::of(event.id),
+                crate::event::json::to_string(&event.body),
+                &reason,
+                transforms,
+            )),
         },
-        Raw::Unreadable { text, reason } => Refined::Dead(dead(RecordKey::of(text), text.to_owned(), reason, transforms)),
+        Raw::Unreadable { text, reason } => {
+            Refined::Dead(dead(RecordKey::of(text), text.to_owned(), reason, transforms))
+        }
     };
     (refined, tally)
 }
 
-fn apply<'a>(event: Event<'a>, transforms: &[Box<dyn Transform>], arena: &'a Arena, tally: &mut Tally) -> Result<Event<'a>, String> {
+fn apply<'a>(
+    event: Event<'a>,
+    transforms: &[Box<dyn Transform>],
+    arena: &'a Arena,
+    tally: &mut Tally,
+) -> Result<Event<'a>, String> {
     transforms.iter().try_fold(event, |event, transform| {
         transform.apply(event, arena, tally).map_err(|unfit| format!("{transform}: {unfit}"))
     })

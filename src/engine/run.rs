@@ -172,7 +172,9 @@ fn was_read(error: &super::reader::ReadError) -> (String, Option<String>) {
 
 fn written(error: &super::writer::WriteError) -> (String, Option<String>) {
     let hint = match error {
-        super::writer::WriteError::Sink { source: auditline_sinks::DeliveryError::Refused { hint, .. }, .. } => Some(hint.clone()),
+        super::writer::WriteError::Sink { source: auditline_sinks::DeliveryError::Refused { hint, .. }, .. } => {
+            Some(hint.clone())
+        }
         _ => None,
     };
     (chain(error), hint)

@@ -91,7 +91,9 @@ impl Writer {
             }
             let full = waiting.records >= limits.max_records as u64 || waiting.bytes >= limits.max_bytes;
             let waited = waiting.since.map_or(Duration::MAX, |since| (Utc::now() - since).to_std().unwrap_or_default());
-            let Some(remaining) = limits.max_wait.checked_sub(waited).filter(|left| !left.is_zero()) else { return Ok(true) };
+            let Some(remaining) = limits.max_wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
+                return Ok(true);
+            };
             if full || reader_ended {
                 return Ok(true);
             }

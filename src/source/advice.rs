@@ -53,7 +53,11 @@ fn remaining_at(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Advice> {
     let remaining = number(headers, "x-ratelimit-remaining").or_else(|| number(headers, "ratelimit-remaining"))?;
     let reset = number(headers, "x-ratelimit-reset").or_else(|| number(headers, "ratelimit-reset"))?;
     let limit = number(headers, "x-ratelimit-limit").or_else(|| number(headers, "ratelimit-limit"));
-    Some(Advice { remaining: remaining.max(0.0) as u64, reset: until_reset(reset, now)?, limit: limit.map(|limit| limit as u64) })
+    Some(Advice {
+        remaining: remaining.max(0.0) as u64,
+        reset: until_reset(reset, now)?,
+        limit: limit.map(|limit| limit as u64),
+    })
 }
 
 /// A reset is either so many seconds away, or an instant in seconds or milliseconds since 1970.
@@ -127,7 +131,8 @@ mod tests {
 
     #[test]
     fn a_count_knows_its_period() {
-        let found = remaining(&headers(&[("ratelimit", "\"burst\";r=50;t=30"), ("ratelimit-policy", "\"burst\";q=100;w=60")]));
+        let found =
+            remaining(&headers(&[("ratelimit", "\"burst\";r=50;t=30"), ("ratelimit-policy", "\"burst\";q=100;w=60")]));
         assert_eq!(found, Some(Advice { remaining: 50, reset: Duration::from_secs(30), limit: Some(100) }));
     }
 }

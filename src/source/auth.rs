@@ -116,7 +116,8 @@ fn sign(jwt: &Jwt, lookup: Lookup<'_>, now: DateTime<Utc>) -> Result<String, Aut
     header.kid = Some(fill(&jwt.key_id, lookup)?);
     let key = EncodingKey::from_rsa_pem(fill(&jwt.key, lookup)?.as_bytes())
         .map_err(|_| AuthError("the private key is not an RSA key in PEM form".to_owned()))?;
-    jsonwebtoken::encode(&header, &claims, &key).map_err(|error| AuthError(format!("a token could not be signed: {error}")))
+    jsonwebtoken::encode(&header, &claims, &key)
+        .map_err(|error| AuthError(format!("a token could not be signed: {error}")))
 }
 
 fn seconds(span: std::time::Duration) -> i64 {
@@ -128,8 +129,9 @@ fn fill(template: &Template, lookup: Lookup<'_>) -> Result<String, AuthError> {
 }
 
 fn secret(text: &str) -> Result<HeaderValue, AuthError> {
-    let mut value = HeaderValue::from_str(text)
-        .map_err(|_| AuthError("the credential holds a character that no header can: a line break, perhaps".to_owned()))?;
+    let mut value = HeaderValue::from_str(text).map_err(|_| {
+        AuthError("the credential holds a character that no header can: a line break, perhaps".to_owned())
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }

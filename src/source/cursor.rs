@@ -112,7 +112,10 @@ impl Cursor {
         let Some(window) = &self.window else { return self.clone() };
         // A window that was cut short says nothing of what lies after it, however long ago that happened.
         let settled = whole_second(window.asked_at - rules.lag - rules.overlap).min(window.until).max(self.settled);
-        let width = self.width.map(|width| width.saturating_mul(2)).filter(|width| i64::from(*width) < rules.size.num_seconds());
+        let width = self
+            .width
+            .map(|width| width.saturating_mul(2))
+            .filter(|width| i64::from(*width) < rules.size.num_seconds());
         // A window asked for with a clock ahead of the vendor's reached into the vendor's future.
         let complete = window.until.min(whole_second(window.asked_at - rules.lag));
         Self { complete_up_to: complete.max(self.complete_up_to), settled, window: None, width }

@@ -91,7 +91,8 @@ fn first<'a>(paths: &[Path], record: Value<'a>) -> Option<Value<'a>> {
 fn unpack_texts<'a>(record: Value<'a>, names: &[String], arena: &'a Arena) -> Value<'a> {
     let Value::Object(members) = record else { return record };
     let is_packed = |member: &Member<'a>| {
-        names.iter().any(|name| name == member.key) && member.value.as_str().is_some_and(|text| text.starts_with(['{', '[']))
+        names.iter().any(|name| name == member.key)
+            && member.value.as_str().is_some_and(|text| text.starts_with(['{', '[']))
     };
     if !members.iter().any(is_packed) {
         return record;
@@ -121,8 +122,10 @@ mod tests {
 
     #[test]
     fn ids_may_be_numbers_and_texts_may_hold_json() {
-        let (id, time, body) =
-            read("voximplant", r#"{"audit_log_id":918273,"requested":"2026-09-14 08:22:31","cmd_args":"{\"a\":[1]}","ip":"{x"}"#);
+        let (id, time, body) = read(
+            "voximplant",
+            r#"{"audit_log_id":918273,"requested":"2026-09-14 08:22:31","cmd_args":"{\"a\":[1]}","ip":"{x"}"#,
+        );
         assert_eq!((id.as_str(), time.as_str()), ("918273", "2026-09-14T08:22:31+00:00"));
         assert_eq!(body, r#"{"audit_log_id":918273,"requested":"2026-09-14 08:22:31","cmd_args":{"a":[1]},"ip":"{x"}"#);
     }
@@ -133,12 +136,18 @@ mod tests {
         let without = read("ashby", r#"{"category":"x","request":{"id":null,"ipAddress":null}}"#);
         assert_eq!(with.0, without.0);
         assert_eq!(with.1, "1970-01-01T00:00:00+00:00");
-        assert_eq!(read("ashby", r#"{"id":"7","occurredAt":"2026-09-14T08:22:31.410Z"}"#).1, "2026-09-14T08:22:31.410+00:00");
+        assert_eq!(
+            read("ashby", r#"{"id":"7","occurredAt":"2026-09-14T08:22:31.410Z"}"#).1,
+            "2026-09-14T08:22:31.410+00:00"
+        );
     }
 
     #[test]
     fn what_is_no_object_is_unreadable() {
-        assert_eq!(read("telnyx", "[1]"), ("[1]".to_owned(), "expected an object, found a list".to_owned(), String::new()));
+        assert_eq!(
+            read("telnyx", "[1]"),
+            ("[1]".to_owned(), "expected an object, found a list".to_owned(), String::new())
+        );
     }
 
     #[test]
@@ -149,7 +158,8 @@ mod tests {
             let lines = "\u{feff}audit_log_id,requested,subuser_id,cmd_args,extra\r\n1,2026-09-14 08:22:31,,\"{\"\"a\"\":1}\",\"x\ny\"\r\n";
             let text = lines.replace(',', separator);
             let records = csv(text.as_bytes(), &connector.definition.decode, &arena).unwrap();
-            let expected = r#"[{"audit_log_id":1,"requested":"2026-09-14 08:22:31","cmd_args":"{\"a\":1}","extra":"x\ny"}]"#;
+            let expected =
+                r#"[{"audit_log_id":1,"requested":"2026-09-14 08:22:31","cmd_args":"{\"a\":1}","extra":"x\ny"}]"#;
             assert_eq!(json::to_string(&Value::Array(arena.alloc_slice_copy(&records))), expected);
         }
         assert!(csv(b"a,b\n1\n", &connector.definition.decode, &arena).is_err());

@@ -22,8 +22,8 @@ use std::time::Duration;
 pub use self::cursor::{Cursor, Rules};
 pub use self::decode::Raw;
 pub use self::reading::Source;
-pub use self::upstream::is_loopback;
 pub use self::settings::{Filter, Mode, Setting, Settings};
+pub use self::upstream::is_loopback;
 
 /// What one read brought.
 #[derive(Debug)]

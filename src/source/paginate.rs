@@ -134,7 +134,10 @@ mod tests {
         assert_eq!(steps("cloudflare", Place::Start, r#"{"result_info":{"cursor":""}}"#, 9, 9), Step::End);
         // An empty page with more to come is followed by Ashby's rules.
         assert_eq!(steps("ashby", Place::Start, r#"{"moreDataAvailable":true,"nextCursor":"c"}"#, 0, 100), next("c"));
-        assert_eq!(steps("ashby", Place::Start, r#"{"moreDataAvailable":false,"nextCursor":"c"}"#, 100, 100), Step::End);
+        assert_eq!(
+            steps("ashby", Place::Start, r#"{"moreDataAvailable":false,"nextCursor":"c"}"#, 100, 100),
+            Step::End
+        );
     }
 
     #[test]

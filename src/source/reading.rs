@@ -155,7 +155,12 @@ impl Source {
         self.definition().read.get(name).unwrap_or_else(|| self.pages().1)
     }
 
-    async fn read_pages<T: Send>(&self, cursor: &Cursor, read: &Read, refine: Refine<'_, T>) -> Result<Page<T>, Refusal> {
+    async fn read_pages<T: Send>(
+        &self,
+        cursor: &Cursor,
+        read: &Read,
+        refine: Refine<'_, T>,
+    ) -> Result<Page<T>, Refusal> {
         let mut cursor = cursor.clone();
         let mut held: Vec<Held<T>> = Vec::new();
         let mut own_reads = 0;
@@ -264,12 +269,19 @@ impl Source {
         decoded.items.push((time, refine(raw, arena)));
     }
 
-    async fn read_job<T: Send>(&self, cursor: &Cursor, read: &Read, job: &Job, refine: Refine<'_, T>) -> Result<Page<T>, Refusal> {
+    async fn read_job<T: Send>(
+        &self,
+        cursor: &Cursor,
+        read: &Read,
+        job: &Job,
+        refine: Refine<'_, T>,
+    ) -> Result<Page<T>, Refusal> {
         let mut cursor = cursor.clone();
         let window = cursor.window.as_mut().expect("the caller opened it");
         let Place::Job { id, ordered_at, attempts } = window.place.clone() else {
             let answer = self.upstream.call(&self.prepared(&read.request, window, &[])).await?;
-            let id = self.text_at(&answer, &job.id).ok_or_else(|| self.stuck("took an order without giving it an id"))?;
+            let id =
+                self.text_at(&answer, &job.id).ok_or_else(|| self.stuck("took an order without giving it an id"))?;
             window.asked_at = window.asked_at.min(self.upstream.now());
             window.place = Place::Job { id, ordered_at: Utc::now(), attempts: window.resets };
             // The id becomes durable before anything else happens, so that nothing is ordered twice.
@@ -280,7 +292,8 @@ impl Source {
         if self.text_at(&answer, &job.ready).is_none() {
             let waited = (Utc::now() - ordered_at).to_std().unwrap_or_default();
             if waited > job.give_up.0 {
-                let next = cursor.begin_again(MOST_RESETS).ok_or_else(|| self.stuck("does not finish what was ordered"))?;
+                let next =
+                    cursor.begin_again(MOST_RESETS).ok_or_else(|| self.stuck("does not finish what was ordered"))?;
                 tracing::warn!(attempts, "ordering again what the vendor does not finish");
                 return Ok(self.page(Vec::new(), next, Progress::More, 0));
             }
@@ -327,7 +340,9 @@ impl Source {
                 return Ok((cursor.clone(), Progress::Wait(wait)));
             }
             // A refused first page may be too large a page for this vendor's endpoint.
-            Then::Configuration if refusal.is_bad_request() && self.shrink_page(window.map(|window| window.read.as_str())) => {
+            Then::Configuration
+                if refusal.is_bad_request() && self.shrink_page(window.map(|window| window.read.as_str())) =>
+            {
                 Some(cursor.clone())
             }
             Then::Configuration | Then::RefreshCredential | Then::Retry => None,
@@ -390,7 +405,12 @@ impl Source {
     }
 
     /// A later request of a job: what was ordered was filtered then.
-    fn prepared_plain(&self, request: &Request, window: &Window, variables: &[(&str, Json)]) -> super::request::Prepared {
+    fn prepared_plain(
+        &self,
+        request: &Request,
+        window: &Window,
+        variables: &[(&str, Json)],
+    ) -> super::request::Prepared {
         let lookup = |name: &str| self.variable(name, window, variables);
         prepare(&self.settings().base_url, request, &self.definition().filters, &[], &lookup)
     }
@@ -402,7 +422,11 @@ impl Source {
         match name {
             "from" => written(window.from - slack),
             "until" => written(window.until + slack),
-            _ => own.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).or_else(|| self.settings().parameter(name)),
+            _ => own
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value.clone())
+                .or_else(|| self.settings().parameter(name)),
         }
     }
 

@@ -7,8 +7,8 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 use super::settings::Filter;
-use crate::connector::model::{self, FilterEncoding, Filters};
 use crate::connector::as_text;
+use crate::connector::model::{self, FilterEncoding, Filters};
 
 /// A request that is complete but for its authentication.
 #[derive(Clone, Debug)]
@@ -39,11 +39,8 @@ pub fn prepare(
 
     let mut query = pairs(&request.query, lookup);
     let mut form = pairs(&request.form, lookup);
-    let mut json: Map<String, Json> = request
-        .json
-        .iter()
-        .filter_map(|(name, template)| Some((name.clone(), template.fill(&lookup)?)))
-        .collect();
+    let mut json: Map<String, Json> =
+        request.json.iter().filter_map(|(name, template)| Some((name.clone(), template.fill(&lookup)?))).collect();
     for filter in filters {
         if !request.json.is_empty() {
             json.insert(filter.name.clone(), json_filter(filter, encoding));

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::cursor::Rules;
-use crate::connector::model::Rate;
 use crate::connector::Connector;
+use crate::connector::model::Rate;
 
 /// Everything a source needs to know.
 #[derive(Clone, Debug)]

@@ -69,8 +69,9 @@ impl Upstream {
             let hint = "`auditline connectors NAME` lists the ways to authenticate";
             configuration(format!("no way to authenticate to {vendor} is complete"), hint)
         })?;
-        let client = client(&settings, user_agent)
-            .map_err(|error| configuration(format!("no client for {vendor}: {error}"), "check the machine's TLS certificates"))?;
+        let client = client(&settings, user_agent).map_err(|error| {
+            configuration(format!("no client for {vendor}: {error}"), "check the machine's TLS certificates")
+        })?;
         Ok(Self {
             client,
             authenticator: Authenticator::new(way),
@@ -150,7 +151,9 @@ impl Upstream {
     pub fn refused(&self, verdict: &Verdict) -> SourceError {
         let message = self.sentence(verdict);
         match verdict.then {
-            Then::Configuration | Then::RefreshCredential => SourceError::Configuration { message, hint: verdict.hint.clone() },
+            Then::Configuration | Then::RefreshCredential => {
+                SourceError::Configuration { message, hint: verdict.hint.clone() }
+            }
             _ => SourceError::Retryable { message, after: verdict.wait },
         }
     }
@@ -226,7 +229,8 @@ impl Upstream {
         }
         // A file may be gzip by its content while no header says so.
         if body.starts_with(&[0x1f, 0x8b]) && !headers.contains_key(CONTENT_ENCODING) {
-            body = gunzip(&body).ok_or_else(|| Broken::Passing(format!("{} sent a broken gzip file", self.vendor())))??;
+            body = gunzip(&body)
+                .ok_or_else(|| Broken::Passing(format!("{} sent a broken gzip file", self.vendor())))??;
         }
         Ok(Answer { status, headers, body })
     }
@@ -288,7 +292,8 @@ fn client(settings: &Settings, user_agent: &str) -> Result<Client, reqwest::Erro
     // A token is bound to its host: a redirect to another one is an error, not a request.
     let same_host = Policy::custom(move |attempt| {
         let url = attempt.url();
-        let same = url.host_str().map(str::to_owned) == host && url.scheme() == scheme && url.port_or_known_default() == port;
+        let same =
+            url.host_str().map(str::to_owned) == host && url.scheme() == scheme && url.port_or_known_default() == port;
         match attempt.previous().len() {
             0..=5 if same => attempt.follow(),
             _ => attempt.error("another host"),

@@ -43,7 +43,13 @@ const LONGEST_SAYING: usize = 300;
 ///
 /// `body` is the decoded body where it is JSON. A failure under HTTP 200 is one too.
 #[must_use]
-pub fn judge(answer: &Answer, body: Option<Value>, errors: &Errors, with_cursor: bool, now: DateTime<Utc>) -> Option<Verdict> {
+pub fn judge(
+    answer: &Answer,
+    body: Option<Value>,
+    errors: &Errors,
+    with_cursor: bool,
+    now: DateTime<Utc>,
+) -> Option<Verdict> {
     let failed = body.is_some_and(|body| errors.failed.as_ref().is_some_and(|failed| is_failure(failed, body)));
     if answer.status.is_success() && !failed {
         return None;
@@ -94,7 +100,9 @@ fn first<'a>(paths: &[Path], body: Value<'a>) -> Option<Value<'a>> {
 fn same(expected: &serde_json::Value, found: Value) -> bool {
     match (expected, found) {
         (serde_json::Value::Bool(expected), Value::Bool(found)) => *expected == found,
-        (serde_json::Value::Number(expected), Value::Number(found) | Value::String(found)) => expected.to_string() == found,
+        (serde_json::Value::Number(expected), Value::Number(found) | Value::String(found)) => {
+            expected.to_string() == found
+        }
         (serde_json::Value::String(expected), Value::Number(found) | Value::String(found)) => expected == found,
         _ => false,
     }
@@ -150,30 +158,77 @@ mod tests {
         let value = json::decode(body.as_bytes(), &arena).ok();
         let answer =
             Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body: body.into() };
-        judge(&answer, value, &connector.definition.errors, with_cursor, Utc::now()).map(|verdict| (verdict.then, verdict.said))
+        judge(&answer, value, &connector.definition.errors, with_cursor, Utc::now())
+            .map(|verdict| (verdict.then, verdict.said))
     }
 
     #[test]
     fn every_vendor_is_understood() {
         let cases = [
-            ("telnyx", 401, r#"{"errors":[{"code":"10009","title":"Authentication failed"}]}"#, false, Some(Then::Configuration)),
+            (
+                "telnyx",
+                401,
+                r#"{"errors":[{"code":"10009","title":"Authentication failed"}]}"#,
+                false,
+                Some(Then::Configuration),
+            ),
             ("telnyx", 429, r#"{"errors":[{"code":"10011"}]}"#, false, Some(Then::Retry)),
             ("telnyx", 502, "<html>bad gateway</html>", false, Some(Then::Retry)),
-            ("cloudflare", 200, r#"{"success":false,"errors":[{"message":"x"}],"result":null}"#, false, Some(Then::Retry)),
+            (
+                "cloudflare",
+                200,
+                r#"{"success":false,"errors":[{"message":"x"}],"result":null}"#,
+                false,
+                Some(Then::Retry),
+            ),
             ("cloudflare", 200, r#"{"success":true,"errors":[{"message":"placeholder"}],"result":[]}"#, false, None),
-            ("cloudflare", 400, r#"{"success":false,"errors":[{"code":7001,"message":"bad cursor"}]}"#, true, Some(Then::ResetCursor)),
-            ("cloudflare", 400, r#"{"success":false,"errors":[{"code":7001,"message":"bad since"}]}"#, false, Some(Then::Configuration)),
+            (
+                "cloudflare",
+                400,
+                r#"{"success":false,"errors":[{"code":7001,"message":"bad cursor"}]}"#,
+                true,
+                Some(Then::ResetCursor),
+            ),
+            (
+                "cloudflare",
+                400,
+                r#"{"success":false,"errors":[{"code":7001,"message":"bad since"}]}"#,
+                false,
+                Some(Then::Configuration),
+            ),
             ("voximplant", 200, r#"{"error":{"code":356,"msg":"in progress"}}"#, false, Some(Then::Wait)),
-            ("voximplant", 200, r#"{"error":{"code":569,"msg":"range longer than 7 days"}}"#, false, Some(Then::SplitWindow)),
-            ("voximplant", 200, r#"{"error":{"code":456,"msg":"token expired"}}"#, false, Some(Then::RefreshCredential)),
+            (
+                "voximplant",
+                200,
+                r#"{"error":{"code":569,"msg":"range longer than 7 days"}}"#,
+                false,
+                Some(Then::SplitWindow),
+            ),
+            (
+                "voximplant",
+                200,
+                r#"{"error":{"code":456,"msg":"token expired"}}"#,
+                false,
+                Some(Then::RefreshCredential),
+            ),
             ("voximplant", 200, r#"{"result":[],"count":0}"#, false, None),
             ("ashby", 200, r#"{"success":false,"errors":["cursor_invalid"]}"#, true, Some(Then::ResetCursor)),
-            ("ashby", 200, r#"{"success":false,"errors":["invalid_input"],"errorInfo":{"code":"invalid_input"}}"#, false, Some(Then::Configuration)),
+            (
+                "ashby",
+                200,
+                r#"{"success":false,"errors":["invalid_input"],"errorInfo":{"code":"invalid_input"}}"#,
+                false,
+                Some(Then::Configuration),
+            ),
             ("nirvana", 403, r#"{"message":"forbidden"}"#, false, Some(Then::Configuration)),
             ("nirvana", 503, "", false, Some(Then::Retry)),
         ];
         for (connector, status, body, with_cursor, expected) in cases {
-            assert_eq!(verdict(connector, status, body, with_cursor).map(|(then, _)| then), expected, "{connector} {status} {body}");
+            assert_eq!(
+                verdict(connector, status, body, with_cursor).map(|(then, _)| then),
+                expected,
+                "{connector} {status} {body}"
+            );
         }
     }
 
@@ -181,7 +236,8 @@ mod tests {
     fn what_was_said_is_one_bounded_line() {
         let (_, said) = verdict("telnyx", 502, &format!("<html>\n  {}</html>", "x".repeat(9000)), false).unwrap();
         assert!(said.starts_with("HTTP 502: <html> xxx") && said.chars().count() == LONGEST_SAYING + 1, "{said}");
-        let (_, said) = verdict("telnyx", 401, r#"{"errors":[{"code":"10009","detail":"No key found"}]}"#, false).unwrap();
+        let (_, said) =
+            verdict("telnyx", 401, r#"{"errors":[{"code":"10009","detail":"No key found"}]}"#, false).unwrap();
         assert_eq!(said, "HTTP 401: 10009: No key found");
     }
 

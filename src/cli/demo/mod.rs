@@ -49,7 +49,11 @@ impl Demo {
     async fn show(&self) -> Result<u8, String> {
         setup::make_folder(&self.out)?;
         let simulator = setup::simulator(self.records, !self.once).await?;
-        eprintln!("five simulated vendors on http://{}, {} records each, some of them late", simulator.address(), self.records);
+        eprintln!(
+            "five simulated vendors on http://{}, {} records each, some of them late",
+            simulator.address(),
+            self.records
+        );
         let (mut plan, text) = setup::plan(&self.out, &simulator)?;
         let captured = capture::insert(&mut plan);
         eprintln!("the pipelines of `pipelines/*.toml`, to the sinks of\n\n{}", indented(&text));
@@ -86,7 +90,10 @@ impl Demo {
         while Instant::now() < deadline {
             let is_done = |(counters, expected): (&Arc<Counters>, &u64)| {
                 counters.read.get() >= *expected
-                    && counters.lanes.iter().all(|lane| lane.delivered.get() + lane.rejected.get() >= counters.read.get())
+                    && counters
+                        .lanes
+                        .iter()
+                        .all(|lane| lane.delivered.get() + lane.rejected.get() >= counters.read.get())
             };
             if counters.iter().zip(&expected).all(is_done) {
                 return true;

@@ -17,12 +17,23 @@ const SHOWN: [&str; 2] = ["nirvana", "ashby"];
 
 /// A row for each vendor.
 pub fn table(names: &[Arc<str>], counters: &[Arc<Counters>]) {
-    let header =
-        ["VENDOR", "READ", "LATE", "REPEATED", "OWN READS", "E-MAILS", "IPS", "DEAD LETTERS", "DELIVERED", "COMPLETE UP TO (UTC)"];
+    let header = [
+        "VENDOR",
+        "READ",
+        "LATE",
+        "REPEATED",
+        "OWN READS",
+        "E-MAILS",
+        "IPS",
+        "DEAD LETTERS",
+        "DELIVERED",
+        "COMPLETE UP TO (UTC)",
+    ];
     let mut table = Table::new(header);
     for (name, counters) in names.iter().zip(counters) {
         let delivered: u64 = counters.lanes.iter().map(|lane| lane.delivered.get()).sum();
-        let watermark = counters.watermark().map_or("-".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
+        let watermark =
+            counters.watermark().map_or("-".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
         let numbers = [
             counters.read.get(),
             counters.late.get(),
