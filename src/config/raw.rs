@@ -8,8 +8,8 @@ use auditline_sinks::units::{ByteSize, HumanDuration};
 use serde::Deserialize;
 
 use crate::document::{Context, Document, Node, Spanned};
-use crate::transform::enrich::EnrichConfig;
-use crate::transform::normalize::Format;
+use crate::transform::enrich::Enrich;
+use crate::transform::normalize::Form;
 use crate::transform::redact::{EmailAction, IpAction};
 
 /// `auditline.toml`
@@ -57,9 +57,9 @@ pub struct Pipeline {
 #[serde(rename_all = "snake_case")]
 pub enum Transform {
     /// Into which form the vendor's record is brought. Without it, OCSF.
-    Normalize(Format),
+    Normalize(Form),
     /// Labels and fields to add.
-    Enrich(EnrichConfig),
+    Enrich(Enrich),
     /// What becomes of addresses.
     Redact(Redact),
 }

@@ -13,8 +13,7 @@ use super::raw;
 use super::source;
 use crate::document::{Context, Node, Problem, Spanned, did_you_mean};
 use crate::transform::Transform;
-use crate::transform::enrich::Enrich;
-use crate::transform::normalize::{Format, Normalize};
+use crate::transform::normalize::{Form, Normalize};
 use crate::transform::redact::{Policy, PseudonymKey, Redact, Redactor};
 
 /// The journal's size when nobody says.
@@ -149,19 +148,19 @@ fn transforms(
     context: &Context<'_>,
 ) -> Option<Vec<Box<dyn Transform>>> {
     let connector = &source.connector;
-    let normalize = |format: Format| Normalize::new(format, Arc::clone(&connector.map), &connector.name);
+    let normalize = |form: Form| Normalize::new(form, Arc::clone(&connector.map), connector.identity.clone());
     let mut steps: Vec<Box<dyn Transform>> = Vec::new();
     let normalizes = raw.iter().filter(|step| matches!(step.value, raw::Transform::Normalize(_)));
     for again in normalizes.clone().skip(1) {
         context.problems.error_at(&again.place, "an event can be normalized only once");
     }
     if normalizes.count() == 0 {
-        steps.push(Box::new(normalize(Format::default())));
+        steps.push(Box::new(normalize(Form::default())));
     }
     for step in raw {
         match &step.value {
-            raw::Transform::Normalize(format) => steps.push(Box::new(normalize(*format))),
-            raw::Transform::Enrich(enrich) => steps.push(Box::new(Enrich::new(enrich.clone()))),
+            raw::Transform::Normalize(form) => steps.push(Box::new(normalize(*form))),
+            raw::Transform::Enrich(enrich) => steps.push(Box::new(enrich.clone())),
             raw::Transform::Redact(redact) => steps.push(Box::new(redactor(redact, step, context)?)),
         }
     }

@@ -23,6 +23,8 @@ pub struct Connector {
     pub name: Arc<str>,
     /// What the file says.
     pub definition: Definition,
+    /// What its events say of where they come from.
+    pub identity: ocsf::Identity,
     /// Its OCSF map, checked and compiled.
     pub map: Arc<ocsf::Map>,
 }
@@ -46,9 +48,14 @@ impl Connector {
         let document = Document::parse(file, text, context.problems)?;
         let definition: Definition = document.decode(context)?;
         let name: Arc<str> = name.into();
-        let identity = ocsf::Identity { vendor: definition.connector.vendor.clone(), log: name.to_string() };
+        let identity = ocsf::Identity {
+            vendor: definition.connector.vendor.clone(),
+            connector: name.to_string(),
+            id: definition.decode.id.clone(),
+            time: definition.decode.time.clone(),
+        };
         let sound = check::check(&definition, context.problems);
-        let map = ocsf::Map::load(&definition.ocsf, identity, context.problems)?;
-        sound.then(|| Self { name, definition, map: Arc::new(map) })
+        let map = ocsf::Map::load(&definition.ocsf, identity.clone(), context.problems)?;
+        sound.then(|| Self { name, definition, identity, map: Arc::new(map) })
     }
 }
