@@ -12,6 +12,7 @@
 //!
 //! The modules stand in the order in which they may use each other: each uses only what stands before it.
 
+mod chain;
 pub mod document;
 pub mod event;
 pub mod journal;
@@ -29,3 +30,5 @@ pub mod engine;
 pub mod simulator;
 
 pub mod cli;
+
+pub use self::chain::chain;

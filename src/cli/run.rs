@@ -10,7 +10,10 @@ use super::table::thousands;
 use super::{DONE, FAILED, WRONG, progress, stop};
 use crate::config::Plan;
 use crate::engine::{self, Counters, Outcome, RunOptions};
-use crate::journal::{Journal, JournalError, SqliteJournal};
+use crate::journal::{Journal, JournalError, Options, SqliteJournal};
+
+/// The journal's file in the state folder.
+const JOURNAL: &str = "journal.sqlite";
 
 /// Run the pipelines until stopped.
 #[derive(Debug, Args)]
@@ -43,7 +46,7 @@ impl Run {
                 report(&outcome)
             }
             Err(error) => {
-                eprintln!("error: {}", engine::chain(&error));
+                eprintln!("error: {}", crate::chain(&error));
                 FAILED
             }
         }
@@ -52,7 +55,8 @@ impl Run {
 
 /// Opens the journal in the plan's state folder and runs.
 pub async fn run_plan(plan: Plan, options: RunOptions, counters: &[Arc<Counters>]) -> Result<Outcome, JournalError> {
-    let journal: Arc<dyn Journal> = Arc::new(SqliteJournal::open_in(&plan.state_dir, plan.journal_limit)?);
+    let options_of_journal = Options { limit_bytes: plan.journal_limit };
+    let journal: Arc<dyn Journal> = Arc::new(SqliteJournal::open(&plan.state_dir.join(JOURNAL), options_of_journal)?);
     tracing::info!(pipelines = plan.pipelines.len(), state = %plan.state_dir.display(), "started");
     engine::run(plan, journal, options, counters).await
 }

@@ -37,7 +37,7 @@ impl Files {
             return None;
         };
         let main = Document::parse(&path.display().to_string(), &text, problems)?;
-        let globs = raw::pipeline_globs(&main, context);
+        let globs = raw::pipeline_globs(&main);
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut pipelines = Vec::new();
         for glob in globs {

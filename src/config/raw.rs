@@ -101,7 +101,7 @@ pub struct Batch {
 }
 
 /// Only `pipelines` of the main file, so that the files it names are read before everything is checked.
-pub fn pipeline_globs(main: &Document, _context: &Context<'_>) -> Vec<Spanned<String>> {
+pub fn pipeline_globs(main: &Document) -> Vec<Spanned<String>> {
     let node = main.root().get("pipelines");
     let items = node.and_then(Node::as_array).unwrap_or_default();
     // What is no text is reported when the whole file is decoded.

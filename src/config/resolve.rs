@@ -11,7 +11,8 @@ use super::files::{Files, PipelineFile};
 use super::plan::{LanePlan, PipelinePlan, Plan};
 use super::raw;
 use super::source;
-use crate::document::{Context, Node, Problem, Spanned, did_you_mean};
+use crate::chain;
+use crate::document::{Context, Node, Place, Problem, Spanned, did_you_mean};
 use crate::transform::Transform;
 use crate::transform::normalize::{Form, Normalize};
 use crate::transform::redact::{Policy, PseudonymKey, Redact, Redactor};
@@ -20,6 +21,9 @@ use crate::transform::redact::{Policy, PseudonymKey, Redact, Redactor};
 const JOURNAL_LIMIT: u64 = 10 << 30;
 /// The grace period when nobody says: Kubernetes kills after 30 seconds.
 const GRACE: Duration = Duration::from_secs(25);
+
+/// The epoch of the one key there is.
+const FIRST_EPOCH: u16 = 1;
 
 /// A sink that can be delivered to, and what it gathers by default.
 struct Destination {
@@ -75,11 +79,25 @@ fn destinations(sinks: &BTreeMap<Spanned<String>, Node>, context: &Context<'_>) 
                 built.insert(name.value.clone(), Destination { sink, defaults: config.batch_defaults() });
             }
             Err(error) => {
-                context.problems.push(Problem::error(error.to_string()).at(&node.head()).hint(error.hint));
+                let place = at_fault(node, &error.key);
+                let message = chain(&error);
+                context.problems.push(Problem::error(message).at(&place).hint(error.hint));
             }
         }
     }
     built
+}
+
+/// Where the key `a.b` of a sink stands, or as much of it as there is.
+fn at_fault(sink: &Node, key: &str) -> Place {
+    let mut node = sink.as_table().and_then(|mut table| table.next()).map_or(sink, |(_, kind)| kind);
+    let mut place = node.head();
+    for part in key.split('.') {
+        let Some(next) = node.get(part) else { break };
+        node = next;
+        place = node.place();
+    }
+    place
 }
 
 fn pipeline(
@@ -168,9 +186,9 @@ fn transforms(
 }
 
 fn redactor(redact: &raw::Redact, step: &Spanned<raw::Transform>, context: &Context<'_>) -> Option<Redact> {
-    let key = redact.key.as_ref().map(|key| PseudonymKey::new(key.expose().as_bytes()));
-    let policy = Policy { emails: redact.emails, ips: redact.ips, key };
-    match Redactor::new(policy) {
+    let key = redact.key.as_ref().map(|key| PseudonymKey::new(FIRST_EPOCH, key.expose().as_bytes())).transpose();
+    let policy = key.map(|key| Policy { emails: redact.emails, ips: redact.ips, key });
+    match policy.and_then(Redactor::new) {
         Ok(redactor) => Some(Redact::new(redactor)),
         Err(error) => {
             context.problems.push(Problem::error(error.to_string()).at(&step.place));

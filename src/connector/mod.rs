@@ -55,7 +55,7 @@ impl Connector {
             time: definition.decode.time.clone(),
         };
         let sound = check::check(&definition, context.problems);
-        let map = ocsf::Map::load(&definition.ocsf, identity.clone(), context.problems)?;
+        let map = ocsf::Map::load(&definition.ocsf, &identity, context.problems)?;
         sound.then(|| Self { name, definition, identity, map: Arc::new(map) })
     }
 }

@@ -50,6 +50,12 @@ impl LaneCounters {
 }
 
 impl Counters {
+    /// Counts for a pipeline with those sinks.
+    #[must_use]
+    pub fn new(sinks: impl IntoIterator<Item = Arc<str>>) -> Self {
+        Self { lanes: sinks.into_iter().map(|sink| Arc::new(LaneCounters::new(sink))).collect(), ..Self::default() }
+    }
+
     /// *Complete up to*: nothing that the vendor has before it is missing in the journal.
     ///
     /// # Panics

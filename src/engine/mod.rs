@@ -18,4 +18,3 @@ mod writer;
 
 pub use self::counters::{Counters, LaneCounters};
 pub use self::run::{Outcome, RunOptions, check_online, counters_of, run};
-pub use self::writer::chain;

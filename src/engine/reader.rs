@@ -12,9 +12,9 @@ use tracing::{error, info, warn};
 use super::backoff::Backoff;
 use super::counters::Counters;
 use super::refine::{Refined, refine};
-use crate::event::{Arena, Record, RecordKey};
+use crate::event::{Record, RecordKey};
 use crate::journal::{Append, DeadLetter, Journal, JournalError, Sequence};
-use crate::source::{Cursor, Page, Progress, Raw, Source, SourceError};
+use crate::source::{Cursor, Page, Progress, Source, SourceError};
 use crate::transform::{Tally, Transform};
 
 /// A seen id is remembered this much longer than any read can reach back, for clocks and for vendors that correct times.
@@ -77,7 +77,7 @@ impl Reader {
             }
             let read = tokio::select! {
                 () = self.stop.cancelled() => return Ok(()),
-                read = self.source.read(&cursor, &|raw: Raw<'_>, arena: &Arena| refine(raw, &self.transforms, arena)) => read,
+                read = self.read(&cursor) => read,
             };
             let wait = match read {
                 Ok(page) => {
@@ -102,6 +102,11 @@ impl Reader {
                 () = tokio::time::sleep(wait) => {}
             }
         }
+    }
+
+    async fn read(&self, cursor: &Cursor) -> Result<Page<Item>, SourceError> {
+        let transforms = &self.transforms;
+        self.source.read(cursor, &|raw, arena| refine(raw, transforms, arena)).await
     }
 
     /// Waits while the journal is full; `false` when the reader was stopped meanwhile.

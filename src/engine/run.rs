@@ -8,9 +8,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::counters::{Counters, LaneCounters};
+use super::counters::Counters;
 use super::reader::Reader;
-use super::writer::{Writer, chain};
+use super::writer::Writer;
+use crate::chain;
 use crate::config::{PipelinePlan, Plan};
 use crate::journal::{Journal, JournalError, Lane};
 use crate::source::budget::Budgets;
@@ -88,10 +89,8 @@ pub async fn run(
 /// Counters for a plan's pipelines, in its order.
 #[must_use]
 pub fn counters_of(plan: &Plan) -> Vec<Arc<Counters>> {
-    let lanes = |pipeline: &PipelinePlan| {
-        pipeline.lanes.iter().map(|lane| Arc::new(LaneCounters::new(Arc::clone(&lane.name)))).collect()
-    };
-    plan.pipelines.iter().map(|pipeline| Arc::new(Counters { lanes: lanes(pipeline), ..Counters::default() })).collect()
+    let sinks = |pipeline: &PipelinePlan| pipeline.lanes.iter().map(|lane| Arc::clone(&lane.name)).collect::<Vec<_>>();
+    plan.pipelines.iter().map(|pipeline| Arc::new(Counters::new(sinks(pipeline)))).collect()
 }
 
 /// Ends when the grace period after a stop is over, having told the writers.

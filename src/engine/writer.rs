@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
 use super::counters::LaneCounters;
+use crate::chain;
 use crate::config::LanePlan;
 use crate::event::RecordKey;
 use crate::journal::{DeadLetter, Journal, JournalError, Lane, Sequence};
@@ -161,19 +162,4 @@ impl Writer {
         self.counters.rejected.add(rejected);
         Ok(())
     }
-}
-
-/// An error with its causes, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let part = error.to_string();
-        if !text.contains(&part) {
-            text.push_str(": ");
-            text.push_str(&part);
-        }
-        cause = error.source();
-    }
-    text
 }

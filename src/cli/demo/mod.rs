@@ -111,7 +111,7 @@ fn expected(simulator: &Simulator, name: &str) -> u64 {
 
 fn ended_early(outcome: Result<Outcome, JournalError>) -> String {
     match outcome {
-        Err(error) => engine::chain(&error),
+        Err(error) => crate::chain(&error),
         Ok(outcome) => match outcome.failed.first() {
             Some((pipeline, reason, _)) => format!("{pipeline}: {reason}"),
             None => "the run ended before everything was delivered".to_owned(),
