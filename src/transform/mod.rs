@@ -1,0 +1,3 @@
+//! What happens to an event between the vendor's answer and the journal.
+
+pub mod redact;
