@@ -34,15 +34,17 @@ pub(super) fn find(text: &Text<'_>, found: &mut Vec<Found>) {
 /// Returns the longest address, and where to look for the next `@`.
 fn read_chain(bytes: &[u8], start: usize, mut at: usize) -> (Option<Found>, usize) {
     let mut address = None;
+    let mut local = start;
     loop {
         let (scanned, end) = host(bytes, at + 1);
-        if start < at && is_address(bytes, start, at, end) {
+        if local < at && is_address(bytes, local, at, end) {
             address = Some(Found { start, end, what: What::Email { at } });
         }
-        let chained = start < at && scanned > at + 1 && bytes.get(scanned) == Some(&b'@');
+        let chained = local < at && scanned > at + 1 && bytes.get(scanned) == Some(&b'@');
         if !chained {
             return (address, scanned);
         }
+        local = at + 1;
         at = scanned;
     }
 }
@@ -198,14 +200,14 @@ fn literal_end(bytes: &[u8], start: usize) -> usize {
     if is_ip { start + length + 2 } else { start }
 }
 
-/// Whether `bytes[start..at]` `@` `bytes[at + 1..end]` is an address, and no `lodash@4.17.21`.
-fn is_address(bytes: &[u8], start: usize, at: usize, end: usize) -> bool {
+/// Whether `bytes[local..at]` `@` `bytes[at + 1..end]` is an address, and no `lodash@4.17.21`.
+fn is_address(bytes: &[u8], local: usize, at: usize, end: usize) -> bool {
     let host = &bytes[at + 1..end];
     match host.first() {
         None => false,
         Some(b'[') => true,
         Some(&first) if !is_word(first) && first != b'_' => false,
-        Some(_) if !host.contains(&b'.') => is_lone_host(bytes, start, &bytes[start..at], host),
+        Some(_) if !host.contains(&b'.') => is_lone_host(&bytes[..local], &bytes[local..at], host),
         Some(_) => ip::quad(host).is_some() || !(is_version(host) || is_image(host)),
     }
 }
@@ -214,9 +216,8 @@ fn is_address(bytes: &[u8], start: usize, at: usize, end: usize) -> bool {
 /// address: a `mailto:`, an angle bracket, a name like `ada.lovelace` before it.
 ///
 /// `actions/checkout@main`, `next@canary` and `image@sha256:…` are not.
-fn is_lone_host(bytes: &[u8], start: usize, local: &[u8], host: &[u8]) -> bool {
+fn is_lone_host(before: &[u8], local: &[u8], host: &[u8]) -> bool {
     const DIGESTS: [&[u8]; 5] = [b"sha256", b"sha512", b"sha384", b"sha1", b"md5"];
-    let before = &bytes[..start];
     let is_mailto = before.len() >= 7 && before[before.len() - 7..].eq_ignore_ascii_case(b"mailto:");
     let named = |b: &u8| b.is_ascii_alphabetic() || *b >= 0x80;
     let is_person = local.first().is_some_and(named)

@@ -61,11 +61,11 @@ pub(super) fn quad(text: &[u8]) -> Option<Ipv4Addr> {
     let mut octets = [0; 4];
     let mut count = 0;
     for part in text.split(|&b| b == b'.') {
-        let number = part.iter().try_fold(0u16, |n, b| b.is_ascii_digit().then(|| n * 10 + u16::from(b - b'0')));
-        if !(1..=3).contains(&part.len()) || count == 4 {
+        if !(1..=3).contains(&part.len()) || count == 4 || !part.iter().all(u8::is_ascii_digit) {
             return None;
         }
-        octets[count] = u8::try_from(number?).ok()?;
+        let number = part.iter().fold(0, |number: u16, digit| number * 10 + u16::from(digit - b'0'));
+        octets[count] = u8::try_from(number).ok()?;
         count += 1;
     }
     (count == 4).then(|| Ipv4Addr::from(octets))
