@@ -1,5 +1,7 @@
 //! What happens to an event between the vendor and the journal: normalize, enrich, redact, in the file's order.
 
+pub mod redact;
+
 use std::fmt;
 
 use crate::event::{Arena, Event};

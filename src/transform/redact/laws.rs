@@ -1,0 +1,234 @@
+//! What holds for every text: property tests.
+
+use proptest::prelude::*;
+
+use super::tests::redactor;
+use super::*;
+
+const EMAILS: [EmailAction; 4] =
+    [EmailAction::Mask, EmailAction::Remove, EmailAction::Pseudonym, EmailAction::KeepDomain];
+const IPS: [IpAction; 4] = [IpAction::Mask, IpAction::Remove, IpAction::Pseudonym, IpAction::Truncate];
+
+/// Something that identifies, found again by a plain search in the wholly decoded text.
+#[derive(Debug, Clone)]
+struct Planted {
+    written: String,
+    /// What must be gone.
+    trace: String,
+}
+
+fn planted_email() -> impl Strategy<Value = Planted> {
+    let local = prop_oneof![
+        "zq[a-z0-9]{4}",
+        "zq[a-z0-9]{3}[.+_-][a-z0-9]{3}",
+        Just("zq'brien".to_owned()),
+        Just("zqödä".to_owned()),
+    ];
+    let host = prop_oneof![
+        "[a-z]{2,8}\\.(com|example|co\\.uk)",
+        Just("xn--bcher-kva.example".to_owned()),
+        Just("bücher.example".to_owned()),
+        Just("[203.0.113.77]".to_owned()),
+        Just("localhost".to_owned()),
+    ];
+    (local, host).prop_map(|(local, host)| Planted { written: format!("{local}@{host}"), trace: local })
+}
+
+fn planted_ip() -> impl Strategy<Value = Planted> {
+    let v4 = (1u8..=223, any::<u8>(), any::<u8>(), 1u8..=254).prop_map(|(a, b, c, d)| format!("{a}.{b}.{c}.{d}"));
+    let v6 = prop_oneof![
+        any::<u64>().prop_map(|tail| Ipv6Addr::from(0x2001_0db8_u128 << 96 | u128::from(tail | 1)).to_string()),
+        any::<u128>().prop_map(|all| Ipv6Addr::from(all >> 4 | 1 << 125).to_string()),
+        any::<u32>().prop_map(|v4| format!("::ffff:{}", Ipv4Addr::from(v4 | 1))),
+        "fe80::[1-9a-f]{1,4}%(eth0|wlan1|lo)",
+        Just("2001:0DB8:0000:0000:0000:0000:0000:00A1".to_owned()),
+    ];
+    prop_oneof![v4, v6].prop_map(|written| Planted { trace: written.clone(), written })
+}
+
+fn planted() -> impl Strategy<Value = Planted> {
+    prop_oneof![planted_email(), planted_ip()]
+}
+
+/// What may stand directly around an address without being read as a part of it.
+fn border() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "", " ", "\"", "<", ">", "(", ")", "[", "]", "{", "}", ",", ";", "|", "/", "?", "&", "=", "\n", "\t", "“", "”",
+        "、", "（", "\u{a0}", "'",
+    ])
+}
+
+fn lookalike() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "08:22:31",
+        "2024-01-01T08:22:31Z",
+        "v1.2.3.4",
+        "1.2.3",
+        "1.3.6.1.4.1",
+        "00:1a:2b:3c:4d:5e",
+        "a::b",
+        "std::vec::Vec",
+        "name@1.2.3",
+        "checkout@v4",
+        "@ada",
+        "Chrome/120.0.0.0",
+        "00:1a:2b:ff:fe:3c:4d:5e",
+        "16:9",
+        "a1b2c3d4-0000-4000-8000-1234567890ab",
+        "100%",
+        "C:\\\\Users\\\\x",
+        "::",
+        "0.0.0.0",
+        "logo@2x.png",
+    ])
+}
+
+/// The ways a text gets into another one.
+fn wrap(way: u8, text: &str) -> String {
+    let quoted = |text: &str| serde_json::to_string(text).expect("a string");
+    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    match way {
+        0 => quoted(text),
+        1 => format!("{{\"k\":{}}}", quoted(text)),
+        2 => format!("https://x.example/p?q={}&r=1", encode(text)),
+        3 => text.bytes().map(|b| format!("%{b:02X}")).collect(),
+        4 => text.encode_utf16().map(|u| format!("\\u{u:04x}")).collect(),
+        5 => text.replace('@', "%40").replace(':', "%3a"),
+        6 => text.replace('@', "&#64;").replace('.', "&#x2e;"),
+        7 => quoted(&text.replace('@', "\\u0040").replace('.', "\\u002E")),
+        _ => text.to_owned(),
+    }
+}
+
+/// Pieces that meet in unforeseen ways.
+fn fragment() -> impl Strategy<Value = String> {
+    prop_oneof![
+        planted().prop_map(|p| p.written),
+        lookalike().prop_map(str::to_owned),
+        border().prop_map(str::to_owned),
+        prop::sample::select(vec![
+            "@",
+            ":",
+            "::",
+            ".",
+            "..",
+            "%",
+            "%40",
+            "%25",
+            "%3A",
+            "%2",
+            "\\",
+            "\\\\",
+            "\\n",
+            "\\u00",
+            "\\u0040",
+            "\\\"",
+            "&#",
+            "&#64;",
+            "1",
+            "12",
+            "a",
+            "e1-",
+            "dead:",
+            "1:",
+            ":5",
+            ".1",
+            "-",
+            "'",
+            "\"",
+            "[",
+            "]",
+            "%eth0",
+            "@x.example",
+            "masked@masked.invalid",
+            "masked@example.com",
+            "3fff:add:1::5",
+            "é",
+            "＠",
+            "😀",
+            "+",
+            "=",
+            "SRS0=",
+            "//",
+        ])
+        .prop_map(str::to_owned),
+        "[ -~]{0,4}",
+        (0u8..8, planted()).prop_map(|(way, p)| wrap(way, &p.written)),
+    ]
+}
+
+fn messy() -> impl Strategy<Value = String> {
+    prop::collection::vec(fragment(), 0..8).prop_map(|pieces| pieces.concat())
+}
+
+fn decoded(text: &str) -> String {
+    Decoded::of(text)
+        .map_or(text.to_owned(), |decoded| String::from_utf8_lossy(Text::decoded(text, &decoded).bytes).into())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn twice_is_once(text in messy(), emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS.to_vec())) {
+        for redactor in [redactor(Some(emails), Some(ips)), redactor(Some(emails), None), redactor(None, Some(ips))] {
+            if let Some(once) = redactor.text(&text, &mut Hits::default()) {
+                let twice = redactor.text(&once, &mut Hits::default());
+                prop_assert_eq!(twice.as_deref(), None, "first round gave {:?}", once);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_planted_survives(
+        planted in planted(), before in border(), after in border(), prose in "[a-z ]{0,8}",
+        ways in prop::collection::vec(0u8..9, 0..3),
+        emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS[..3].to_vec()),
+    ) {
+        let plain = format!("{prose}{before}{}{after}{prose}", planted.written);
+        // Between letters there is no telling where an address begins.
+        prop_assume!(!(prose.ends_with(|c: char| c.is_ascii_alphabetic()) && before.is_empty()));
+        prop_assume!(!(prose.starts_with(|c: char| c.is_ascii_alphabetic()) && after.is_empty()));
+        let text = ways.iter().fold(plain, |text, way| wrap(*way, &text));
+        let redacted = redactor(Some(emails), Some(ips)).text(&text, &mut Hits::default());
+        let redacted = redacted.ok_or_else(|| TestCaseError::fail(format!("nothing found in {text}")))?;
+        let seen = decoded(&redacted);
+        prop_assert!(!seen.contains(&planted.trace), "{} became {}", text, redacted);
+    }
+
+    #[test]
+    fn lookalikes_survive(pieces in prop::collection::vec(lookalike(), 1..6), space in prop::sample::select(vec![" ", ", ", "\n", " | "])) {
+        let text = pieces.join(space);
+        let both = redactor(Some(EmailAction::Mask), Some(IpAction::Mask));
+        prop_assert_eq!(both.text(&text, &mut Hits::default()), None);
+    }
+
+    #[test]
+    fn the_rest_of_the_text_stays(planted in planted(), before in "[a-z]{0,9} ", after in " [a-z]{0,9}") {
+        let text = format!("{before}{}{after}", planted.written);
+        let removed = redactor(Some(EmailAction::Remove), Some(IpAction::Remove)).text(&text, &mut Hits::default());
+        prop_assert_eq!(removed, Some(format!("{before}{after}")));
+    }
+
+    #[test]
+    fn pseudonyms_depend_on_the_key_alone(planted in planted(), secret in any::<[u8; 16]>(), other in any::<[u8; 16]>()) {
+        prop_assume!(secret != other);
+        let pseudonym = |secret: &[u8]| {
+            let key = PseudonymKey::new(7, secret).expect("16 bytes");
+            let policy = Policy { emails: Some(EmailAction::Pseudonym), ips: Some(IpAction::Pseudonym), key: Some(key) };
+            Redactor::new(policy).expect("a key").text(&planted.written, &mut Hits::default())
+        };
+        prop_assert_eq!(pseudonym(&secret), pseudonym(&secret));
+        prop_assert_ne!(pseudonym(&secret), pseudonym(&other));
+    }
+
+    #[test]
+    fn any_text_can_be_redacted(text in any::<String>(), noise in "[@.:%\\\\u0-9a-f\"&#;é＠。]{0,40}") {
+        let both = redactor(Some(EmailAction::KeepDomain), Some(IpAction::Truncate));
+        for text in [&text, &noise, &format!("{text}{noise}")] {
+            let mut hits = Hits::default();
+            let redacted = both.text(text, &mut hits);
+            prop_assert_eq!(redacted.is_some(), hits != Hits::default());
+        }
+    }
+}
