@@ -4,7 +4,17 @@
 //! itself: the engine does, by the *kind* of failure it is told. To add a destination, write one file with `Config`, the
 //! struct, its `impl Sink` and tests that begin with the contract; then add it to [`SinkConfig`].
 
+pub mod address;
+pub mod contract;
+pub mod file;
+pub mod kafka;
+pub mod memory;
+pub mod s3;
 pub mod secret;
+pub mod stdout;
+pub mod syslog;
+pub mod template;
+pub mod tls;
 pub mod units;
 
 use std::fmt;
@@ -14,6 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 
 /// What an error may carry as its cause.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -59,7 +70,13 @@ impl Batch {
     /// fit for file names, object keys and transactional ids.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}-{}-{:012}-{:012}", self.pipeline, self.journal, self.first, self.last())
+        format!(
+            "{}-{}-{:012}-{:012}",
+            self.pipeline,
+            self.journal,
+            self.first,
+            self.last()
+        )
     }
 
     /// How much JSON the records hold, in bytes.
@@ -113,12 +130,24 @@ pub enum DeliveryError {
 impl DeliveryError {
     /// A failure that may pass.
     pub fn retryable(message: impl Into<String>, source: impl Into<BoxError>) -> Self {
-        Self::Retryable { message: message.into(), retry_after: None, source: Some(source.into()) }
+        Self::Retryable {
+            message: message.into(),
+            retry_after: None,
+            source: Some(source.into()),
+        }
     }
 
     /// A failure that needs a person.
-    pub fn refused(message: impl Into<String>, hint: impl Into<String>, source: impl Into<BoxError>) -> Self {
-        Self::Refused { message: message.into(), hint: hint.into(), source: Some(source.into()) }
+    pub fn refused(
+        message: impl Into<String>,
+        hint: impl Into<String>,
+        source: impl Into<BoxError>,
+    ) -> Self {
+        Self::Refused {
+            message: message.into(),
+            hint: hint.into(),
+            source: Some(source.into()),
+        }
     }
 }
 
@@ -146,4 +175,71 @@ pub struct BatchLimits {
     pub max_bytes: u64,
     /// How long the oldest record waits for company.
     pub max_wait: Duration,
+}
+
+/// `[sinks.NAME.KIND]`: the kind is the key, what stands below it is that sink's own configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SinkConfig {
+    /// Lines of JSON in local files.
+    File(file::Config),
+    /// Lines of JSON on standard output.
+    Stdout(stdout::Config),
+    /// Messages in a Kafka topic.
+    Kafka(kafka::Config),
+    /// Objects in an S3 bucket.
+    S3(s3::Config),
+    /// RFC 5424 messages for a syslog receiver.
+    Syslog(syslog::Config),
+}
+
+impl SinkConfig {
+    /// Makes the sink. Reads the files the configuration names, and touches no network: [`Sink::check`] does.
+    pub fn build(&self) -> Result<Arc<dyn Sink>, BuildError> {
+        Ok(match self {
+            Self::File(config) => Arc::new(config.build()),
+            Self::Stdout(config) => Arc::new(config.build()),
+            Self::Kafka(config) => Arc::new(config.build()?),
+            Self::S3(config) => Arc::new(config.build()?),
+            Self::Syslog(config) => Arc::new(config.build()?),
+        })
+    }
+
+    /// The batch that suits this kind of destination, where the operator says nothing.
+    #[must_use]
+    pub fn batch_defaults(&self) -> BatchLimits {
+        match self {
+            Self::File(_) => file::BATCH,
+            Self::Stdout(_) => stdout::BATCH,
+            Self::Kafka(_) => kafka::BATCH,
+            Self::S3(_) => s3::BATCH,
+            Self::Syslog(_) => syslog::BATCH,
+        }
+    }
+}
+
+/// Why a sink cannot be made of its configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct BuildError {
+    /// The key at fault, below the sink's kind: `tls.ca`.
+    pub key: String,
+    /// What is wrong, without the cause.
+    pub message: String,
+    /// What the person can do.
+    pub hint: String,
+    /// The cause, where there is one.
+    pub source: Option<BoxError>,
+}
+
+impl BuildError {
+    /// An error without a cause.
+    pub fn new(key: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            key: key.to_owned(),
+            message: message.into(),
+            hint: hint.into(),
+            source: None,
+        }
+    }
 }

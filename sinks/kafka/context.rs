@@ -1,0 +1,106 @@
+//! What librdkafka tells us on its own thread: answers to messages, errors of no message, log lines.
+
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+use tokio::sync::{Notify, mpsc};
+use tracing::{debug, trace};
+
+use super::explain::{Fate, fate};
+
+/// Collects the errors that belong to no message. A wrong password is only ever told here: the messages themselves just
+/// run out of time.
+pub(super) struct Context {
+    sink: String,
+    // Held for a line, never across an await.
+    last_error: Mutex<Option<(Code, String)>>,
+    on_refusal: Notify,
+}
+
+/// Travels with a message through librdkafka and brings its answer back.
+pub(super) struct Ticket {
+    at: usize,
+    answers: mpsc::UnboundedSender<(usize, Option<Code>)>,
+}
+
+impl Ticket {
+    pub fn new(at: usize, answers: &mpsc::UnboundedSender<(usize, Option<Code>)>) -> Box<Self> {
+        Box::new(Self {
+            at,
+            answers: answers.clone(),
+        })
+    }
+}
+
+impl Context {
+    pub fn new(sink: String) -> Self {
+        Self {
+            sink,
+            last_error: Mutex::new(None),
+            on_refusal: Notify::new(),
+        }
+    }
+
+    /// The last error of no message, since the last batch that arrived. librdkafka repeats itself at most every thirty
+    /// seconds, so it is kept and not only handed out.
+    pub fn last_error(&self) -> Option<(Code, String)> {
+        self.last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub fn forget_errors(&self) {
+        *self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Returns when a broker has refused us.
+    pub async fn refusal(&self) {
+        self.on_refusal.notified().await;
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
+        // What matters comes back as an error of a batch; librdkafka's own account is for whoever looks closely.
+        trace!(sink = %self.sink, facility, message, "librdkafka");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        debug!(sink = %self.sink, %error, reason, "librdkafka reports an error");
+        let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+        let mut last = self
+            .last_error
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // "All brokers are down" follows every refusal and must not hide it.
+        let refused_before = last
+            .as_ref()
+            .is_some_and(|(code, _)| fate(*code) == Fate::Refused);
+        if fate(code) == Fate::Refused {
+            *last = Some((code, reason.to_owned()));
+            self.on_refusal.notify_waiters();
+        } else if !refused_before && (code != Code::AllBrokersDown || last.is_none()) {
+            *last = Some((code, reason.to_owned()));
+        }
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<Ticket>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        let code = match result {
+            Ok(_) => None,
+            Err((error, _)) => Some(error.rdkafka_error_code().unwrap_or(Code::Fail)),
+        };
+        // Nobody listens where the delivery's future was dropped.
+        let _ = ticket.answers.send((ticket.at, code));
+    }
+}

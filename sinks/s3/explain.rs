@@ -1,0 +1,158 @@
+//! What S3's answers mean: what may pass, and what a person has to change.
+
+use std::error::Error;
+use std::time::Duration;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::DeliveryError;
+
+/// What was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Objects of the bucket, to see whether it is there.
+    List,
+    /// An upload.
+    Put,
+}
+
+/// The error as the engine takes it. `Ok` if it says that all is well: a key that may write and not list.
+pub(super) fn explain<E>(
+    error: SdkError<E, HttpResponse>,
+    asked: Asked,
+    bucket: &str,
+) -> Result<(), DeliveryError>
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let status = error
+        .raw_response()
+        .map(|response| response.status().as_u16());
+    let code = error.code().map(str::to_owned);
+    if let (Some(status), true) = (
+        status,
+        matches!(
+            error,
+            SdkError::ServiceError(_) | SdkError::ResponseError(_)
+        ),
+    ) {
+        if asked == Asked::List && code.as_deref() == Some("AccessDenied") {
+            tracing::debug!(
+                bucket,
+                "may not list the bucket, which tells nothing about writing to it"
+            );
+            return Ok(());
+        }
+        let retry_after = error.raw_response().and_then(retry_after);
+        let name = code.clone().unwrap_or_else(|| format!("HTTP {status}"));
+        let message = format!("S3 answered `{name}` for bucket `{bucket}`");
+        return Err(match hint(code.as_deref(), status) {
+            Some(hint) => DeliveryError::refused(message, hint, error),
+            None => DeliveryError::Retryable {
+                message,
+                retry_after,
+                source: Some(error.into()),
+            },
+        });
+    }
+    Err(unanswered(error))
+}
+
+/// S3 did not answer, or was not asked at all.
+fn unanswered<E>(error: SdkError<E, HttpResponse>) -> DeliveryError
+where
+    E: Error + Send + Sync + 'static,
+{
+    let causes = causes(&error);
+    if causes.contains("no providers in chain") || causes.contains("CredentialsNotLoaded") {
+        return DeliveryError::refused(
+            "no AWS credentials were found",
+            "set `access_key_id` and `secret_access_key`, or give the process an AWS role",
+            error,
+        );
+    }
+    if causes.contains("Invalid Configuration: Missing Region") {
+        return DeliveryError::refused("the bucket's region is not known", "set `region`", error);
+    }
+    if causes.contains("invalid peer certificate") {
+        return DeliveryError::refused(
+            "the endpoint's certificate is not valid for us",
+            "connect by a name in the certificate, and add its authority to the system's (or to `SSL_CERT_FILE`)",
+            error,
+        );
+    }
+    match error {
+        SdkError::ConstructionFailure(_)
+            if causes.contains("uri") || causes.contains("endpoint") =>
+        {
+            DeliveryError::refused(
+                "no request can be made of this configuration",
+                "check `bucket`, `region` and `endpoint`",
+                error,
+            )
+        }
+        SdkError::TimeoutError(_) => DeliveryError::retryable("S3 did not answer in time", error),
+        _ => DeliveryError::retryable("S3 cannot be reached", error),
+    }
+}
+
+/// What a person has to do, where waiting does not help.
+fn hint(code: Option<&str>, status: u16) -> Option<&'static str> {
+    Some(match code.unwrap_or_default() {
+        "NoSuchBucket" => "create the bucket, or correct `bucket`",
+        "InvalidBucketName" => "correct `bucket`",
+        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "NotSignedUp" => {
+            "grant `s3:PutObject` on the bucket (and `kms:GenerateDataKey` on its key) to these credentials"
+        }
+        "InvalidAccessKeyId" => "correct `access_key_id`: the server does not know it",
+        "SignatureDoesNotMatch" => {
+            "correct `secret_access_key`: it does not belong to `access_key_id`"
+        }
+        "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
+            "give fresh keys with their `session_token`"
+        }
+        "RequestTimeTooSkewed" => "set this machine's clock",
+        "PermanentRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => "set `region` to the bucket's own",
+        "InvalidStorageClass" => "correct `storage_class`",
+        "EntityTooLarge" => "lower this sink's `batch.max_bytes`",
+        "KMS.NotFoundException" | "KMS.DisabledException" | "KMS.InvalidStateException" => {
+            "correct `sse_kms_key_id`"
+        }
+        "MethodNotAllowed" | "NotImplemented" => {
+            "this server lacks what we ask of it: leave out `storage_class` and `sse`"
+        }
+        // A checksum or a length that did not match is the network's doing.
+        "BadDigest"
+        | "InvalidDigest"
+        | "XAmzContentChecksumMismatch"
+        | "IncompleteBody"
+        | "RequestTimeout"
+        | "OperationAborted"
+        | "SlowDown" => return None,
+        _ => match status {
+            301 | 307 => "set `region` to the bucket's own",
+            401 | 403 => "check the credentials, and their rights on the bucket",
+            404 => "create the bucket, or correct `bucket` and `endpoint`",
+            400 | 405 | 411..=416 => "check `bucket`, `region`, `endpoint` and `path_style`",
+            _ => return None,
+        },
+    })
+}
+
+fn retry_after(response: &HttpResponse) -> Option<Duration> {
+    let seconds = response.headers().get("retry-after")?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+fn causes(error: &dyn Error) -> String {
+    let mut text = format!("{error:?}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,266 @@
+//! A connection to a receiver, and what can be seen of the other end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ProtocolVersion;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::{Config, Transport};
+use crate::address::Address;
+use crate::tls::{TlsConfig, explain};
+use crate::{BuildError, DeliveryError};
+
+/// TLS 1.3 is done on our side before the receiver has looked at our certificate: it may refuse us after our first
+/// record is written, and nothing but a read would show it. So a new connection is read from before anything is
+/// written. The receiver's first session ticket says that it is done with the handshake; one that sends no tickets is
+/// given this long.
+const TLS_FINISHED: Duration = Duration::from_secs(1);
+
+/// rsyslog looks at the certificate only after that, and closes without an alert.
+const TLS_OBJECTION: Duration = Duration::from_millis(100);
+
+/// How long the other end's close or reset is waited for after a batch: some round trips of a local network. It costs
+/// each batch this much, and catches a receiver that is going away.
+const FAREWELL: Duration = Duration::from_millis(20);
+
+/// Something to write frames to.
+pub(super) enum Connection {
+    Udp(UdpSocket, Address),
+    Stream(Box<dyn Stream>, Address),
+}
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Connection {
+    pub async fn open(config: &Config) -> Result<Self, DeliveryError> {
+        let address = &config.address;
+        let unreachable =
+            |error| DeliveryError::retryable(format!("cannot connect to `{address}`"), error);
+        if config.transport == Transport::Udp {
+            let socket = udp(address).await.map_err(unreachable)?;
+            return Ok(Self::Udp(socket, address.clone()));
+        }
+        let stream = TcpStream::connect((address.host.as_str(), address.port))
+            .await
+            .map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        if config.transport == Transport::Tcp {
+            return Ok(Self::Stream(Box::new(stream), address.clone()));
+        }
+        let stream = encrypt(stream, address, config.tls.clone().unwrap_or_default()).await?;
+        Ok(Self::Stream(Box::new(stream), address.clone()))
+    }
+
+    /// Itself, if the other end is still there as far as one look without waiting tells.
+    pub fn if_open(mut self) -> Option<Self> {
+        let open = match &mut self {
+            // An answer to an earlier datagram, "port unreachable", is an error of the socket.
+            Self::Udp(socket, _) => matches!(socket.take_error(), Ok(None)),
+            Self::Stream(stream, _) => {
+                let mut context = Context::from_waker(Waker::noop());
+                poll_farewell(stream, &mut context).is_pending()
+            }
+        };
+        open.then_some(self)
+    }
+
+    /// Returns when everything is written and the other end had a moment to object.
+    pub async fn send(&mut self, messages: &[Vec<u8>]) -> Result<(), DeliveryError> {
+        let (sent, address) = match self {
+            Self::Udp(socket, address) => (send_datagrams(socket, messages).await, address),
+            Self::Stream(stream, address) => (send_frames(stream, messages).await, address),
+        };
+        sent.map_err(|error| broken(error, address))
+    }
+}
+
+async fn udp(address: &Address) -> io::Result<UdpSocket> {
+    let mut failure = None;
+    for target in lookup_host((address.host.as_str(), address.port)).await? {
+        let local: SocketAddr = match target {
+            SocketAddr::V4(_) => ([0; 4], 0).into(),
+            SocketAddr::V6(_) => ([0; 16], 0).into(),
+        };
+        let socket = UdpSocket::bind(local).await?;
+        match socket.connect(target).await {
+            Ok(()) => return Ok(socket),
+            Err(error) => failure = Some(error),
+        }
+    }
+    Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+}
+
+async fn encrypt(
+    stream: TcpStream,
+    address: &Address,
+    tls: TlsConfig,
+) -> Result<TlsStream<TcpStream>, DeliveryError> {
+    // Read anew, for certificates that are rotated; off the runtime's threads, for the system's store is large.
+    let client = {
+        let tls = tls.clone();
+        tokio::task::spawn_blocking(move || tls.client())
+    };
+    let client = client
+        .await
+        .map_err(|error| DeliveryError::retryable("the TLS files were not read", error))?
+        .map_err(
+            |BuildError {
+                 message,
+                 hint,
+                 source,
+                 ..
+             }| DeliveryError::Refused {
+                message,
+                hint,
+                source,
+            },
+        )?;
+    let name = tls.server_name.unwrap_or_else(|| address.host.clone());
+    let name = ServerName::try_from(name).map_err(|error| {
+        DeliveryError::refused(
+            format!("`{}` is no name a certificate can have", address.host),
+            "set `tls.server_name`",
+            error,
+        )
+    })?;
+    let connector = TlsConnector::from(Arc::clone(&client));
+    let mut stream = connector
+        .connect(name, stream)
+        .await
+        .map_err(|error| broken(error, address))?;
+    match objection(&mut stream).await {
+        // No alert, only an end. It may be a proxy without a receiver behind it, so it is not taken for a refusal.
+        Err(error) if explain(&error).is_none() => Err(DeliveryError::retryable(
+            format!(
+                "`{address}` closed the connection right after the TLS handshake: if it asks for a certificate, set \
+                 `tls.cert` and `tls.key` to one its authority has signed"
+            ),
+            error,
+        )),
+        Err(error) => Err(broken(error, address)),
+        Ok(()) => Ok(stream),
+    }
+}
+
+/// Waits for a receiver that has not taken us yet to do so, or to say why not.
+async fn objection(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
+    if stream.get_ref().1.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+        return Ok(());
+    }
+    let finished = std::future::poll_fn(|context| {
+        if let Poll::Ready(error) = poll_farewell(stream, context) {
+            return Poll::Ready(Err(error));
+        }
+        match stream.get_ref().1.tls13_tickets_received() {
+            0 => Poll::Pending,
+            _ => Poll::Ready(Ok(())),
+        }
+    });
+    tokio::time::timeout(TLS_FINISHED, finished)
+        .await
+        .unwrap_or(Ok(()))?;
+    match tokio::time::timeout(TLS_OBJECTION, farewell(stream)).await {
+        Ok(error) => Err(error),
+        Err(_) => Ok(()),
+    }
+}
+
+async fn send_datagrams(socket: &UdpSocket, messages: &[Vec<u8>]) -> io::Result<()> {
+    for message in messages {
+        socket.send(message).await?;
+    }
+    // A closed port answers, but later than the send returns.
+    let mut ignored = [0; 16];
+    match tokio::time::timeout(FAREWELL, socket.recv(&mut ignored)).await {
+        Ok(Err(error)) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+async fn send_frames(stream: &mut Box<dyn Stream>, messages: &[Vec<u8>]) -> io::Result<()> {
+    let length: usize = messages.iter().map(|message| message.len() + 8).sum();
+    let mut frames = Vec::with_capacity(length);
+    for message in messages {
+        // RFC 6587 section 3.4.1, octet counting.
+        frames.extend_from_slice(message.len().to_string().as_bytes());
+        frames.push(b' ');
+        frames.extend_from_slice(message);
+    }
+    // A receiver that refuses us stops reading, so what it says must be heard while we still write.
+    let (mut reading, mut writing) = tokio::io::split(stream);
+    let written = async {
+        writing.write_all(&frames).await?;
+        writing.flush().await?;
+        tokio::time::sleep(FAREWELL).await;
+        Ok(())
+    };
+    tokio::select! {
+        biased;
+        said = farewell(&mut reading) => Err(said),
+        written = written => written,
+    }
+}
+
+/// Returns when the other end closes or fails, and swallows what it says: syslog has no answers.
+async fn farewell<R: AsyncRead + Unpin>(stream: &mut R) -> io::Error {
+    let mut ignored = [0; 1024];
+    loop {
+        match stream.read(&mut ignored).await {
+            Ok(0) => return closed(),
+            Ok(_) => {}
+            Err(error) => return error,
+        }
+    }
+}
+
+fn poll_farewell<R: AsyncRead + Unpin>(
+    stream: &mut R,
+    context: &mut Context<'_>,
+) -> Poll<io::Error> {
+    let mut ignored = [0; 1024];
+    loop {
+        let mut buffer = ReadBuf::new(&mut ignored);
+        match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(closed()),
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(error),
+        }
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::ConnectionAborted,
+        "the receiver closed the connection",
+    )
+}
+
+fn broken(error: io::Error, address: &Address) -> DeliveryError {
+    if let Some((what, hint)) = explain(&error) {
+        return DeliveryError::refused(format!("no TLS with `{address}`: {what}"), hint, error);
+    }
+    if error.kind() == io::ErrorKind::ConnectionRefused {
+        return DeliveryError::retryable(format!("nobody listens at `{address}`"), error);
+    }
+    match error.raw_os_error() {
+        // EMSGSIZE: the path's limit is below ours.
+        Some(90) => DeliveryError::refused(
+            format!("a datagram to `{address}` is too large for the network"),
+            "lower `max_size`, or use `transport = \"tcp\"`",
+            error,
+        ),
+        _ => DeliveryError::retryable(format!("the connection to `{address}` broke"), error),
+    }
+}

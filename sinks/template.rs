@@ -1,0 +1,363 @@
+//! Names with placeholders, `audit/{vendor}/{date}/`: where a record goes, told by the record.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+use crate::{Batch, Record};
+
+/// A name with the placeholders `{vendor}`, `{pipeline}`, `{date}` and `{hour}`; `{{` and `}}` stand for braces.
+///
+/// Date and hour are those of the record's event, in UTC: a record that is read late still goes to the day it
+/// belongs to, and a batch that is delivered again goes to the same places.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Template {
+    text: String,
+    parts: Vec<Part>,
+}
+
+/// A [`Template`] that may also hold `{id}`, the record's id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyTemplate(pub Template);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Text(String),
+    Field(Field),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Vendor,
+    Pipeline,
+    Date,
+    Hour,
+    Id,
+}
+
+/// What a rendered value is for, and so which characters of it must go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A file path or an object key: a value stays inside its segment.
+    Path,
+    /// A Kafka topic: ASCII letters, digits, `.`, `_` and `-`.
+    Topic,
+    /// Free text: values as they are.
+    Text,
+}
+
+/// Why a text is not a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// There is no such placeholder.
+    #[error("unknown placeholder `{{{name}}}`: expected {known}")]
+    Unknown {
+        /// What stood between the braces.
+        name: String,
+        /// The names that would do.
+        known: &'static str,
+    },
+    /// A `{` has no `}`.
+    #[error("`{{` is never closed: write `{{{{` for a brace that is meant literally")]
+    Unclosed,
+    /// A `}` has no `{`.
+    #[error("`}}` closes nothing: write `}}}}` for a brace that is meant literally")]
+    Unopened,
+}
+
+impl Template {
+    fn parse(text: &str, with_id: bool) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, brace) = rest.split_at(at);
+            literal.push_str(before);
+            if let Some(after) = brace.strip_prefix("{{") {
+                literal.push('{');
+                rest = after;
+            } else if let Some(after) = brace.strip_prefix("}}") {
+                literal.push('}');
+                rest = after;
+            } else if brace.starts_with('}') {
+                return Err(TemplateError::Unopened);
+            } else {
+                let (name, after) = brace[1..].split_once('}').ok_or(TemplateError::Unclosed)?;
+                let field = Field::named(name, with_id)?;
+                if !literal.is_empty() {
+                    parts.push(Part::Text(std::mem::take(&mut literal)));
+                }
+                parts.push(Part::Field(field));
+                rest = after;
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            parts,
+        })
+    }
+
+    /// Whether two records of one batch may get different names.
+    #[must_use]
+    pub fn varies(&self) -> bool {
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Field(Field::Date | Field::Hour | Field::Id)))
+    }
+
+    /// Whether two pipelines may get the same name.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        !self.parts.contains(&Part::Field(Field::Pipeline))
+    }
+
+    /// The text before the first placeholder.
+    #[must_use]
+    pub fn literal_prefix(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Text(text)) => text,
+            _ => "",
+        }
+    }
+
+    /// The whole name, where it is the same for every record.
+    #[must_use]
+    pub fn literal(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The name for one record of a batch.
+    #[must_use]
+    pub fn render(&self, batch: &Batch, record: &Record, place: Place) -> String {
+        let mut name = String::with_capacity(self.text.len() + 16);
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => name.push_str(text),
+                Part::Field(field) => name.push_str(&place.fit(&field.of(batch, record))),
+            }
+        }
+        name
+    }
+
+    /// The batch's records by name: names in the order they first occur, records in the batch's order.
+    #[must_use]
+    pub fn group<'a>(&self, batch: &'a Batch, place: Place) -> Vec<(String, Vec<&'a Record>)> {
+        let mut groups: Vec<(String, Vec<&Record>)> = Vec::new();
+        if !self.varies() {
+            if let Some(first) = batch.records.first() {
+                let name = self.render(batch, first, place);
+                groups.push((name, batch.records.iter().collect()));
+            }
+            return groups;
+        }
+        let mut index: HashMap<String, usize> = HashMap::new();
+        for record in &batch.records {
+            let name = self.render(batch, record, place);
+            let at = *index.entry(name).or_insert_with_key(|name| {
+                groups.push((name.clone(), Vec::new()));
+                groups.len() - 1
+            });
+            groups[at].1.push(record);
+        }
+        groups
+    }
+}
+
+impl Field {
+    fn named(name: &str, with_id: bool) -> Result<Self, TemplateError> {
+        match name {
+            "vendor" => Ok(Self::Vendor),
+            "pipeline" => Ok(Self::Pipeline),
+            "date" => Ok(Self::Date),
+            "hour" => Ok(Self::Hour),
+            "id" if with_id => Ok(Self::Id),
+            _ => Err(TemplateError::Unknown {
+                name: name.to_owned(),
+                known: if with_id {
+                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}` or `{id}`"
+                } else {
+                    "`{vendor}`, `{pipeline}`, `{date}` or `{hour}`"
+                },
+            }),
+        }
+    }
+
+    fn of<'a>(self, batch: &'a Batch, record: &'a Record) -> Cow<'a, str> {
+        match self {
+            Self::Vendor => Cow::Borrowed(&batch.vendor),
+            Self::Pipeline => Cow::Borrowed(&batch.pipeline),
+            Self::Date => Cow::Owned(record.time.format("%Y-%m-%d").to_string()),
+            Self::Hour => Cow::Owned(record.time.format("%H").to_string()),
+            Self::Id => Cow::Borrowed(&record.id),
+        }
+    }
+}
+
+impl Place {
+    fn fit(self, value: &str) -> Cow<'_, str> {
+        if self == Self::Text {
+            return Cow::Borrowed(value);
+        }
+        // `..` climbs, `.` and nothing vanish from a path: two pipelines would share a name.
+        if value.chars().all(|char| char == '.') {
+            return Cow::Owned("_".repeat(value.len().max(1)));
+        }
+        if value.chars().all(|char| self.takes(char)) {
+            return Cow::Borrowed(value);
+        }
+        let fit = |char| if self.takes(char) { char } else { '_' };
+        Cow::Owned(value.chars().map(fit).collect())
+    }
+
+    fn takes(self, char: char) -> bool {
+        match self {
+            Self::Path => !char.is_control() && char != '/' && char != '\\',
+            Self::Topic => char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-'),
+            Self::Text => true,
+        }
+    }
+}
+
+impl FromStr for Template {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        Self::parse(text, false)
+    }
+}
+
+impl FromStr for KeyTemplate {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        Template::parse(text, true).map(Self)
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.text, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Template {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyTemplate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract;
+
+    fn rendered(template: &str, pipeline: &str, place: Place) -> String {
+        let template: KeyTemplate = template.parse().unwrap();
+        let batch = contract::batch_of(pipeline, 1, [r#"{"n":1}"#]);
+        template.0.render(&batch, &batch.records[0], place)
+    }
+
+    #[test]
+    fn fills_every_placeholder() {
+        assert_eq!(
+            rendered("a/{vendor}/{date}/{hour}/{pipeline}-{id}", "p", Place::Path),
+            "a/example/2026-03-14/09/p-p-1"
+        );
+    }
+
+    #[test]
+    fn doubled_braces_are_braces() {
+        assert_eq!(rendered("{{{vendor}}}", "p", Place::Path), "{example}");
+        assert_eq!(rendered("}}{{", "p", Place::Path), "}{");
+    }
+
+    #[test]
+    fn an_unknown_placeholder_is_told_the_known_ones() {
+        let error = "audit/{vendr}/".parse::<Template>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown placeholder `{vendr}`: expected `{vendor}`, `{pipeline}`, `{date}` or `{hour}`"
+        );
+        let error = "{id}".parse::<Template>().unwrap_err();
+        assert!(error.to_string().contains("unknown placeholder `{id}`"));
+        assert!("{id}".parse::<KeyTemplate>().is_ok());
+    }
+
+    #[test]
+    fn stray_braces_are_errors() {
+        assert_eq!("a/{date".parse::<Template>(), Err(TemplateError::Unclosed));
+        assert_eq!("a/}b".parse::<Template>(), Err(TemplateError::Unopened));
+        assert_eq!(
+            "`}` closes nothing: write `}}` for a brace that is meant literally",
+            TemplateError::Unopened.to_string()
+        );
+    }
+
+    #[test]
+    fn no_value_leaves_its_segment() {
+        for (value, safe) in [
+            ("..", "__"),
+            (".", "_"),
+            ("", "_"),
+            ("../../etc/passwd", ".._.._etc_passwd"),
+            ("a\\b", "a_b"),
+            ("a\0b\nc\u{85}d", "a_b_c_d"),
+            ("büro", "büro"),
+        ] {
+            assert_eq!(rendered("{pipeline}", value, Place::Path), safe);
+        }
+        assert_eq!(rendered("{pipeline}{pipeline}", ".", Place::Path), "__");
+        assert_eq!(
+            rendered("{pipeline}", "büro west", Place::Topic),
+            "b_ro_west"
+        );
+        assert_eq!(rendered("{pipeline}", "a/b", Place::Text), "a/b");
+    }
+
+    #[test]
+    fn groups_keep_the_order_of_records() {
+        let mut batch = contract::batch_of("p", 1, ["{\"n\":1}", "{\"n\":2}", "{\"n\":3}"]);
+        batch.records[1].time += chrono::Duration::days(1);
+        let template: Template = "{date}".parse().unwrap();
+        let groups: Vec<(String, Vec<&str>)> = template
+            .group(&batch, Place::Path)
+            .into_iter()
+            .map(|(name, records)| (name, records.iter().map(|r| r.id.as_str()).collect()))
+            .collect();
+        assert_eq!(
+            groups,
+            [
+                ("2026-03-14".to_owned(), vec!["p-1", "p-3"]),
+                ("2026-03-15".to_owned(), vec!["p-2"]),
+            ]
+        );
+    }
+}

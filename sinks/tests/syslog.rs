@@ -1,0 +1,482 @@
+//! The syslog sink against rsyslog and syslog-ng, and against receivers that misbehave.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use auditline_sinks::contract::{self, Destination, Guarantees, chain, server};
+use auditline_sinks::{Delivery, DeliveryError, Sink, SinkConfig};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+fn sink(config: Value) -> Arc<dyn Sink> {
+    let config: SinkConfig = serde_json::from_value(json!({ "syslog": config })).unwrap();
+    config.build().unwrap()
+}
+
+/// A real receiver and the file it writes. The app name tells our messages from those of other tests.
+struct Receiver {
+    config: Value,
+    output: String,
+    read: fn(&str) -> Option<(String, String)>,
+    big_batch: usize,
+    max_size: usize,
+}
+
+#[async_trait]
+impl Destination for Receiver {
+    fn sink(&self) -> Arc<dyn Sink> {
+        sink(self.config.clone())
+    }
+
+    async fn read_back(&self, expected: usize) -> Vec<String> {
+        let give_up = Instant::now() + Duration::from_secs(30);
+        loop {
+            let output = tokio::fs::read(&self.output).await.unwrap();
+            // The last line may be half written.
+            let whole = output
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |end| end + 1);
+            let output = String::from_utf8_lossy(&output[..whole]);
+            let messages = output.lines().filter_map(self.read);
+            let ours = messages.filter(|(app, _)| *app == self.config["app_name"]);
+            let messages: Vec<String> = ours.map(|(_, message)| message).collect();
+            let different: std::collections::HashSet<&String> = messages.iter().collect();
+            if different.len() >= expected || Instant::now() > give_up {
+                return messages;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn guarantees(&self) -> Guarantees {
+        Guarantees {
+            max_record_bytes: Some(self.max_size),
+            big_batch: self.big_batch,
+            ..Guarantees::default()
+        }
+    }
+}
+
+/// App name and message of a line of rsyslog's `%rawmsg%`.
+fn from_rsyslog(line: &str) -> Option<(String, String)> {
+    let app = line.split(' ').nth(3)?.to_owned();
+    let data = line.find("[auditline@32473")?;
+    let mut quoted = false;
+    let mut escaped = false;
+    for (at, char) in line[data..].char_indices() {
+        match char {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            ']' if !quoted => {
+                let message = &line[data + at + 2..];
+                // It escapes what it takes for a control character; DEL is allowed in JSON.
+                return Some((app, message.replace("#177", "\u{7f}")));
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// App name and message of a line of syslog-ng's JSON.
+fn from_syslog_ng(line: &str) -> Option<(String, String)> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let text = |key: &str| Some(line.get(key)?.as_str()?.to_owned());
+    Some((text("APP-NAME")?, text("MSG")?))
+}
+
+fn receiver(name: &str, transport: &str, address: &str, output: &str) -> Receiver {
+    let udp = transport == "udp";
+    let mut config = json!({ "address": address, "transport": transport, "app_name": name });
+    if transport == "tls" {
+        config["tls"] = json!({ "ca": std::env::var("AUDITLINE_TEST_TLS_CA").unwrap() });
+    }
+    Receiver {
+        config,
+        output: std::env::var(output).unwrap(),
+        read: if output.contains("RSYSLOG") {
+            from_rsyslog
+        } else {
+            from_syslog_ng
+        },
+        big_batch: if udp { 50 } else { 5000 },
+        max_size: if udp { 2048 } else { 64 * 1024 },
+    }
+}
+
+#[tokio::test]
+async fn rsyslog_keeps_the_contract_over_tcp() {
+    let Some(address) = server(
+        "rsyslog_keeps_the_contract_over_tcp",
+        "rsyslog",
+        "AUDITLINE_TEST_RSYSLOG_TCP",
+    ) else {
+        return;
+    };
+    contract::all(async |name| receiver(name, "tcp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT"))
+        .await;
+}
+
+#[tokio::test]
+async fn rsyslog_keeps_the_contract_over_tls() {
+    let Some(address) = server(
+        "rsyslog_keeps_the_contract_over_tls",
+        "rsyslog",
+        "AUDITLINE_TEST_RSYSLOG_TLS",
+    ) else {
+        return;
+    };
+    contract::all(async |name| receiver(name, "tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT"))
+        .await;
+}
+
+#[tokio::test]
+async fn rsyslog_keeps_the_contract_over_udp() {
+    let Some(address) = server(
+        "rsyslog_keeps_the_contract_over_udp",
+        "rsyslog",
+        "AUDITLINE_TEST_RSYSLOG_UDP",
+    ) else {
+        return;
+    };
+    contract::all(async |name| receiver(name, "udp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT"))
+        .await;
+}
+
+#[tokio::test]
+async fn syslog_ng_keeps_the_contract_over_tcp() {
+    let Some(address) = server(
+        "syslog_ng_keeps_the_contract_over_tcp",
+        "syslog-ng",
+        "AUDITLINE_TEST_SYSLOG_NG_TCP",
+    ) else {
+        return;
+    };
+    contract::all(async |name| receiver(name, "tcp", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT"))
+        .await;
+}
+
+#[tokio::test]
+async fn syslog_ng_keeps_the_contract_over_tls() {
+    let Some(address) = server(
+        "syslog_ng_keeps_the_contract_over_tls",
+        "syslog-ng",
+        "AUDITLINE_TEST_SYSLOG_NG_TLS",
+    ) else {
+        return;
+    };
+    contract::all(async |name| receiver(name, "tls", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT"))
+        .await;
+}
+
+#[tokio::test]
+async fn syslog_ng_reads_every_part_of_the_header() {
+    let Some(address) = server(
+        "syslog_ng_reads_every_part_of_the_header",
+        "syslog-ng",
+        "AUDITLINE_TEST_SYSLOG_NG_TCP",
+    ) else {
+        return;
+    };
+    let name = contract::unique("parts");
+    let mut receiver = receiver(&name, "tcp", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT");
+    receiver.config["hostname"] = json!("host.example");
+    receiver.config["facility"] = json!("local3");
+    let mut batch = contract::batch_of("corp west", 1, [r#"{"n":1}"#]);
+    batch.records[0].id = "evt \"1\" \\ [x]".to_owned();
+    receiver.sink().deliver(&batch).await.unwrap();
+    assert_eq!(receiver.read_back(1).await, [r#"{"n":1}"#]);
+    let output = std::fs::read_to_string(&receiver.output).unwrap();
+    let line = output.lines().find(|line| line.contains(&name)).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["PRI"], 19 * 8 + 5);
+    assert_eq!(line["HOSTNAME"], "host.example");
+    assert_eq!(line["MSGID"], "example");
+    let time = chrono::DateTime::parse_from_rfc3339(line["TIMESTAMP"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        time.timestamp_millis(),
+        batch.records[0].time.timestamp_millis()
+    );
+    assert_eq!(
+        line["_SDATA"]["auditline@32473"],
+        json!({ "id": "evt \"1\" \\ [x]", "pipeline": "corp west", "vendor": "example" })
+    );
+}
+
+/// Without a certificate nothing may count as delivered, and with one everything arrives.
+async fn a_receiver_that_asks_for_a_certificate(
+    test: &str,
+    what: &str,
+    variable: &str,
+    output: &str,
+) {
+    let Some(address) = server(test, what, variable) else {
+        return;
+    };
+    let name = contract::unique("mutual");
+    let mut receiver = receiver(&name, "tls", &address, output);
+    let batch = contract::numbered("mutual", 1, 3);
+    let strangers = receiver.sink();
+    for _ in 0..5 {
+        let error = strangers
+            .deliver(&batch)
+            .await
+            .expect_err("a stranger's records are lost");
+        assert!(
+            format!("{error} {error:?}").contains("`tls.key`"),
+            "{}",
+            chain(&error)
+        );
+        strangers
+            .check()
+            .await
+            .expect_err("a stranger is not welcome");
+    }
+    receiver.config["tls"]["cert"] =
+        json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_CERT").unwrap());
+    receiver.config["tls"]["key"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_KEY").unwrap());
+    receiver.sink().check().await.unwrap();
+    assert_eq!(
+        receiver.sink().deliver(&batch).await.unwrap(),
+        Delivery::default()
+    );
+    assert_eq!(receiver.read_back(3).await, contract::texts(&[batch]));
+}
+
+#[tokio::test]
+async fn rsyslog_lets_only_friends_in() {
+    let variables = (
+        "AUDITLINE_TEST_RSYSLOG_MUTUAL_TLS",
+        "AUDITLINE_TEST_RSYSLOG_OUTPUT",
+    );
+    a_receiver_that_asks_for_a_certificate(
+        "rsyslog_lets_only_friends_in",
+        "rsyslog",
+        variables.0,
+        variables.1,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn syslog_ng_lets_only_friends_in() {
+    let variables = (
+        "AUDITLINE_TEST_SYSLOG_NG_MUTUAL_TLS",
+        "AUDITLINE_TEST_SYSLOG_NG_OUTPUT",
+    );
+    a_receiver_that_asks_for_a_certificate(
+        "syslog_ng_lets_only_friends_in",
+        "syslog-ng",
+        variables.0,
+        variables.1,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_certificate_we_cannot_trust_needs_a_person() {
+    let test = "a_certificate_we_cannot_trust_needs_a_person";
+    let Some(address) = server(test, "rsyslog", "AUDITLINE_TEST_RSYSLOG_TLS") else {
+        return;
+    };
+    let ca = std::env::var("AUDITLINE_TEST_TLS_CA").unwrap();
+    let wrong = std::env::var("AUDITLINE_TEST_TLS_WRONG_CA").unwrap();
+    for (tls, hint) in [
+        (
+            json!({ "ca": wrong }),
+            "set `tls.ca` to the certificate of the authority that signed it",
+        ),
+        (
+            json!({ "ca": ca, "server_name": "other.example" }),
+            "set `tls.server_name` to a name in the certificate, or connect by that name",
+        ),
+    ] {
+        let sink = sink(json!({ "address": address, "transport": "tls", "tls": tls }));
+        expect_refused(sink.check().await, hint);
+        expect_refused(
+            sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop),
+            hint,
+        );
+    }
+}
+
+fn expect_refused(outcome: Result<(), DeliveryError>, expected: &str) {
+    match outcome {
+        Err(DeliveryError::Refused { hint, .. }) => assert_eq!(hint, expected),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn expect_retryable(outcome: Result<(), DeliveryError>, expected: &str) {
+    match outcome {
+        Err(error @ DeliveryError::Retryable { .. }) => assert_eq!(error.to_string(), expected),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+#[tokio::test]
+async fn a_closed_port_may_open() {
+    let (listener, address) = listener().await;
+    drop(listener);
+    for transport in ["tcp", "tls"] {
+        let sink = sink(json!({ "address": address, "transport": transport }));
+        let expected = format!("cannot connect to `{address}`");
+        expect_retryable(sink.check().await, &expected);
+        expect_retryable(
+            sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop),
+            &expected,
+        );
+    }
+    let sink = sink(json!({ "address": address, "transport": "udp" }));
+    let expected = format!("nobody listens at `{address}`");
+    expect_retryable(
+        sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop),
+        &expected,
+    );
+}
+
+#[tokio::test]
+async fn a_receiver_that_never_answers_is_given_up() {
+    let (listener, address) = listener().await;
+    let sink = sink(json!({ "address": address, "transport": "tls", "timeout": "1s" }));
+    let silence = async {
+        let (_held, _) = listener.accept().await.unwrap();
+        std::future::pending::<()>().await
+    };
+    let outcome = tokio::select! {
+        outcome = sink.check() => outcome,
+        () = silence => unreachable!(),
+    };
+    expect_retryable(
+        outcome,
+        &format!("`{address}` accepts connections and does not answer"),
+    );
+}
+
+#[tokio::test]
+async fn tls_towards_a_port_without_it_needs_a_person() {
+    let (listener, address) = listener().await;
+    let plain = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(b"220 this is not TLS\r\n").await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+    });
+    let sink = sink(json!({ "address": address, "transport": "tls" }));
+    expect_refused(
+        sink.check().await,
+        "give the server's TLS port, or use `transport = \"tcp\"`",
+    );
+    plain.await.unwrap();
+}
+
+/// Reads octet-counted frames until the stream ends.
+async fn frames(stream: &mut TcpStream) -> Vec<String> {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    let mut frames = Vec::new();
+    let mut rest = text.as_str();
+    while let Some((length, after)) = rest.split_once(' ') {
+        let (frame, next) = after.split_at(length.parse().unwrap());
+        frames.push(frame.to_owned());
+        rest = next;
+    }
+    frames
+}
+
+#[tokio::test]
+async fn a_receiver_that_went_away_gets_the_batch_again() {
+    let (listener, address) = listener().await;
+    let sink = sink(json!({ "address": address, "transport": "tcp" }));
+    sink.deliver(&contract::numbered("p", 1, 2)).await.unwrap();
+    let (first, _) = listener.accept().await.unwrap();
+    drop(first);
+    // Either it is seen that the first connection has ended, or the batch is not called delivered.
+    let second = contract::numbered("p", 3, 2);
+    if sink.deliver(&second).await.is_err() {
+        sink.deliver(&second).await.unwrap();
+    }
+    drop(sink);
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let frames = frames(&mut stream).await;
+    assert_eq!(frames.len(), 2);
+    assert!(
+        frames[0].ends_with(r#""n":3,"text":"a record like another"}"#),
+        "{}",
+        frames[0]
+    );
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_cut_only_where_that_is_wanted() {
+    let (listener, address) = listener().await;
+    let config =
+        json!({ "address": address, "transport": "tcp", "max_size": "1KiB", "truncate": true });
+    let large = format!(r#"{{"large":"{}"}}"#, "ü".repeat(1000));
+    let batch = contract::batch_of("p", 1, [large.as_str(), "{}"]);
+    let cutting = sink(config.clone());
+    assert_eq!(cutting.deliver(&batch).await.unwrap(), Delivery::default());
+    drop(cutting);
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let frames = frames(&mut stream).await;
+    assert!(
+        (1023..=1024).contains(&frames[0].len()) && frames[1].ends_with("] {}"),
+        "{frames:?}"
+    );
+
+    let mut config = config;
+    config["truncate"] = json!(false);
+    let Delivery { rejected } = sink(config).deliver(&batch).await.unwrap();
+    assert_eq!(rejected.len(), 1);
+    assert!(
+        rejected[0]
+            .reason
+            .ends_with("bytes are more than the 1024 of `max_size`"),
+        "{rejected:?}"
+    );
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let not_pem = folder.path().join("ca.pem");
+    std::fs::write(&not_pem, "hello").unwrap();
+    for (mut config, key) in [
+        (json!({ "transport": "tcp", "tls": {} }), "tls"),
+        (
+            json!({ "transport": "udp", "max_size": "64KiB" }),
+            "max_size",
+        ),
+        (
+            json!({ "transport": "tls", "tls": { "ca": "/none/ca.pem" } }),
+            "tls.ca",
+        ),
+        (
+            json!({ "transport": "tls", "tls": { "ca": not_pem } }),
+            "tls.ca",
+        ),
+        (
+            json!({ "transport": "tls", "tls": { "cert": "/none/cert.pem" } }),
+            "tls.cert",
+        ),
+        (
+            json!({ "transport": "tls", "tls": { "key": "/none/key.pem" } }),
+            "tls.key",
+        ),
+    ] {
+        config["address"] = json!("127.0.0.1:514");
+        let config: SinkConfig = serde_json::from_value(json!({ "syslog": config })).unwrap();
+        let error = config.build().err().expect("a mistake");
+        assert_eq!(error.key, key, "{error}");
+        assert!(!error.hint.is_empty());
+    }
+}

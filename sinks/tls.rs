@@ -1,0 +1,213 @@
+//! TLS towards a destination: whom we trust, who we are, and what goes wrong when the files are read.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::pem::{Error as PemError, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+
+use crate::BuildError;
+
+/// `tls = { … }`: PEM files, and the name to expect. `tls = {}` trusts the system's certificate authorities.
+///
+/// The files are read at every new connection, so that a rotated certificate is taken up without a restart.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct TlsConfig {
+    /// The certificate authorities to trust, in place of the system's.
+    pub ca: Option<PathBuf>,
+    /// The certificate that says who we are, with its chain. Needs `key`.
+    pub cert: Option<PathBuf>,
+    /// The private key of `cert`.
+    pub key: Option<PathBuf>,
+    /// The name to find in the server's certificate, where it is not the one we connect to.
+    pub server_name: Option<String>,
+}
+
+impl TlsConfig {
+    /// What rustls needs, or which key of `tls` is wrong.
+    pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, BuildError> {
+        let roots = match &self.ca {
+            Some(path) => roots_from(path)?,
+            None => system_roots()?,
+        };
+        let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| wrong("tls", "TLS cannot be set up", HINT_REPORT, error))?
+            .with_root_certificates(roots);
+        let Some((cert, key)) = self.identity()? else {
+            return Ok(Arc::new(builder.with_no_client_auth()));
+        };
+        let chain = certificates(cert, "tls.cert")?;
+        let secret = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| unreadable("tls.key", key, "private key", error))?;
+        let client = builder
+            .with_client_auth_cert(chain, secret)
+            .map_err(|error| {
+                let message = format!("`{}` does not fit `{}`", key.display(), cert.display());
+                wrong(
+                    "tls.key",
+                    message,
+                    "give the key the certificate was made for",
+                    error,
+                )
+            })?;
+        Ok(Arc::new(client))
+    }
+
+    /// Certificate and key, both or neither.
+    pub(crate) fn identity(&self) -> Result<Option<(&Path, &Path)>, BuildError> {
+        match (&self.cert, &self.key) {
+            (Some(cert), Some(key)) => Ok(Some((cert, key))),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(BuildError::new(
+                "tls.cert",
+                "a certificate without its key",
+                "add `key`, the path of the private key",
+            )),
+            (None, Some(_)) => Err(BuildError::new(
+                "tls.key",
+                "a key without its certificate",
+                "add `cert`, the path of the certificate",
+            )),
+        }
+    }
+}
+
+const HINT_REPORT: &str = "this is a fault of auditline: please report it";
+
+fn system_roots() -> Result<RootCertStore, BuildError> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        return Err(BuildError::new(
+            "tls",
+            "this system has no certificate authorities",
+            "install the package `ca-certificates`, or set `tls = { ca = \"…\" }`",
+        ));
+    }
+    Ok(roots)
+}
+
+fn roots_from(path: &Path) -> Result<RootCertStore, BuildError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path, "tls.ca")? {
+        roots.add(certificate).map_err(|error| {
+            let message = format!(
+                "`{}` holds a certificate that cannot be used",
+                path.display()
+            );
+            wrong(
+                "tls.ca",
+                message,
+                "give the certificate authority's own certificate",
+                error,
+            )
+        })?;
+    }
+    Ok(roots)
+}
+
+fn certificates(
+    path: &Path,
+    key: &'static str,
+) -> Result<Vec<CertificateDer<'static>>, BuildError> {
+    let found: Result<Vec<_>, PemError> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    let found = found.map_err(|error| unreadable(key, path, "certificate", error))?;
+    if found.is_empty() {
+        return Err(unreadable(key, path, "certificate", PemError::NoItemsFound));
+    }
+    Ok(found)
+}
+
+fn unreadable(key: &'static str, path: &Path, what: &str, error: PemError) -> BuildError {
+    let path = path.display();
+    match error {
+        PemError::Io(error) => wrong(
+            key,
+            format!("cannot read `{path}`"),
+            "give the path of a PEM file this user may read",
+            error,
+        ),
+        PemError::NoItemsFound => BuildError::new(
+            key,
+            format!("`{path}` holds no {what}"),
+            format!(
+                "give a PEM file with a `-----BEGIN {}-----` in it",
+                what.to_uppercase()
+            ),
+        ),
+        other => wrong(
+            key,
+            format!("`{path}` is not a PEM file"),
+            "convert it: `openssl x509 -inform der …`",
+            // pki-types' error has no `Error` impl on every platform; its text is all that is needed.
+            other.to_string(),
+        ),
+    }
+}
+
+fn wrong(
+    key: &str,
+    message: impl Into<String>,
+    hint: &str,
+    source: impl Into<crate::BoxError>,
+) -> BuildError {
+    BuildError {
+        source: Some(source.into()),
+        ..BuildError::new(key, message, hint)
+    }
+}
+
+/// What a failed handshake means for the person who has to make it work: message and hint. `None` if it may pass.
+pub(crate) fn explain(error: &std::io::Error) -> Option<(&'static str, &'static str)> {
+    use rustls::{AlertDescription as Alert, CertificateError, Error};
+    let error = error.get_ref()?.downcast_ref::<Error>()?;
+    match error {
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => Some((
+            "the server's certificate is for another name",
+            "set `tls.server_name` to a name in the certificate, or connect by that name",
+        )),
+        Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some((
+            "the server's certificate comes from an authority we do not trust",
+            "set `tls.ca` to the certificate of the authority that signed it",
+        )),
+        Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => Some((
+            "the server's certificate has expired",
+            "have the server's certificate renewed",
+        )),
+        Error::InvalidCertificate(_) => Some((
+            "the server's certificate is not valid",
+            "have the server's certificate replaced, or set `tls.ca` to its authority",
+        )),
+        Error::AlertReceived(
+            Alert::CertificateRequired
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+            | Alert::HandshakeFailure,
+        ) => Some((
+            "the server does not accept our certificate",
+            "set `tls.cert` and `tls.key` to a certificate the server's authority has signed",
+        )),
+        Error::InvalidMessage(_) => Some((
+            "the server does not speak TLS on this port",
+            "give the server's TLS port, or use `transport = \"tcp\"`",
+        )),
+        _ => None,
+    }
+}
