@@ -134,7 +134,7 @@ impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exact = SIZES
             .iter()
-            .find(|(_, bytes)| self.0 != 0 && self.0 % bytes == 0);
+            .find(|(_, bytes)| self.0 != 0 && self.0.is_multiple_of(*bytes));
         let (unit, bytes) = exact.unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / bytes)
     }
