@@ -37,12 +37,8 @@ impl Topic {
         let name = config["topic"].as_str().unwrap();
         let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
         let limit = LIMIT.to_string();
-        let topic =
-            NewTopic::new(name, 3, TopicReplication::Fixed(1)).set("max.message.bytes", &limit);
-        let created = admin
-            .create_topics(&[topic], &AdminOptions::new())
-            .await
-            .unwrap();
+        let topic = NewTopic::new(name, 3, TopicReplication::Fixed(1)).set("max.message.bytes", &limit);
+        let created = admin.create_topics(&[topic], &AdminOptions::new()).await.unwrap();
         created.into_iter().for_each(|topic| drop(topic.unwrap()));
         Self { config, client }
     }
@@ -51,28 +47,21 @@ impl Topic {
     async fn messages(&self) -> Vec<OwnedMessage> {
         let client = self.client.clone();
         let topic = self.config["topic"].as_str().unwrap().to_owned();
-        tokio::task::spawn_blocking(move || read_all(&client, &topic))
-            .await
-            .unwrap()
+        tokio::task::spawn_blocking(move || read_all(&client, &topic)).await.unwrap()
     }
 }
 
 fn read_all(client: &ClientConfig, topic: &str) -> Vec<OwnedMessage> {
     let mut client = client.clone();
-    client
-        .set("group.id", "auditline-tests")
-        .set("enable.auto.commit", "false");
+    client.set("group.id", "auditline-tests").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = client.create().unwrap();
     let wait = Duration::from_secs(20);
     let metadata = consumer.fetch_metadata(Some(topic), wait).unwrap();
     let mut messages = Vec::new();
     for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer
-            .fetch_watermarks(topic, partition.id(), wait)
-            .unwrap();
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), wait).unwrap();
         let mut from = TopicPartitionList::new();
-        from.add_partition_offset(topic, partition.id(), Offset::Offset(low))
-            .unwrap();
+        from.add_partition_offset(topic, partition.id(), Offset::Offset(low)).unwrap();
         consumer.assign(&from).unwrap();
         let mut next = low;
         while next < high {
@@ -92,17 +81,12 @@ impl Destination for Topic {
 
     async fn read_back(&self, _expected: usize) -> Vec<String> {
         let messages = self.messages().await;
-        let text = |message: &OwnedMessage| {
-            String::from_utf8(message.payload().unwrap().to_vec()).unwrap()
-        };
+        let text = |message: &OwnedMessage| String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
         messages.iter().map(text).collect()
     }
 
     fn guarantees(&self) -> Guarantees {
-        Guarantees {
-            max_record_bytes: Some(LIMIT),
-            ..Guarantees::default()
-        }
+        Guarantees { max_record_bytes: Some(LIMIT), ..Guarantees::default() }
     }
 }
 
@@ -142,11 +126,7 @@ fn secure(broker: &str, topic: &str) -> (Value, ClientConfig) {
 
 #[tokio::test]
 async fn keeps_the_contract_with_sasl_and_tls() {
-    let Some(broker) = server(
-        "keeps_the_contract_with_sasl_and_tls",
-        "kafka",
-        "AUDITLINE_TEST_KAFKA_SASL_TLS",
-    ) else {
+    let Some(broker) = server("keeps_the_contract_with_sasl_and_tls", "kafka", "AUDITLINE_TEST_KAFKA_SASL_TLS") else {
         return;
     };
     contract::all(async |name| {
@@ -158,11 +138,7 @@ async fn keeps_the_contract_with_sasl_and_tls() {
 
 #[tokio::test]
 async fn a_message_tells_where_it_comes_from() {
-    let Some(broker) = server(
-        "a_message_tells_where_it_comes_from",
-        "kafka",
-        "AUDITLINE_TEST_KAFKA",
-    ) else {
+    let Some(broker) = server("a_message_tells_where_it_comes_from", "kafka", "AUDITLINE_TEST_KAFKA") else {
         return;
     };
     for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
@@ -176,10 +152,7 @@ async fn a_message_tells_where_it_comes_from() {
         let messages = topic.messages().await;
         let headers = messages[0].headers().unwrap();
         let header = |header: rdkafka::message::Header<'_, &[u8]>| {
-            (
-                header.key.to_owned(),
-                String::from_utf8(header.value.unwrap().to_vec()).unwrap(),
-            )
+            (header.key.to_owned(), String::from_utf8(header.value.unwrap().to_vec()).unwrap())
         };
         let headers: Vec<(String, String)> = headers.iter().map(header).collect();
         let expected = [
@@ -189,10 +162,7 @@ async fn a_message_tells_where_it_comes_from() {
             ("auditline-time", "2026-03-14T09:26:54.589Z"),
             ("content-type", "application/json"),
         ];
-        let headers: Vec<(&str, &str)> = headers
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .collect();
+        let headers: Vec<(&str, &str)> = headers.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         assert_eq!(headers, expected);
         assert_eq!(messages[0].key(), Some("corp/ünï/1".as_bytes()));
     }
@@ -200,11 +170,8 @@ async fn a_message_tells_where_it_comes_from() {
 
 #[tokio::test]
 async fn what_librdkafka_itself_finds_too_large_is_rejected() {
-    let Some(broker) = server(
-        "what_librdkafka_itself_finds_too_large_is_rejected",
-        "kafka",
-        "AUDITLINE_TEST_KAFKA",
-    ) else {
+    let Some(broker) = server("what_librdkafka_itself_finds_too_large_is_rejected", "kafka", "AUDITLINE_TEST_KAFKA")
+    else {
         return;
     };
     let mut config = config(&broker, &contract::unique("local-limit"));
@@ -215,10 +182,7 @@ async fn what_librdkafka_itself_finds_too_large_is_rejected() {
     let Delivery { rejected } = topic.sink().deliver(&batch).await.unwrap();
     assert_eq!(rejected.len(), 1);
     assert_eq!(rejected[0].sequence, 8);
-    assert!(
-        rejected[0].reason.contains("`message.max.bytes`"),
-        "{rejected:?}"
-    );
+    assert!(rejected[0].reason.contains("`message.max.bytes`"), "{rejected:?}");
     assert_eq!(topic.read_back(2).await, ["{}", r#"{"n":3}"#]);
 }
 
@@ -246,11 +210,7 @@ async fn deliver(sink: &dyn Sink, batch: &Batch) -> Result<(), DeliveryError> {
 
 #[tokio::test]
 async fn wrong_credentials_need_a_person() {
-    let Some(broker) = server(
-        "wrong_credentials_need_a_person",
-        "kafka",
-        "AUDITLINE_TEST_KAFKA_SASL_TLS",
-    ) else {
+    let Some(broker) = server("wrong_credentials_need_a_person", "kafka", "AUDITLINE_TEST_KAFKA_SASL_TLS") else {
         return;
     };
     let (mut config, _) = secure(&broker, "any");
@@ -260,19 +220,13 @@ async fn wrong_credentials_need_a_person() {
     expect_refused(sink.check().await, "`sasl.password`");
     // The second time librdkafka has nothing new to say.
     expect_refused(sink.check().await, "`sasl.password`");
-    expect_refused(
-        deliver(&*sink, &contract::numbered("p", 1, 2)).await,
-        "`sasl.password`",
-    );
+    expect_refused(deliver(&*sink, &contract::numbered("p", 1, 2)).await, "`sasl.password`");
 }
 
 #[tokio::test]
 async fn a_broker_we_cannot_trust_needs_a_person() {
-    let Some(broker) = server(
-        "a_broker_we_cannot_trust_needs_a_person",
-        "kafka",
-        "AUDITLINE_TEST_KAFKA_SASL_TLS",
-    ) else {
+    let Some(broker) = server("a_broker_we_cannot_trust_needs_a_person", "kafka", "AUDITLINE_TEST_KAFKA_SASL_TLS")
+    else {
         return;
     };
     let (mut config, _) = secure(&broker, "any");
@@ -280,29 +234,19 @@ async fn a_broker_we_cannot_trust_needs_a_person() {
     config["timeout"] = json!("4s");
     let sink = sink(config);
     expect_refused(sink.check().await, "`tls.ca`");
-    expect_refused(
-        deliver(&*sink, &contract::numbered("p", 1, 2)).await,
-        "`tls.ca`",
-    );
+    expect_refused(deliver(&*sink, &contract::numbered("p", 1, 2)).await, "`tls.ca`");
 }
 
 #[tokio::test]
 async fn a_topic_with_an_impossible_name_needs_a_person() {
-    let Some(broker) = server(
-        "a_topic_with_an_impossible_name_needs_a_person",
-        "kafka",
-        "AUDITLINE_TEST_KAFKA",
-    ) else {
+    let Some(broker) = server("a_topic_with_an_impossible_name_needs_a_person", "kafka", "AUDITLINE_TEST_KAFKA") else {
         return;
     };
     let mut config = config(&broker, &"x".repeat(250));
     config["timeout"] = json!("4s");
     let sink = sink(config);
     expect_refused(sink.check().await, "`topic`");
-    expect_refused(
-        deliver(&*sink, &contract::numbered("p", 1, 2)).await,
-        "`topic`",
-    );
+    expect_refused(deliver(&*sink, &contract::numbered("p", 1, 2)).await, "`topic`");
 }
 
 #[tokio::test]
@@ -314,10 +258,7 @@ async fn a_closed_port_may_open() {
     config["timeout"] = json!("1s");
     let sink = sink(config);
     let expected = format!("Kafka at `{address}` does not answer");
-    expect_retryable(
-        deliver(&*sink, &contract::numbered("p", 1, 2)).await,
-        &expected,
-    );
+    expect_retryable(deliver(&*sink, &contract::numbered("p", 1, 2)).await, &expected);
 }
 
 #[tokio::test]
@@ -328,10 +269,7 @@ async fn a_broker_that_never_answers_is_given_up() {
     config["timeout"] = json!("1s");
     let sink = sink(config);
     let expected = format!("Kafka at `{address}` does not answer");
-    expect_retryable(
-        deliver(&*sink, &contract::numbered("p", 1, 2)).await,
-        &expected,
-    );
+    expect_retryable(deliver(&*sink, &contract::numbered("p", 1, 2)).await, &expected);
     drop(listener);
 }
 
@@ -350,9 +288,7 @@ async fn a_passing_fault_is_not_even_seen() {
     let (cluster, sink) = imitation();
     let fault = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
     cluster.request_errors(RDKafkaApiKey::Produce, &[fault; 3]);
-    deliver(&*sink, &contract::numbered("p", 1, 20))
-        .await
-        .unwrap();
+    deliver(&*sink, &contract::numbered("p", 1, 20)).await.unwrap();
 }
 
 #[tokio::test]
@@ -360,26 +296,15 @@ async fn a_missing_right_needs_a_person() {
     let (cluster, sink) = imitation();
     let fault = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     cluster.request_errors(RDKafkaApiKey::Produce, &[fault; 100]);
-    expect_refused(
-        deliver(&*sink, &contract::numbered("p", 1, 20)).await,
-        "grant this user Write",
-    );
+    expect_refused(deliver(&*sink, &contract::numbered("p", 1, 20)).await, "grant this user Write");
 }
 
 #[tokio::test]
 async fn an_unknown_topic_needs_a_person() {
     let (cluster, sink) = imitation();
-    cluster
-        .topic_error(
-            "audit",
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
-        )
-        .unwrap();
+    cluster.topic_error("audit", RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
     expect_refused(sink.check().await, "create the topic");
-    expect_refused(
-        deliver(&*sink, &contract::numbered("p", 1, 2)).await,
-        "create the topic",
-    );
+    expect_refused(deliver(&*sink, &contract::numbered("p", 1, 2)).await, "create the topic");
 }
 
 #[tokio::test]
@@ -388,32 +313,22 @@ async fn after_a_broker_was_down_the_same_sink_delivers() {
     let batch = contract::numbered("p", 1, 20);
     cluster.broker_down(1).unwrap();
     let error = deliver(&*sink, &batch).await.unwrap_err();
-    assert!(
-        matches!(error, DeliveryError::Retryable { .. }),
-        "{}",
-        chain(&error)
-    );
+    assert!(matches!(error, DeliveryError::Retryable { .. }), "{}", chain(&error));
     cluster.broker_up(1).unwrap();
     deliver(&*sink, &batch).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_full_buffer_is_waited_for() {
-    let Some(broker) = server(
-        "a_full_buffer_is_waited_for",
-        "kafka",
-        "AUDITLINE_TEST_KAFKA",
-    ) else {
+    let Some(broker) = server("a_full_buffer_is_waited_for", "kafka", "AUDITLINE_TEST_KAFKA") else {
         return;
     };
     let mut config = config(&broker, &contract::unique("buffer"));
-    config["options"] =
-        json!({ "queue.buffering.max.kbytes": "16", "queue.buffering.max.messages": "50" });
+    config["options"] = json!({ "queue.buffering.max.kbytes": "16", "queue.buffering.max.messages": "50" });
     let topic = Topic::create(config, plain(&broker)).await;
     let sink = topic.sink();
     let batches = ["a", "b", "c"].map(|pipeline| contract::numbered(pipeline, 1, 400));
-    let outcomes =
-        futures::future::join_all(batches.iter().map(|batch| deliver(&*sink, batch))).await;
+    let outcomes = futures::future::join_all(batches.iter().map(|batch| deliver(&*sink, batch))).await;
     outcomes.into_iter().for_each(Result::unwrap);
     let mut arrived = topic.read_back(1200).await;
     let mut expected = contract::texts(&batches);

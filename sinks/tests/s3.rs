@@ -13,8 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 fn variable(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is set together with the server's address"))
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is set together with the server's address"))
 }
 
 fn sink(config: Value) -> Arc<dyn Sink> {
@@ -50,13 +49,7 @@ impl Prefix {
 
     fn client(&self) -> Client {
         let text = |key: &str| self.config[key].as_str().unwrap();
-        let keys = Credentials::new(
-            text("access_key_id"),
-            text("secret_access_key"),
-            None,
-            None,
-            "test",
-        );
+        let keys = Credentials::new(text("access_key_id"), text("secret_access_key"), None, None, "test");
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(text("endpoint"))
@@ -70,24 +63,12 @@ impl Prefix {
     /// Names and unpacked contents, in the names' order.
     async fn objects(&self) -> Vec<(String, Vec<u8>)> {
         let client = self.client();
-        let listed = client
-            .list_objects_v2()
-            .bucket("audit")
-            .prefix(&self.root)
-            .send()
-            .await
-            .unwrap();
+        let listed = client.list_objects_v2().bucket("audit").prefix(&self.root).send().await.unwrap();
         assert_ne!(listed.is_truncated(), Some(true));
         let mut objects = Vec::new();
         for object in listed.contents() {
             let key = object.key().unwrap().to_owned();
-            let stored = client
-                .get_object()
-                .bucket("audit")
-                .key(&key)
-                .send()
-                .await
-                .unwrap();
+            let stored = client.get_object().bucket("audit").key(&key).send().await.unwrap();
             let body = stored.body.collect().await.unwrap().to_vec();
             objects.push((key, body));
         }
@@ -99,11 +80,7 @@ impl Prefix {
 fn unpacked((key, body): &(String, Vec<u8>)) -> String {
     let mut text = String::new();
     match key.rsplit_once('.').unwrap().1 {
-        "gz" => drop(
-            flate2::read::GzDecoder::new(&**body)
-                .read_to_string(&mut text)
-                .unwrap(),
-        ),
+        "gz" => drop(flate2::read::GzDecoder::new(&**body).read_to_string(&mut text).unwrap()),
         "zst" => text = String::from_utf8(zstd::decode_all(&**body).unwrap()).unwrap(),
         "ndjson" => text = String::from_utf8(body.clone()).unwrap(),
         other => panic!("{other}"),
@@ -120,16 +97,11 @@ impl Destination for Prefix {
     async fn read_back(&self, _expected: usize) -> Vec<String> {
         let objects = self.objects().await;
         let texts = objects.iter().map(unpacked);
-        texts
-            .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-            .collect()
+        texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
     }
 
     fn guarantees(&self) -> Guarantees {
-        Guarantees {
-            exactly_once: true,
-            ..Guarantees::default()
-        }
+        Guarantees { exactly_once: true, ..Guarantees::default() }
     }
 }
 
@@ -148,8 +120,7 @@ async fn keeps_the_contract_by_day_with_zstd() {
     let Some(endpoint) = server("keeps_the_contract_by_day_with_zstd", "s3", S3) else {
         return;
     };
-    contract::all(async |name| Prefix::new(&endpoint, name, "zstd", "{pipeline}/{date}/{hour}/"))
-        .await;
+    contract::all(async |name| Prefix::new(&endpoint, name, "zstd", "{pipeline}/{date}/{hour}/")).await;
 }
 
 #[tokio::test]
@@ -165,11 +136,7 @@ async fn a_batch_that_comes_again_changes_nothing() {
     let Some(endpoint) = server("a_batch_that_comes_again_changes_nothing", "s3", S3) else {
         return;
     };
-    for (compression, suffix) in [
-        ("none", "ndjson"),
-        ("gzip", "ndjson.gz"),
-        ("zstd", "ndjson.zst"),
-    ] {
+    for (compression, suffix) in [("none", "ndjson"), ("gzip", "ndjson.gz"), ("zstd", "ndjson.zst")] {
         let name = contract::unique("again");
         let prefix = Prefix::new(&endpoint, &name, compression, "{date}/");
         let mut batch = contract::numbered("corp", 41, 4);
@@ -201,10 +168,7 @@ fn expect_refused(outcome: Result<(), DeliveryError>, expected: &str) {
 async fn expect_both_refused(config: Value, expected: &str) {
     let sink = sink(config);
     expect_refused(sink.check().await, expected);
-    expect_refused(
-        sink.deliver(&contract::numbered("p", 1, 2)).await.map(drop),
-        expected,
-    );
+    expect_refused(sink.deliver(&contract::numbered("p", 1, 2)).await.map(drop), expected);
 }
 
 #[tokio::test]
@@ -280,15 +244,9 @@ async fn a_throttled_upload_tells_how_long_to_wait() {
         );
         stream.write_all(answer.as_bytes()).await.unwrap();
     });
-    let outcome = sink(offline(&endpoint))
-        .deliver(&contract::numbered("p", 1, 2))
-        .await;
+    let outcome = sink(offline(&endpoint)).deliver(&contract::numbered("p", 1, 2)).await;
     match outcome {
-        Err(DeliveryError::Retryable {
-            retry_after,
-            message,
-            ..
-        }) => {
+        Err(DeliveryError::Retryable { retry_after, message, .. }) => {
             assert_eq!(retry_after, Some(std::time::Duration::from_secs(7)));
             assert_eq!(message, "S3 answered `SlowDown` for bucket `audit`");
         }

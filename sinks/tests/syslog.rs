@@ -35,10 +35,7 @@ impl Destination for Receiver {
         loop {
             let output = tokio::fs::read(&self.output).await.unwrap();
             // The last line may be half written.
-            let whole = output
-                .iter()
-                .rposition(|byte| *byte == b'\n')
-                .map_or(0, |end| end + 1);
+            let whole = output.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
             let output = String::from_utf8_lossy(&output[..whole]);
             let messages = output.lines().filter_map(self.read);
             let ours = messages.filter(|(app, _)| *app == self.config["app_name"]);
@@ -52,11 +49,7 @@ impl Destination for Receiver {
     }
 
     fn guarantees(&self) -> Guarantees {
-        Guarantees {
-            max_record_bytes: Some(self.max_size),
-            big_batch: self.big_batch,
-            ..Guarantees::default()
-        }
+        Guarantees { max_record_bytes: Some(self.max_size), big_batch: self.big_batch, ..Guarantees::default() }
     }
 }
 
@@ -98,11 +91,7 @@ fn receiver(name: &str, transport: &str, address: &str, output: &str) -> Receive
     Receiver {
         config,
         output: std::env::var(output).unwrap(),
-        read: if output.contains("RSYSLOG") {
-            from_rsyslog
-        } else {
-            from_syslog_ng
-        },
+        read: if output.contains("RSYSLOG") { from_rsyslog } else { from_syslog_ng },
         big_batch: if udp { 50 } else { 5000 },
         max_size: if udp { 2048 } else { 64 * 1024 },
     }
@@ -110,76 +99,50 @@ fn receiver(name: &str, transport: &str, address: &str, output: &str) -> Receive
 
 #[tokio::test]
 async fn rsyslog_keeps_the_contract_over_tcp() {
-    let Some(address) = server(
-        "rsyslog_keeps_the_contract_over_tcp",
-        "rsyslog",
-        "AUDITLINE_TEST_RSYSLOG_TCP",
-    ) else {
+    let Some(address) = server("rsyslog_keeps_the_contract_over_tcp", "rsyslog", "AUDITLINE_TEST_RSYSLOG_TCP") else {
         return;
     };
-    contract::all(async |name| receiver(name, "tcp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT"))
-        .await;
+    contract::all(async |name| receiver(name, "tcp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT")).await;
 }
 
 #[tokio::test]
 async fn rsyslog_keeps_the_contract_over_tls() {
-    let Some(address) = server(
-        "rsyslog_keeps_the_contract_over_tls",
-        "rsyslog",
-        "AUDITLINE_TEST_RSYSLOG_TLS",
-    ) else {
+    let Some(address) = server("rsyslog_keeps_the_contract_over_tls", "rsyslog", "AUDITLINE_TEST_RSYSLOG_TLS") else {
         return;
     };
-    contract::all(async |name| receiver(name, "tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT"))
-        .await;
+    contract::all(async |name| receiver(name, "tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT")).await;
 }
 
 #[tokio::test]
 async fn rsyslog_keeps_the_contract_over_udp() {
-    let Some(address) = server(
-        "rsyslog_keeps_the_contract_over_udp",
-        "rsyslog",
-        "AUDITLINE_TEST_RSYSLOG_UDP",
-    ) else {
+    let Some(address) = server("rsyslog_keeps_the_contract_over_udp", "rsyslog", "AUDITLINE_TEST_RSYSLOG_UDP") else {
         return;
     };
-    contract::all(async |name| receiver(name, "udp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT"))
-        .await;
+    contract::all(async |name| receiver(name, "udp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT")).await;
 }
 
 #[tokio::test]
 async fn syslog_ng_keeps_the_contract_over_tcp() {
-    let Some(address) = server(
-        "syslog_ng_keeps_the_contract_over_tcp",
-        "syslog-ng",
-        "AUDITLINE_TEST_SYSLOG_NG_TCP",
-    ) else {
+    let Some(address) = server("syslog_ng_keeps_the_contract_over_tcp", "syslog-ng", "AUDITLINE_TEST_SYSLOG_NG_TCP")
+    else {
         return;
     };
-    contract::all(async |name| receiver(name, "tcp", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT"))
-        .await;
+    contract::all(async |name| receiver(name, "tcp", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT")).await;
 }
 
 #[tokio::test]
 async fn syslog_ng_keeps_the_contract_over_tls() {
-    let Some(address) = server(
-        "syslog_ng_keeps_the_contract_over_tls",
-        "syslog-ng",
-        "AUDITLINE_TEST_SYSLOG_NG_TLS",
-    ) else {
+    let Some(address) = server("syslog_ng_keeps_the_contract_over_tls", "syslog-ng", "AUDITLINE_TEST_SYSLOG_NG_TLS")
+    else {
         return;
     };
-    contract::all(async |name| receiver(name, "tls", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT"))
-        .await;
+    contract::all(async |name| receiver(name, "tls", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT")).await;
 }
 
 #[tokio::test]
 async fn syslog_ng_reads_every_part_of_the_header() {
-    let Some(address) = server(
-        "syslog_ng_reads_every_part_of_the_header",
-        "syslog-ng",
-        "AUDITLINE_TEST_SYSLOG_NG_TCP",
-    ) else {
+    let Some(address) = server("syslog_ng_reads_every_part_of_the_header", "syslog-ng", "AUDITLINE_TEST_SYSLOG_NG_TCP")
+    else {
         return;
     };
     let name = contract::unique("parts");
@@ -197,10 +160,7 @@ async fn syslog_ng_reads_every_part_of_the_header() {
     assert_eq!(line["HOSTNAME"], "host.example");
     assert_eq!(line["MSGID"], "example");
     let time = chrono::DateTime::parse_from_rfc3339(line["TIMESTAMP"].as_str().unwrap()).unwrap();
-    assert_eq!(
-        time.timestamp_millis(),
-        batch.records[0].time.timestamp_millis()
-    );
+    assert_eq!(time.timestamp_millis(), batch.records[0].time.timestamp_millis());
     assert_eq!(
         line["_SDATA"]["auditline@32473"],
         json!({ "id": "evt \"1\" \\ [x]", "pipeline": "corp west", "vendor": "example" })
@@ -208,12 +168,7 @@ async fn syslog_ng_reads_every_part_of_the_header() {
 }
 
 /// Without a certificate nothing may count as delivered, and with one everything arrives.
-async fn a_receiver_that_asks_for_a_certificate(
-    test: &str,
-    what: &str,
-    variable: &str,
-    output: &str,
-) {
+async fn a_receiver_that_asks_for_a_certificate(test: &str, what: &str, variable: &str, output: &str) {
     let Some(address) = server(test, what, variable) else {
         return;
     };
@@ -222,59 +177,28 @@ async fn a_receiver_that_asks_for_a_certificate(
     let batch = contract::numbered("mutual", 1, 3);
     let strangers = receiver.sink();
     for _ in 0..5 {
-        let error = strangers
-            .deliver(&batch)
-            .await
-            .expect_err("a stranger's records are lost");
-        assert!(
-            format!("{error} {error:?}").contains("`tls.key`"),
-            "{}",
-            chain(&error)
-        );
-        strangers
-            .check()
-            .await
-            .expect_err("a stranger is not welcome");
+        let error = strangers.deliver(&batch).await.expect_err("a stranger's records are lost");
+        assert!(format!("{error} {error:?}").contains("`tls.key`"), "{}", chain(&error));
+        strangers.check().await.expect_err("a stranger is not welcome");
     }
-    receiver.config["tls"]["cert"] =
-        json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_CERT").unwrap());
+    receiver.config["tls"]["cert"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_CERT").unwrap());
     receiver.config["tls"]["key"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_KEY").unwrap());
     receiver.sink().check().await.unwrap();
-    assert_eq!(
-        receiver.sink().deliver(&batch).await.unwrap(),
-        Delivery::default()
-    );
+    assert_eq!(receiver.sink().deliver(&batch).await.unwrap(), Delivery::default());
     assert_eq!(receiver.read_back(3).await, contract::texts(&[batch]));
 }
 
 #[tokio::test]
 async fn rsyslog_lets_only_friends_in() {
-    let variables = (
-        "AUDITLINE_TEST_RSYSLOG_MUTUAL_TLS",
-        "AUDITLINE_TEST_RSYSLOG_OUTPUT",
-    );
-    a_receiver_that_asks_for_a_certificate(
-        "rsyslog_lets_only_friends_in",
-        "rsyslog",
-        variables.0,
-        variables.1,
-    )
-    .await;
+    let variables = ("AUDITLINE_TEST_RSYSLOG_MUTUAL_TLS", "AUDITLINE_TEST_RSYSLOG_OUTPUT");
+    a_receiver_that_asks_for_a_certificate("rsyslog_lets_only_friends_in", "rsyslog", variables.0, variables.1).await;
 }
 
 #[tokio::test]
 async fn syslog_ng_lets_only_friends_in() {
-    let variables = (
-        "AUDITLINE_TEST_SYSLOG_NG_MUTUAL_TLS",
-        "AUDITLINE_TEST_SYSLOG_NG_OUTPUT",
-    );
-    a_receiver_that_asks_for_a_certificate(
-        "syslog_ng_lets_only_friends_in",
-        "syslog-ng",
-        variables.0,
-        variables.1,
-    )
-    .await;
+    let variables = ("AUDITLINE_TEST_SYSLOG_NG_MUTUAL_TLS", "AUDITLINE_TEST_SYSLOG_NG_OUTPUT");
+    a_receiver_that_asks_for_a_certificate("syslog_ng_lets_only_friends_in", "syslog-ng", variables.0, variables.1)
+        .await;
 }
 
 #[tokio::test]
@@ -286,10 +210,7 @@ async fn a_certificate_we_cannot_trust_needs_a_person() {
     let ca = std::env::var("AUDITLINE_TEST_TLS_CA").unwrap();
     let wrong = std::env::var("AUDITLINE_TEST_TLS_WRONG_CA").unwrap();
     for (tls, hint) in [
-        (
-            json!({ "ca": wrong }),
-            "set `tls.ca` to the certificate of the authority that signed it",
-        ),
+        (json!({ "ca": wrong }), "set `tls.ca` to the certificate of the authority that signed it"),
         (
             json!({ "ca": ca, "server_name": "other.example" }),
             "set `tls.server_name` to a name in the certificate, or connect by that name",
@@ -297,10 +218,7 @@ async fn a_certificate_we_cannot_trust_needs_a_person() {
     ] {
         let sink = sink(json!({ "address": address, "transport": "tls", "tls": tls }));
         expect_refused(sink.check().await, hint);
-        expect_refused(
-            sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop),
-            hint,
-        );
+        expect_refused(sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop), hint);
     }
 }
 
@@ -332,17 +250,11 @@ async fn a_closed_port_may_open() {
         let sink = sink(json!({ "address": address, "transport": transport }));
         let expected = format!("cannot connect to `{address}`");
         expect_retryable(sink.check().await, &expected);
-        expect_retryable(
-            sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop),
-            &expected,
-        );
+        expect_retryable(sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop), &expected);
     }
     let sink = sink(json!({ "address": address, "transport": "udp" }));
     let expected = format!("nobody listens at `{address}`");
-    expect_retryable(
-        sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop),
-        &expected,
-    );
+    expect_retryable(sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop), &expected);
 }
 
 #[tokio::test]
@@ -357,10 +269,7 @@ async fn a_receiver_that_never_answers_is_given_up() {
         outcome = sink.check() => outcome,
         () = silence => unreachable!(),
     };
-    expect_retryable(
-        outcome,
-        &format!("`{address}` accepts connections and does not answer"),
-    );
+    expect_retryable(outcome, &format!("`{address}` accepts connections and does not answer"));
 }
 
 #[tokio::test]
@@ -372,10 +281,7 @@ async fn tls_towards_a_port_without_it_needs_a_person() {
         let _ = stream.read_to_end(&mut Vec::new()).await;
     });
     let sink = sink(json!({ "address": address, "transport": "tls" }));
-    expect_refused(
-        sink.check().await,
-        "give the server's TLS port, or use `transport = \"tcp\"`",
-    );
+    expect_refused(sink.check().await, "give the server's TLS port, or use `transport = \"tcp\"`");
     plain.await.unwrap();
 }
 
@@ -409,18 +315,13 @@ async fn a_receiver_that_went_away_gets_the_batch_again() {
     let (mut stream, _) = listener.accept().await.unwrap();
     let frames = frames(&mut stream).await;
     assert_eq!(frames.len(), 2);
-    assert!(
-        frames[0].ends_with(r#""n":3,"text":"a record like another"}"#),
-        "{}",
-        frames[0]
-    );
+    assert!(frames[0].ends_with(r#""n":3,"text":"a record like another"}"#), "{}", frames[0]);
 }
 
 #[tokio::test]
 async fn what_is_too_large_is_cut_only_where_that_is_wanted() {
     let (listener, address) = listener().await;
-    let config =
-        json!({ "address": address, "transport": "tcp", "max_size": "1KiB", "truncate": true });
+    let config = json!({ "address": address, "transport": "tcp", "max_size": "1KiB", "truncate": true });
     let large = format!(r#"{{"large":"{}"}}"#, "ü".repeat(1000));
     let batch = contract::batch_of("p", 1, [large.as_str(), "{}"]);
     let cutting = sink(config.clone());
@@ -428,21 +329,13 @@ async fn what_is_too_large_is_cut_only_where_that_is_wanted() {
     drop(cutting);
     let (mut stream, _) = listener.accept().await.unwrap();
     let frames = frames(&mut stream).await;
-    assert!(
-        (1023..=1024).contains(&frames[0].len()) && frames[1].ends_with("] {}"),
-        "{frames:?}"
-    );
+    assert!((1023..=1024).contains(&frames[0].len()) && frames[1].ends_with("] {}"), "{frames:?}");
 
     let mut config = config;
     config["truncate"] = json!(false);
     let Delivery { rejected } = sink(config).deliver(&batch).await.unwrap();
     assert_eq!(rejected.len(), 1);
-    assert!(
-        rejected[0]
-            .reason
-            .ends_with("bytes are more than the 1024 of `max_size`"),
-        "{rejected:?}"
-    );
+    assert!(rejected[0].reason.ends_with("bytes are more than the 1024 of `max_size`"), "{rejected:?}");
 }
 
 #[test]
@@ -452,26 +345,11 @@ fn mistakes_are_told_before_anything_is_sent() {
     std::fs::write(&not_pem, "hello").unwrap();
     for (mut config, key) in [
         (json!({ "transport": "tcp", "tls": {} }), "tls"),
-        (
-            json!({ "transport": "udp", "max_size": "64KiB" }),
-            "max_size",
-        ),
-        (
-            json!({ "transport": "tls", "tls": { "ca": "/none/ca.pem" } }),
-            "tls.ca",
-        ),
-        (
-            json!({ "transport": "tls", "tls": { "ca": not_pem } }),
-            "tls.ca",
-        ),
-        (
-            json!({ "transport": "tls", "tls": { "cert": "/none/cert.pem" } }),
-            "tls.cert",
-        ),
-        (
-            json!({ "transport": "tls", "tls": { "key": "/none/key.pem" } }),
-            "tls.key",
-        ),
+        (json!({ "transport": "udp", "max_size": "64KiB" }), "max_size"),
+        (json!({ "transport": "tls", "tls": { "ca": "/none/ca.pem" } }), "tls.ca"),
+        (json!({ "transport": "tls", "tls": { "ca": not_pem } }), "tls.ca"),
+        (json!({ "transport": "tls", "tls": { "cert": "/none/cert.pem" } }), "tls.cert"),
+        (json!({ "transport": "tls", "tls": { "key": "/none/key.pem" } }), "tls.key"),
     ] {
         config["address"] = json!("127.0.0.1:514");
         let config: SinkConfig = serde_json::from_value(json!({ "syslog": config })).unwrap();

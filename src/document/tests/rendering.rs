@@ -1,10 +1,10 @@
-//! Where the caret goes in lines that make it hard.
+//! Where the caret goes in lines that make it hard, and what comes first.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::{File, Place, Problem};
+use super::super::{Document, File, Place, Problem, Problems};
 use super::assert_said;
 
 type Numbers = BTreeMap<String, u8>;
@@ -81,4 +81,44 @@ fn the_end_of_the_file_has_a_place_too() {
 fn nothing_moves_the_cursor_of_a_terminal() {
     let said = at("a\u{1b}[2Jb\u{202e}c", 0, 1);
     assert!(!said.contains(['\u{1b}', '\u{202e}']), "{said:?}");
+}
+
+#[test]
+fn problems_of_two_files_come_in_the_order_of_loading() {
+    let problems = Problems::new();
+    let first = Document::parse("z.toml", "a = 1\nb = 2\n", &problems).unwrap();
+    let second = Document::parse("a.toml", "c = 3\n", &problems).unwrap();
+    let place = |document: &Document, key: &str| document.root().get(key).unwrap().place();
+    problems.error_at(&place(&second, "c"), "third");
+    problems.warning_at(&place(&first, "b"), "second");
+    problems.error_at(&place(&first, "a"), "first");
+    problems.error_at(&place(&first, "a"), "first");
+    problems.push(Problem::error("nowhere").hint("look"));
+    assert_eq!(
+        problems.to_string(),
+        "\
+error: first
+ --> z.toml:1:5
+  |
+1 | a = 1
+  |     ^
+
+warning: second
+ --> z.toml:2:5
+  |
+2 | b = 2
+  |     ^
+
+error: third
+ --> a.toml:1:5
+  |
+1 | c = 3
+  |     ^
+
+error: nowhere
+  hint: look
+"
+    );
+    assert_eq!(problems.summary(), "3 errors, 1 warning");
+    assert!(problems.has_errors());
 }
