@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::content::ashby::{self, VOCABULARY};
-use super::http::{self, Answer, Cursor, Refusal, Verdict, fingerprint, settle, write_all};
+use super::http::{self, Answer, Cursor, Refusal, Verdict, fingerprint, refuse, settle, write_all};
 use super::timeline::{Micros, Order, SECOND, date, now};
 use super::{Shared, Vendor, credentials};
 
@@ -29,11 +29,6 @@ pub(crate) fn failure(status: u16, code: &str, message: &str) -> Response {
     http::json(status, json!({ "success": false, "errors": [code], "errorInfo": info }).to_string())
 }
 
-fn refuse(verdict: Verdict, mut response: Response) -> Refusal {
-    response.extensions_mut().insert(verdict);
-    Refusal(response)
-}
-
 /// Most request errors come under HTTP 200.
 fn invalid(message: &str) -> Refusal {
     refuse(Verdict::Invalid, failure(200, "invalid_input", message))
@@ -42,11 +37,14 @@ fn invalid(message: &str) -> Refusal {
 /// Errors of vocabulary and list length come under HTTP 400, and here with an object and without `errorInfo`.
 fn invalid_list(parameter: &str, message: &str) -> Refusal {
     let error = json!({ "code": "invalid_input", "message": message, "parameter": parameter });
-    Refusal::new(Verdict::Invalid, 400, json!({ "success": false, "errors": [error], "errorInfo": null }).to_string())
+    refuse(
+        Verdict::Invalid,
+        http::json(400, json!({ "success": false, "errors": [error], "errorInfo": null }).to_string()),
+    )
 }
 
 async fn not_found() -> Response {
-    refuse(Verdict::Invalid, failure(404, "not_found", "There is no such endpoint.")).0
+    refuse(Verdict::Invalid, failure(404, "not_found", "There is no such endpoint.")).into_response()
 }
 
 #[derive(Debug, Default, Deserialize)]

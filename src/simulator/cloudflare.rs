@@ -11,7 +11,7 @@ use axum::routing::get;
 use serde_json::{Value, json};
 
 use super::content::{cloudflare, put};
-use super::http::{self, Answer, Cursor, Params, Refusal, Verdict, settle, write_all};
+use super::http::{self, Answer, Cursor, Params, Refusal, Verdict, refuse, settle, write_all};
 use super::timeline::{Order, Timeline, now};
 use super::{Shared, Vendor, credentials};
 
@@ -60,17 +60,12 @@ fn errors(status: u16, errors: Vec<Value>) -> Response {
     http::json(status, json!({ "success": false, "errors": errors, "messages": [], "result": null }).to_string())
 }
 
-fn refuse(verdict: Verdict, mut response: Response) -> Refusal {
-    response.extensions_mut().insert(verdict);
-    Refusal(response)
-}
-
 fn invalid(message: &str) -> Refusal {
     refuse(Verdict::Invalid, error(400, None, message))
 }
 
 async fn not_found(uri: Uri) -> Response {
-    no_route(&format!("/client/v4{}", uri.path())).0
+    no_route(&format!("/client/v4{}", uri.path())).into_response()
 }
 
 fn no_route(path: &str) -> Refusal {

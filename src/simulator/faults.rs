@@ -153,7 +153,7 @@ fn too_many(vendor: Vendor, number: u64, retry_after: RetryAfter, earned: bool) 
             None,
         ),
         Vendor::Cloudflare => {
-            cloudflare::error(429, Some(10_429), "Rate limited. Please wait and consider throttling your request speed")
+            cloudflare::error(429, None, "Rate limited. Please wait and consider throttling your request speed")
         }
         // Seen in the field in two forms; an exceeded quota is always the plain one.
         Vendor::Voximplant if !earned && number.is_multiple_of(2) => {
@@ -198,7 +198,7 @@ async fn broken(vendor: Vendor, fault: Fault, request: Request, next: Next) -> R
     match fault {
         Fault::ServerError => match vendor {
             Vendor::Telnyx => telnyx::error(500, "10007", "Unexpected error", "An unexpected error occurred.", None),
-            Vendor::Cloudflare => cloudflare::error(500, Some(10_001), "Internal server error"),
+            Vendor::Cloudflare => cloudflare::error(500, None, "Internal server error"),
             Vendor::Voximplant => {
                 let mut response = voximplant::error(2, "Internal error.");
                 *response.status_mut() = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
@@ -224,7 +224,12 @@ async fn cut(response: Response) -> Response {
     }
     let first: Bytes = body.into_data_stream().next().await.and_then(Result::ok).unwrap_or_default();
     let half = first.slice(..first.len() / 2);
-    let broken = stream::iter([Ok(half), Err(std::io::Error::other("cut on purpose"))]);
+    let cut = async {
+        // The wait lets the server flush what it has; otherwise the answer's head would be lost, too.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("cut on purpose"))
+    };
+    let broken = stream::iter([Ok(half)]).chain(stream::once(cut));
     Response::from_parts(parts, Body::from_stream(broken))
 }
 

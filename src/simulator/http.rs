@@ -39,23 +39,26 @@ pub(crate) fn page(body: String, records: usize) -> Response {
     response
 }
 
-/// An error answer, already marked with what it is.
+/// An error answer, marked with what it is. Boxed, since most results hold none.
 #[derive(Debug)]
-pub(crate) struct Refusal(pub Response);
+pub(crate) struct Refusal(Box<Response>);
 
 impl Refusal {
-    pub fn new(verdict: Verdict, status: u16, body: String) -> Self {
-        let mut response = json(status, body);
-        response.extensions_mut().insert(verdict);
-        Self(response)
+    pub fn into_response(self) -> Response {
+        *self.0
     }
+}
+
+pub(crate) fn refuse(verdict: Verdict, mut response: Response) -> Refusal {
+    response.extensions_mut().insert(verdict);
+    Refusal(Box::new(response))
 }
 
 /// What a handler returns before the two arms are made one.
 pub(crate) type Answer = Result<Response, Refusal>;
 
 pub(crate) fn settle(answer: Answer) -> Response {
-    answer.unwrap_or_else(|refusal| refusal.0)
+    answer.unwrap_or_else(Refusal::into_response)
 }
 
 /// Query or form parameters, decoded, in order.

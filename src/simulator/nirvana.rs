@@ -28,7 +28,7 @@ pub(crate) fn error(status: u16, message: &str) -> Response {
 }
 
 fn refuse(verdict: Verdict, status: u16, message: &str) -> Refusal {
-    Refusal::new(verdict, status, json!({ "message": message }).to_string())
+    http::refuse(verdict, error(status, message))
 }
 
 fn invalid(message: &str) -> Refusal {
@@ -36,7 +36,7 @@ fn invalid(message: &str) -> Refusal {
 }
 
 async fn not_found() -> Response {
-    refuse(Verdict::Invalid, 404, "not found").0
+    refuse(Verdict::Invalid, 404, "not found").into_response()
 }
 
 /// A read of the audit log, itself an entry of the audit log.

@@ -11,7 +11,7 @@ use axum::routing::get;
 use serde_json::json;
 
 use super::content::{put, telnyx};
-use super::http::{self, Answer, Params, Refusal, Verdict, settle, write_all};
+use super::http::{self, Answer, Params, Refusal, Verdict, refuse, settle, write_all};
 use super::timeline::{Micros, Order, now};
 use super::{Shared, Vendor, credentials};
 
@@ -33,18 +33,13 @@ pub(crate) fn error(status: u16, code: &str, title: &str, detail: &str, paramete
     http::json(status, json!({ "errors": [error] }).to_string())
 }
 
-fn refuse(verdict: Verdict, mut response: Response) -> Refusal {
-    response.extensions_mut().insert(verdict);
-    Refusal(response)
-}
-
 fn invalid(parameter: &str, detail: &str) -> Refusal {
     refuse(Verdict::Invalid, error(400, "10015", "Bad Request", detail, Some(parameter)))
 }
 
 async fn not_found(uri: Uri) -> Response {
     let detail = format!("No resource is found at /v2{}.", uri.path());
-    refuse(Verdict::Invalid, error(404, "10005", "Resource not found", &detail, None)).0
+    refuse(Verdict::Invalid, error(404, "10005", "Resource not found", &detail, None)).into_response()
 }
 
 async fn list(State(shared): State<Arc<Shared>>, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {

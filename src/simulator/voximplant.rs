@@ -28,15 +28,11 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 
 /// The vendor's error envelope, under HTTP 200.
 pub(crate) fn error(code: u16, message: &str) -> Response {
-    http::json(200, envelope(code, message))
-}
-
-fn envelope(code: u16, message: &str) -> String {
-    json!({ "error": { "code": code, "msg": message } }).to_string()
+    http::json(200, json!({ "error": { "code": code, "msg": message } }).to_string())
 }
 
 pub(crate) fn refuse(verdict: Verdict, code: u16, message: &str) -> Refusal {
-    Refusal::new(verdict, 200, envelope(code, message))
+    http::refuse(verdict, error(code, message))
 }
 
 fn invalid(parameter: &str) -> Refusal {
@@ -200,11 +196,11 @@ impl Selection {
         if to < from {
             return Err(refuse(Verdict::Invalid, 497, "The 'from_date', 'to_date' range is invalid."));
         }
-        if let Some(longest) = shared.world.voximplant.max_range {
-            if (to - from) as u128 > longest.as_micros() {
-                let days = longest.as_secs().div_ceil(24 * 3600);
-                return Err(refuse(Verdict::Invalid, 569, &format!("The date range is longer than {days} days.")));
-            }
+        if let Some(longest) = shared.world.voximplant.max_range
+            && (to - from) as u128 > longest.as_micros()
+        {
+            let days = longest.as_secs().div_ceil(24 * 3600);
+            return Err(refuse(Verdict::Invalid, 569, &format!("The date range is longer than {days} days.")));
         }
         let ids = items(params, "audit_log_id").into_iter().map(|id| id.parse().map_err(|_| invalid("audit_log_id")));
         let texts = |name| items(params, name).into_iter().map(str::to_string).collect();

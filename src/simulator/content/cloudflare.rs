@@ -304,15 +304,13 @@ impl Facts {
         }
         put!(
             out,
-            r#"{{"id":"{}","created_on":"{at}","modified_on":"{at}","modified_by":{{"id":"{}","email":"{}"}},"version":{},"meta":{{"auto_added":false,"source":"primary","trace":"{}","peer":"{}"}},"etag":"{:016x}","mac":"00:1b:44:11:3a:b7","href":"https://api.example/v4{}"}}"#,
+            r#"{{"id":"{}","created_on":"{at}","modified_by":{{"id":"{}","email":"{}"}},"version":{},"meta":{{"auto_added":false,"source":"primary","peer":"{}"}},"etag":"{:016x}","mac":"00:1b:44:11:3a:b7"}}"#,
             self.resource_id,
             self.person_id,
             self.person.email,
             self.dice.below(90),
-            self.ray,
             ip(&mut self.dice),
-            self.dice.next(),
-            self.uri
+            self.dice.next()
         );
     }
 }

@@ -75,13 +75,32 @@ fn inverse_of(odd: u64) -> u64 {
 /// The id of record `index`, in the look of a random UUID.
 pub(crate) fn uuid(salt: u64, index: u64) -> String {
     let (high, variant) = (mix(salt, index), mix(!salt, index) & 0x3fff | 0x8000);
-    let node = scramble(salt, index);
-    format!("{:08x}-{:04x}-4{:03x}-{variant:04x}-{node:012x}", high >> 32, high >> 16 & 0xffff, high & 0xfff)
+    let mut out = String::with_capacity(36);
+    let groups =
+        [(high >> 32, 8), (high >> 16, 4), (high & 0xfff | 0x4000, 4), (variant, 4), (scramble(salt, index), 12)];
+    for (number, (value, digits)) in groups.into_iter().enumerate() {
+        if number > 0 {
+            out.push('-');
+        }
+        push_hex(&mut out, value, digits);
+    }
+    out
 }
 
 /// The id of record `index` as 32 hexadecimal digits.
 pub(crate) fn hex32(salt: u64, index: u64) -> String {
-    format!("{:016x}{:04x}{:012x}", mix(salt, index), mix(!salt, index) & 0xffff, scramble(salt, index))
+    let mut out = String::with_capacity(32);
+    push_hex(&mut out, mix(salt, index), 16);
+    push_hex(&mut out, mix(!salt, index), 4);
+    push_hex(&mut out, scramble(salt, index), 12);
+    out
+}
+
+/// Appends the last `digits` hexadecimal digits of `value`; every record has a dozen such, and `format!` is slow.
+fn push_hex(out: &mut String, value: u64, digits: u32) {
+    for place in (0..digits).rev() {
+        out.push(b"0123456789abcdef"[(value >> (4 * place) & 0xf) as usize] as char);
+    }
 }
 
 /// The index behind an id made by [`uuid`] or [`hex32`], if `make` says that it is one.

@@ -18,7 +18,8 @@ async fn an_exceeded_quota_is_earned_and_told_in_headers() {
         assert_eq!((reply.status, reply.header("x-ratelimit-remaining")), (200, left));
     }
     let reply = telnyx(&simulator).await;
-    assert_eq!((reply.status, reply.header("retry-after")), (429, "3600"));
+    let wait: u64 = reply.header("retry-after").parse().expect("whole seconds");
+    assert!(reply.status == 429 && (1..=3_600).contains(&wait), "{} {wait}", reply.status);
     assert_eq!(reply.json()["errors"][0]["code"], "10011");
     let stats = simulator.stats(Vendor::Telnyx);
     assert_eq!((stats.requests, stats.earned, stats.throttled), (4, 1, 0));
@@ -26,7 +27,7 @@ async fn an_exceeded_quota_is_earned_and_told_in_headers() {
     let path = format!("/accounts/{}/logs/audit", credentials::CLOUDFLARE_ACCOUNT_ID);
     let params = [("since", "2026-01-01"), ("before", "2026-03-02")];
     let reply = get(&simulator, Vendor::Cloudflare, &path, credentials::CLOUDFLARE_API_TOKEN, &params).await;
-    assert_eq!(reply.header("ratelimit"), "\"default\";r=2;t=3600");
+    assert!(reply.header("ratelimit").starts_with("\"default\";r=2;t="));
     assert_eq!(reply.header("ratelimit-policy"), "\"default\";q=3;w=3600");
 }
 
@@ -107,13 +108,16 @@ async fn late_and_live_records_are_expected_and_come() {
     };
     let historic: BTreeSet<_> =
         simulator.expected_ids(Vendor::Telnyx, Utc::now()).map(|item| item.id).take(600).collect();
-    // Reads until all are there; that they come at all is what is tested.
-    loop {
-        let seen = read().await;
-        if historic.is_subset(&seen) && seen.len() > 600 {
-            break;
+    // That they come at all is what is tested; the limit only ends a hopeless wait.
+    let all_came = async {
+        loop {
+            let seen = read().await;
+            if historic.is_subset(&seen) && seen.len() > 600 {
+                break;
+            }
         }
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(120), all_came).await.expect("late and live records come");
 }
 
 #[tokio::test]
@@ -130,10 +134,10 @@ async fn the_same_seed_makes_the_same_world_on_the_same_port() {
 
 #[tokio::test]
 async fn a_million_records_are_a_matter_of_arithmetic() {
-    let simulator = start(world(5_000_000)).await;
-    let params = [("page[number]", "19999"), ("page[size]", "250"), ("sort", "asc")];
+    let simulator = start(world(1_000_000)).await;
+    let params = [("page[number]", "3999"), ("page[size]", "250"), ("sort", "asc")];
     let reply = get(&simulator, Vendor::Telnyx, "/audit_events", credentials::TELNYX_API_KEY, &params).await;
     let expected: Vec<_> =
-        simulator.expected_ids(Vendor::Telnyx, Utc::now()).skip(19_998 * 250).take(250).map(|item| item.id).collect();
+        simulator.expected_ids(Vendor::Telnyx, Utc::now()).skip(3_998 * 250).take(250).map(|item| item.id).collect();
     assert_eq!(ids(&reply, "data", "id"), expected);
 }

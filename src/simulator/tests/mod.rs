@@ -57,9 +57,13 @@ async fn send(request: reqwest::RequestBuilder) -> Reply {
     Reply { status, headers, text: response.text().await.expect("a body") }
 }
 
-/// A client of its own per call: tests share nothing.
+/// One client per test, since each test has a thread and a runtime of its own. It keeps no connection.
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().build().expect("a client")
+    thread_local! {
+        static CLIENT: reqwest::Client =
+            reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().expect("a client");
+    }
+    CLIENT.with(Clone::clone)
 }
 
 fn encoded(params: &[(&str, &str)]) -> String {
