@@ -325,12 +325,7 @@ error: `kafka` needs settings
 #[test]
 fn all_syntax_errors_of_a_file() {
     let said = said::<Config>("a = \nb = \"x\nc = 1\nc = 2\nd = 99999999999999999999\n");
-    for line in [
-        "a.toml:1:",
-        "a.toml:2:",
-        "duplicate key `c`\n --> a.toml:4:1",
-        "too large\n --> a.toml:5:5",
-    ] {
+    for line in ["a.toml:1:", "a.toml:2:", "duplicate key `c`\n --> a.toml:4:1", "too large\n --> a.toml:5:5"] {
         assert!(said.contains(line), "{line} in\n{said}");
     }
     assert!(!said.contains("unknown key"), "{said}");

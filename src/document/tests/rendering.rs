@@ -58,36 +58,22 @@ fn a_long_line_is_cut_around_the_caret() {
     let lines: Vec<&str> = said.lines().collect();
     assert_eq!(lines[1], " --> a.toml:1:406");
     assert_eq!(lines[3].chars().count(), "1 | ".len() + 162);
-    assert!(
-        lines[3].starts_with("1 | …") && lines[3].ends_with('…'),
-        "{said}"
-    );
+    assert!(lines[3].starts_with("1 | …") && lines[3].ends_with('…'), "{said}");
     let caret = lines[4].find('^').unwrap();
     let shown: String = lines[3].chars().skip(caret).take(6).collect();
-    assert_eq!(
-        (shown.as_str(), lines[4].matches('^').count()),
-        ("\"here\"", 6)
-    );
+    assert_eq!((shown.as_str(), lines[4].matches('^').count()), ("\"here\"", 6));
 }
 
 fn at(text: &str, start: usize, end: usize) -> String {
     let file = Arc::new(File::new("a", Path::new(""), text));
-    Problem::error("x")
-        .at(&Place::new(&file, start..end))
-        .to_string()
+    Problem::error("x").at(&Place::new(&file, start..end)).to_string()
 }
 
 #[test]
 fn the_end_of_the_file_has_a_place_too() {
-    assert_eq!(
-        at("a =", 3, 3),
-        "error: x\n --> a:1:4\n  |\n1 | a =\n  |    ^\n"
-    );
+    assert_eq!(at("a =", 3, 3), "error: x\n --> a:1:4\n  |\n1 | a =\n  |    ^\n");
     assert_eq!(at("a =\n", 4, 4), "error: x\n --> a:2:1\n  |\n2 |\n  | ^\n");
-    assert_eq!(
-        at("a\r\nb", 1, 2),
-        "error: x\n --> a:1:2\n  |\n1 | a\n  |  ^\n"
-    );
+    assert_eq!(at("a\r\nb", 1, 2), "error: x\n --> a:1:2\n  |\n1 | a\n  |  ^\n");
     assert_eq!(at("", 0, 0), "error: x\n --> a:1:1\n  |\n1 |\n  | ^\n");
 }
 
