@@ -124,9 +124,7 @@ impl FromStr for ByteSize {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = SIZES
-            .iter()
-            .find(|(_, bytes)| self.0 != 0 && self.0.is_multiple_of(*bytes));
+        let exact = SIZES.iter().find(|(_, bytes)| self.0 != 0 && self.0.is_multiple_of(*bytes));
         let (unit, bytes) = exact.unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / bytes)
     }

@@ -20,6 +20,7 @@ pub struct Main {
     pub state_dir: Option<String>,
     /// The pipelines' files, `*` standing for any run of characters in a name. Relative to this file.
     #[serde(default)]
+    #[expect(dead_code, reason = "read before the rest of the file, and here only checked to be a list of texts")]
     pub pipelines: Option<Vec<Spanned<String>>>,
     /// How big the journal may grow.
     #[serde(default)]
