@@ -28,14 +28,9 @@ impl FromStr for Address {
         let wrong = || AddressError(text.to_owned());
         let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
         let named = |host: &str| {
-            !host.is_empty()
-                && host
-                    .chars()
-                    .all(|char| char.is_ascii_graphic() && !"/:@,[]".contains(char))
+            !host.is_empty() && host.chars().all(|char| char.is_ascii_graphic() && !"/:@,[]".contains(char))
         };
         let valid = match bare {
             Some(ip) => ip.parse::<std::net::Ipv6Addr>().is_ok(),
@@ -44,10 +39,7 @@ impl FromStr for Address {
         if !valid || port == 0 {
             return Err(wrong());
         }
-        Ok(Self {
-            host: bare.unwrap_or(host).to_owned(),
-            port,
-        })
+        Ok(Self { host: bare.unwrap_or(host).to_owned(), port })
     }
 }
 
@@ -55,8 +47,7 @@ impl FromStr for Address {
 #[must_use]
 pub fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost")
-        || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 impl fmt::Display for Address {
@@ -77,9 +68,7 @@ impl fmt::Debug for Address {
 
 impl<'de> Deserialize<'de> for Address {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -96,18 +85,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_host_and_port() {
-        for text in [
-            "kafka",
-            "kafka:",
-            ":9092",
-            "kafka:0",
-            "kafka:70000",
-            "a b:1",
-            "tcp://a:1",
-            "::1:5",
-            "[x]:1",
-            "a,b:1",
-        ] {
+        for text in
+            ["kafka", "kafka:", ":9092", "kafka:0", "kafka:70000", "a b:1", "tcp://a:1", "::1:5", "[x]:1", "a,b:1"]
+        {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }
     }

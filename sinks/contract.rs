@@ -41,11 +41,7 @@ pub struct Guarantees {
 
 impl Default for Guarantees {
     fn default() -> Self {
-        Self {
-            exactly_once: false,
-            max_record_bytes: None,
-            big_batch: 5000,
-        }
+        Self { exactly_once: false, max_record_bytes: None, big_batch: 5000 }
     }
 }
 
@@ -65,22 +61,14 @@ pub async fn all<D: Destination>(fresh: impl AsyncFn(&str) -> D) {
 
 /// `check` passes on a destination where nothing has been written yet, and leaves it so.
 pub async fn check_writes_nothing<D: Destination>(destination: D) {
-    destination
-        .sink()
-        .check()
-        .await
-        .expect("the destination is there");
+    destination.sink().check().await.expect("the destination is there");
     assert_eq!(destination.read_back(0).await, [""; 0]);
 }
 
 /// Batch after batch, each record is there once and in its place.
 pub async fn batches_arrive_in_order<D: Destination>(destination: D) {
     let sink = destination.sink();
-    let batches = [
-        numbered("order", 1, 3),
-        numbered("order", 4, 1),
-        numbered("order", 5, 40),
-    ];
+    let batches = [numbered("order", 1, 3), numbered("order", 4, 1), numbered("order", 5, 40)];
     for batch in &batches {
         take_whole(&*sink, batch).await;
     }
@@ -99,11 +87,7 @@ pub async fn a_second_delivery_does_no_harm<D: Destination>(destination: D) {
 
 /// The process died after the delivery and before the journal heard of it.
 pub async fn a_new_instance_goes_on<D: Destination>(destination: D) {
-    let batches = [
-        numbered("restart", 1, 5),
-        numbered("restart", 6, 5),
-        numbered("restart", 11, 5),
-    ];
+    let batches = [numbered("restart", 1, 5), numbered("restart", 6, 5), numbered("restart", 11, 5)];
     let first = destination.sink();
     take_whole(&*first, &batches[0]).await;
     take_whole(&*first, &batches[1]).await;
@@ -117,11 +101,7 @@ pub async fn a_new_instance_goes_on<D: Destination>(destination: D) {
 /// The engine gave up in the middle of a delivery, at several places, and delivers again.
 pub async fn a_dropped_delivery_does_no_harm<D: Destination>(destination: D) {
     let sink = destination.sink();
-    let batches = [
-        numbered("dropped", 1, 20),
-        numbered("dropped", 21, 20),
-        numbered("dropped", 41, 20),
-    ];
+    let batches = [numbered("dropped", 1, 20), numbered("dropped", 21, 20), numbered("dropped", 41, 20)];
     for (polls, batch) in batches.iter().enumerate() {
         poll_and_drop(sink.deliver(batch), polls + 1).await;
         take_whole(&*sink, batch).await;
@@ -133,11 +113,7 @@ pub async fn a_dropped_delivery_does_no_harm<D: Destination>(destination: D) {
 pub async fn pipelines_do_not_disturb_each_other<D: Destination>(destination: D) {
     let sink = destination.sink();
     let names = ["north", "south", "east", "west"];
-    let batches = |name: &str| {
-        (0..5)
-            .map(|n| numbered(name, n * 7 + 1, 7))
-            .collect::<Vec<_>>()
-    };
+    let batches = |name: &str| (0..5).map(|n| numbered(name, n * 7 + 1, 7)).collect::<Vec<_>>();
     let one = async |name: &str| {
         for batch in batches(name) {
             take_whole(&*sink, &batch).await;
@@ -147,10 +123,7 @@ pub async fn pipelines_do_not_disturb_each_other<D: Destination>(destination: D)
     let arrived = destination.read_back(4 * 35).await;
     for name in names {
         let expected = texts(&batches(name));
-        let own: Vec<&String> = arrived
-            .iter()
-            .filter(|text| expected.contains(text))
-            .collect();
+        let own: Vec<&String> = arrived.iter().filter(|text| expected.contains(text)).collect();
         assert_eq!(own, expected.iter().collect::<Vec<_>>(), "{name}");
     }
     assert_eq!(arrived.len(), 4 * 35);
@@ -161,37 +134,23 @@ pub async fn a_big_batch_arrives<D: Destination>(destination: D) {
     let count = destination.guarantees().big_batch;
     let batches = [numbered("big", 1, count)];
     take_whole(&*destination.sink(), &batches[0]).await;
-    assert!(
-        destination.read_back(count).await == texts(&batches),
-        "the big batch did not arrive as it was sent"
-    );
+    assert!(destination.read_back(count).await == texts(&batches), "the big batch did not arrive as it was sent");
 }
 
 /// Whatever JSON can say arrives byte by byte: frames, paths and headers are the sink's own trouble.
 pub async fn every_character_survives<D: Destination>(destination: D) {
-    let awkward: String = (' '..='\u{ff}')
-        .filter(|char| !"\"\\".contains(*char))
-        .collect();
+    let awkward: String = (' '..='\u{ff}').filter(|char| !"\"\\".contains(*char)).collect();
     let escapes: String = (0..0x20u32).map(|code| format!("\\u{code:04x}")).collect();
     let bodies = [
         format!(r#"{{"text":"{awkward}"}}"#),
         format!(r#"{{"text":"{escapes}\"\\\/\b\f\n\r\t"}}"#),
-        "{\"text\":\"\u{feff}bom \u{2028} \u{2029} \u{1f98a} \u{10ffff} e\u{301} \u{202e}txt\"}"
-            .to_owned(),
+        "{\"text\":\"\u{feff}bom \u{2028} \u{2029} \u{1f98a} \u{10ffff} e\u{301} \u{202e}txt\"}".to_owned(),
         r#"{"lone":"\ud83e","nul":"\u0000","n":1e400,"z":-0.0,"deep":[[[{"":null}]]]}"#.to_owned(),
-        r#"{"a":"<13>1 - - - - - [x y=\"z\"] ]","b":"5 hello","c":"{vendor}","d":"%s %n #012"}"#
-            .to_owned(),
+        r#"{"a":"<13>1 - - - - - [x y=\"z\"] ]","b":"5 hello","c":"{vendor}","d":"%s %n #012"}"#.to_owned(),
         "{}".to_owned(),
     ];
     let mut batch = batch_of("characters", 1, bodies);
-    let ids = [
-        "quote\" back\\ bracket]",
-        "line\nbreak\ttab\0nul",
-        "ünï/../c\u{f8ff}de",
-        "",
-        "=%20+",
-        "{id}",
-    ];
+    let ids = ["quote\" back\\ bracket]", "line\nbreak\ttab\0nul", "ünï/../c\u{f8ff}de", "", "=%20+", "{id}"];
     for (record, id) in batch.records.iter_mut().zip(ids) {
         record.id = id.to_owned();
     }
@@ -240,11 +199,7 @@ pub async fn only_the_oversized_is_rejected<D: Destination>(destination: D) {
 }
 
 /// A batch with records `PIPELINE-SEQUENCE`, of vendor `example`, a second apart.
-pub fn batch_of<T: Into<String>>(
-    pipeline: &str,
-    first: u64,
-    bodies: impl IntoIterator<Item = T>,
-) -> Batch {
+pub fn batch_of<T: Into<String>>(pipeline: &str, first: u64, bodies: impl IntoIterator<Item = T>) -> Batch {
     let record = |(sequence, body): (u64, T)| Record {
         id: format!("{pipeline}-{sequence}"),
         time: START + TimeDelta::seconds(sequence.cast_signed()),
@@ -296,10 +251,7 @@ pub fn server(test: &str, what: &str, variable: &str) -> Option<String> {
     eprint!("{line}");
     if let Ok(path) = std::env::var("AUDITLINE_TEST_SKIPS") {
         use std::io::Write as _;
-        let file = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(&path);
+        let file = std::fs::File::options().create(true).append(true).open(&path);
         file.and_then(|mut file| file.write_all(line.as_bytes()))
             .unwrap_or_else(|error| panic!("cannot note the skipped test in {path}: {error}"));
     }
@@ -331,22 +283,15 @@ async fn expect_all<D: Destination>(destination: &D, batches: &[Batch]) {
         assert!(expected.contains(text), "nobody sent {text}");
         last_seen.insert(text, at);
     }
-    let places: Vec<Option<usize>> = expected
-        .iter()
-        .map(|text| last_seen.get(text.as_str()).copied())
-        .collect();
-    assert!(
-        places.iter().all(Option::is_some),
-        "missing records: {arrived:?}"
-    );
+    let places: Vec<Option<usize>> = expected.iter().map(|text| last_seen.get(text.as_str()).copied()).collect();
+    assert!(places.iter().all(Option::is_some), "missing records: {arrived:?}");
     assert!(places.is_sorted(), "out of order: {arrived:?}");
 }
 
 async fn poll_and_drop<F: Future>(future: F, polls: usize) {
     let mut future = Box::pin(future);
     for _ in 0..polls {
-        let done =
-            std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready()));
+        let done = std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_ready()));
         if done.await {
             return;
         }

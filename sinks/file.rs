@@ -25,11 +25,8 @@ use crate::template::{Place, Template};
 use crate::{Batch, BatchLimits, Delivery, DeliveryError, Sink};
 
 /// One sync each, so neither too small nor so large that a reader of the file waits.
-pub const BATCH: BatchLimits = BatchLimits {
-    max_records: 5000,
-    max_bytes: 4 * 1024 * 1024,
-    max_wait: Duration::from_secs(1),
-};
+pub const BATCH: BatchLimits =
+    BatchLimits { max_records: 5000, max_bytes: 4 * 1024 * 1024, max_wait: Duration::from_secs(1) };
 
 /// How many files are held open.
 const MAX_OPEN: usize = 64;
@@ -70,10 +67,7 @@ impl Config {
     /// Cannot fail: whether the path can be written is for [`Sink::check`].
     #[must_use]
     pub fn build(&self) -> FileSink {
-        FileSink {
-            config: self.clone(),
-            tails: Arc::default(),
-        }
+        FileSink { config: self.clone(), tails: Arc::default() }
     }
 }
 
@@ -104,17 +98,10 @@ impl Sink for FileSink {
         on_disk(move || {
             for (path, lines) in groups {
                 let tail = tails.of(&path);
-                let append = Append {
-                    path: &path,
-                    mode,
-                    pipeline: Arc::clone(&pipeline),
-                    key: key.clone(),
-                    lines,
-                    shared,
-                };
+                let append =
+                    Append { path: &path, mode, pipeline: Arc::clone(&pipeline), key: key.clone(), lines, shared };
                 let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
-                tail.append(&append)
-                    .map_err(|trouble| explain(trouble, &path))?;
+                tail.append(&append).map_err(|trouble| explain(trouble, &path))?;
             }
             Ok(Delivery::default())
         })
@@ -131,28 +118,16 @@ impl fmt::Display for FileSink {
 impl Tails {
     fn of(&self, path: &Path) -> Arc<Mutex<Tail>> {
         let mut by_path = self.by_path.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = by_path
-            .values()
-            .map(|slot| slot.last_use)
-            .max()
-            .unwrap_or(0)
-            + 1;
+        let now = by_path.values().map(|slot| slot.last_use).max().unwrap_or(0) + 1;
         if by_path.len() >= MAX_OPEN && !by_path.contains_key(path) {
             // One that is being written to has a second owner and must stay the only lock of its file.
-            let idle = by_path
-                .iter()
-                .filter(|(_, slot)| Arc::strong_count(&slot.tail) == 1);
-            let oldest = idle
-                .min_by_key(|(_, slot)| slot.last_use)
-                .map(|(path, _)| path.clone());
+            let idle = by_path.iter().filter(|(_, slot)| Arc::strong_count(&slot.tail) == 1);
+            let oldest = idle.min_by_key(|(_, slot)| slot.last_use).map(|(path, _)| path.clone());
             if let Some(oldest) = oldest {
                 by_path.remove(&oldest);
             }
         }
-        let slot = by_path.entry(path.to_owned()).or_insert_with(|| Slot {
-            tail: Arc::default(),
-            last_use: now,
-        });
+        let slot = by_path.entry(path.to_owned()).or_insert_with(|| Slot { tail: Arc::default(), last_use: now });
         slot.last_use = now;
         Arc::clone(&slot.tail)
     }
@@ -163,10 +138,7 @@ async fn on_disk<T: Send + 'static>(
 ) -> Result<T, DeliveryError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(outcome) => outcome,
-        Err(error) => Err(DeliveryError::retryable(
-            "the disk work did not finish",
-            error,
-        )),
+        Err(error) => Err(DeliveryError::retryable("the disk work did not finish", error)),
     }
 }
 
@@ -177,15 +149,7 @@ fn probe(folder: &Path) -> Result<(), DeliveryError> {
     let existing = existing.unwrap_or(Path::new("."));
     let path = existing.join(format!(".auditline-check-{}", std::process::id()));
     let created = std::fs::File::create(&path).and_then(|_| std::fs::remove_file(&path));
-    created.map_err(|error| {
-        explain(
-            Trouble {
-                doing: "create files in",
-                error,
-            },
-            existing,
-        )
-    })
+    created.map_err(|error| explain(Trouble { doing: "create files in", error }, existing))
 }
 
 fn explain(Trouble { doing, error }: Trouble, path: &Path) -> DeliveryError {
@@ -195,28 +159,20 @@ fn explain(Trouble { doing, error }: Trouble, path: &Path) -> DeliveryError {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             DeliveryError::retryable(format!("no space left on the disk for `{path}`"), error)
         }
-        ErrorKind::PermissionDenied => DeliveryError::refused(
-            message,
-            "give the user that runs auditline the right to write there",
-            error,
-        ),
-        ErrorKind::ReadOnlyFilesystem => {
-            DeliveryError::refused(message, "set `path` to a writable volume", error)
+        ErrorKind::PermissionDenied => {
+            DeliveryError::refused(message, "give the user that runs auditline the right to write there", error)
         }
+        ErrorKind::ReadOnlyFilesystem => DeliveryError::refused(message, "set `path` to a writable volume", error),
         ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidFilename => {
             DeliveryError::refused(message, "set `path` to the path of a file", error)
         }
-        ErrorKind::FileTooLarge => DeliveryError::refused(
-            message,
-            "add `{date}` or `{hour}` to `path`, or rotate the file",
-            error,
-        ),
+        ErrorKind::FileTooLarge => {
+            DeliveryError::refused(message, "add `{date}` or `{hour}` to `path`, or rotate the file", error)
+        }
         // Ours, from `Tail`: a pipe or a device has no end to recover from.
-        ErrorKind::Other if error.raw_os_error().is_none() => DeliveryError::refused(
-            message,
-            "set `path` to a regular file; for a pipe, use the stdout sink",
-            error,
-        ),
+        ErrorKind::Other if error.raw_os_error().is_none() => {
+            DeliveryError::refused(message, "set `path` to a regular file; for a pipe, use the stdout sink", error)
+        }
         _ => DeliveryError::retryable(message, error),
     }
 }
@@ -233,12 +189,10 @@ impl<'de> Deserialize<'de> for FileMode {
         let digits = text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
         match u32::from_str_radix(&text, 8) {
             Ok(mode) if digits && mode <= 0o777 && mode & 0o600 == 0o600 => Ok(Self(mode)),
-            Ok(mode) if digits && mode <= 0o777 => Err(D::Error::custom(
-                "the owner must be able to read and write: `\"0600\"` or wider",
-            )),
-            _ => Err(D::Error::custom(format!(
-                "expected a file mode such as `\"0640\"`, found `{text}`"
-            ))),
+            Ok(mode) if digits && mode <= 0o777 => {
+                Err(D::Error::custom("the owner must be able to read and write: `\"0600\"` or wider"))
+            }
+            _ => Err(D::Error::custom(format!("expected a file mode such as `\"0640\"`, found `{text}`"))),
         }
     }
 }
@@ -281,16 +235,11 @@ mod tests {
             collect(self.folder.path(), &mut paths);
             paths.sort();
             let texts = paths.iter().map(|path| fs::read_to_string(path).unwrap());
-            texts
-                .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
-                .collect()
+            texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
         }
 
         fn guarantees(&self) -> Guarantees {
-            Guarantees {
-                exactly_once: true,
-                ..Guarantees::default()
-            }
+            Guarantees { exactly_once: true, ..Guarantees::default() }
         }
     }
 
@@ -331,48 +280,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_may_pass() {
-        let sink = serde_json::from_value::<Config>(json!({ "path": "/dev/full" }))
-            .unwrap()
-            .build();
-        let error = sink
-            .deliver(&contract::numbered("p", 1, 1))
-            .await
-            .unwrap_err();
+        let sink = serde_json::from_value::<Config>(json!({ "path": "/dev/full" })).unwrap().build();
+        let error = sink.deliver(&contract::numbered("p", 1, 1)).await.unwrap_err();
         // Not a file: refused before it can be full. The message of a full one is below.
-        assert_eq!(
-            contract::chain(&error),
-            "cannot append to `/dev/full`: not a regular file"
-        );
-        let full = Trouble {
-            doing: "write",
-            error: ErrorKind::StorageFull.into(),
-        };
+        assert_eq!(contract::chain(&error), "cannot append to `/dev/full`: not a regular file");
+        let full = Trouble { doing: "write", error: ErrorKind::StorageFull.into() };
         let error = explain(full, Path::new("/data/a.ndjson"));
         assert!(matches!(error, DeliveryError::Retryable { .. }));
-        assert_eq!(
-            error.to_string(),
-            "no space left on the disk for `/data/a.ndjson`"
-        );
+        assert_eq!(error.to_string(), "no space left on the disk for `/data/a.ndjson`");
     }
 
     #[tokio::test]
     async fn a_file_in_the_way_needs_a_person() {
         let folder = Folder::new("taken/{date}.ndjson");
         fs::write(folder.folder.path().join("taken"), "").unwrap();
-        for outcome in [
-            folder.sink().check().await,
-            folder
-                .sink()
-                .deliver(&contract::numbered("p", 1, 1))
-                .await
-                .map(drop),
-        ] {
+        for outcome in
+            [folder.sink().check().await, folder.sink().deliver(&contract::numbered("p", 1, 1)).await.map(drop)]
+        {
             let error = outcome.unwrap_err();
-            assert!(
-                matches!(error, DeliveryError::Refused { .. }),
-                "{}",
-                contract::chain(&error)
-            );
+            assert!(matches!(error, DeliveryError::Refused { .. }), "{}", contract::chain(&error));
         }
     }
 

@@ -32,11 +32,8 @@ use crate::units::HumanDuration;
 use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Record, Rejected, Sink};
 
 /// librdkafka makes its own batches of these; ours bound what comes again after an error.
-pub const BATCH: BatchLimits = BatchLimits {
-    max_records: 5000,
-    max_bytes: 4 * 1024 * 1024,
-    max_wait: Duration::from_secs(1),
-};
+pub const BATCH: BatchLimits =
+    BatchLimits { max_records: 5000, max_bytes: 4 * 1024 * 1024, max_wait: Duration::from_secs(1) };
 
 /// How much librdkafka may hold, over all pipelines. Its own default is a gigabyte.
 const BUFFER_KIB: u32 = 16 * 1024;
@@ -84,33 +81,17 @@ impl Config {
     /// Checks what librdkafka would refuse, and the files.
     pub fn build(&self) -> Result<Kafka, BuildError> {
         if self.brokers.is_empty() {
-            return Err(BuildError::new(
-                "brokers",
-                "no broker to connect to",
-                "give at least one `\"host:port\"`",
-            ));
+            return Err(BuildError::new("brokers", "no broker to connect to", "give at least one `\"host:port\"`"));
         }
         if self.timeout.0 < Duration::from_secs(1) || self.timeout.0 > Duration::from_secs(900) {
-            return Err(BuildError::new(
-                "timeout",
-                "`timeout` is out of bounds",
-                "choose between `1s` and `15m`",
-            ));
+            return Err(BuildError::new("timeout", "`timeout` is out of bounds", "choose between `1s` and `15m`"));
         }
         let client = self.client()?;
         client.create_native_config().map_err(|error| BuildError {
             source: Some(error.into()),
-            ..BuildError::new(
-                "options",
-                "librdkafka does not take these options",
-                "see librdkafka's CONFIGURATION.md",
-            )
+            ..BuildError::new("options", "librdkafka does not take these options", "see librdkafka's CONFIGURATION.md")
         })?;
-        Ok(Kafka {
-            config: self.clone(),
-            client,
-            connected: Mutex::new(None),
-        })
+        Ok(Kafka { config: self.clone(), client, connected: Mutex::new(None) })
     }
 
     fn client(&self) -> Result<ClientConfig, BuildError> {
@@ -154,9 +135,7 @@ impl Sink for Kafka {
         let context = Arc::clone(producer.client().context());
         let topic = self.config.topic.literal().map(str::to_owned);
         let question = tokio::task::spawn_blocking(move || {
-            let metadata = producer
-                .client()
-                .fetch_metadata(topic.as_deref(), CHECK_TIMEOUT)?;
+            let metadata = producer.client().fetch_metadata(topic.as_deref(), CHECK_TIMEOUT)?;
             let topic = metadata.topics().first().filter(|_| topic.is_some());
             Ok(topic.and_then(|topic| topic.error()).map(Code::from))
         });
@@ -168,9 +147,7 @@ impl Sink for Kafka {
         match answer {
             Ok(None) => Ok(()),
             Ok(Some(code)) => Err(self.explain(code, &context)),
-            Err(error) => {
-                Err(self.explain(error.rdkafka_error_code().unwrap_or(Code::Fail), &context))
-            }
+            Err(error) => Err(self.explain(error.rdkafka_error_code().unwrap_or(Code::Fail), &context)),
         }
     }
 
@@ -188,9 +165,7 @@ impl Sink for Kafka {
             None => {
                 context.forget_errors();
                 sending.rejected.sort_by_key(|rejected| rejected.sequence);
-                Ok(Delivery {
-                    rejected: sending.rejected,
-                })
+                Ok(Delivery { rejected: sending.rejected })
             }
         }
     }
@@ -199,19 +174,11 @@ impl Sink for Kafka {
 impl Kafka {
     /// The producer: a new one after a fatal error, from which the old one never recovers.
     fn connected(&self) -> Result<Connected, DeliveryError> {
-        let mut connected = self
-            .connected
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(producer) = connected
-            .as_ref()
-            .filter(|it| it.client().fatal_error().is_none())
-        {
+        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(producer) = connected.as_ref().filter(|it| it.client().fatal_error().is_none()) {
             return Ok(Arc::clone(producer));
         }
-        let producer = self
-            .client
-            .create_with_context(Context::new(self.to_string()));
+        let producer = self.client.create_with_context(Context::new(self.to_string()));
         let producer = Arc::new(producer.map_err(|error| {
             DeliveryError::refused(
                 "librdkafka cannot start",
@@ -225,12 +192,7 @@ impl Kafka {
 
     fn explain(&self, code: Code, context: &Context) -> DeliveryError {
         let brokers: Vec<String> = self.config.brokers.iter().map(Address::to_string).collect();
-        explain(
-            code,
-            context.last_error(),
-            &brokers.join(","),
-            &self.config.topic,
-        )
+        explain(code, context.last_error(), &brokers.join(","), &self.config.topic)
     }
 }
 
@@ -320,10 +282,7 @@ impl<'a> Sending<'a> {
     fn not_sent(&mut self, at: usize, code: Code) {
         if fate(code) == Fate::Rejected {
             let bytes = self.batch.records[at].json.len();
-            self.reject(
-                at,
-                format!("{bytes} bytes are more than the producer's `message.max.bytes`"),
-            );
+            self.reject(at, format!("{bytes} bytes are more than the producer's `message.max.bytes`"));
         } else {
             self.failed.get_or_insert(code);
         }
@@ -399,15 +358,9 @@ fn headers(batch: &Batch, record: &Record) -> OwnedHeaders {
         ("content-type", "application/json"),
     ]
     .into_iter()
-    .fold(
-        OwnedHeaders::new_with_capacity(5),
-        |headers, (key, value)| {
-            headers.insert(Header {
-                key,
-                value: Some(value),
-            })
-        },
-    )
+    .fold(OwnedHeaders::new_with_capacity(5), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
 }
 
 fn by_pipeline() -> KeyTemplate {
@@ -429,13 +382,9 @@ mod tests {
     use super::*;
 
     fn config(mut keys: Value) -> Result<Config, serde_json::Error> {
-        let defaults =
-            json!({ "brokers": ["kafka-1:9092", "[2001:db8::7]:9092"], "topic": "audit.{vendor}" });
+        let defaults = json!({ "brokers": ["kafka-1:9092", "[2001:db8::7]:9092"], "topic": "audit.{vendor}" });
         for (key, value) in defaults.as_object().unwrap() {
-            keys.as_object_mut()
-                .unwrap()
-                .entry(key)
-                .or_insert_with(|| value.clone());
+            keys.as_object_mut().unwrap().entry(key).or_insert_with(|| value.clone());
         }
         serde_json::from_value(keys)
     }
@@ -455,42 +404,25 @@ mod tests {
         ] {
             assert_eq!(client.get(name), Some(&value), "{name}");
         }
-        assert_eq!(
-            sink.to_string(),
-            "kafka kafka-1:9092,[2001:db8::7]:9092 topic audit.{vendor}"
-        );
+        assert_eq!(sink.to_string(), "kafka kafka-1:9092,[2001:db8::7]:9092 topic audit.{vendor}");
     }
 
     #[test]
     fn takes_librdkafkas_own_options_but_not_ours() {
-        let sink = config(json!({ "options": { "linger.ms": "50" } }))
-            .unwrap()
-            .build()
-            .unwrap();
+        let sink = config(json!({ "options": { "linger.ms": "50" } })).unwrap().build().unwrap();
         assert_eq!(sink.client.get("linger.ms"), Some("50"));
         let error = config(json!({ "options": { "acks": "1" } })).unwrap_err();
-        assert!(
-            error.to_string().contains("`acks` is set by auditline"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("`acks` is set by auditline"), "{error}");
         let error = config(json!({ "options": { "security.protocol": "ssl" } })).unwrap_err();
         assert!(error.to_string().contains("use the key `tls`"), "{error}");
-        let error = config(json!({ "options": { "lingr.ms": "5" } }))
-            .unwrap()
-            .build()
-            .err()
-            .unwrap();
+        let error = config(json!({ "options": { "lingr.ms": "5" } })).unwrap().build().err().unwrap();
         assert_eq!(error.key, "options");
-        assert!(
-            crate::contract::chain(&error).contains("lingr.ms"),
-            "{error:?}"
-        );
+        assert!(crate::contract::chain(&error).contains("lingr.ms"), "{error:?}");
     }
 
     #[test]
     fn the_password_is_not_printed() {
-        let sasl =
-            json!({ "mechanism": "scram-sha-256", "username": "u", "password": "opens-nothing" });
+        let sasl = json!({ "mechanism": "scram-sha-256", "username": "u", "password": "opens-nothing" });
         let config = config(json!({ "sasl": sasl, "tls": {} })).unwrap();
         assert!(!format!("{config:?}").contains("opens-nothing"));
         let sink = config.build().unwrap();
@@ -501,11 +433,7 @@ mod tests {
 
     #[test]
     fn a_server_name_is_not_possible_here() {
-        let error = config(json!({ "tls": { "server_name": "kafka" } }))
-            .unwrap()
-            .build()
-            .err()
-            .unwrap();
+        let error = config(json!({ "tls": { "server_name": "kafka" } })).unwrap().build().err().unwrap();
         assert_eq!(error.key, "tls.server_name");
     }
 }

@@ -70,13 +70,7 @@ impl Batch {
     /// fit for file names, object keys and transactional ids.
     #[must_use]
     pub fn key(&self) -> String {
-        format!(
-            "{}-{}-{:012}-{:012}",
-            self.pipeline,
-            self.journal,
-            self.first,
-            self.last()
-        )
+        format!("{}-{}-{:012}-{:012}", self.pipeline, self.journal, self.first, self.last())
     }
 
     /// How much JSON the records hold, in bytes.
@@ -130,24 +124,12 @@ pub enum DeliveryError {
 impl DeliveryError {
     /// A failure that may pass.
     pub fn retryable(message: impl Into<String>, source: impl Into<BoxError>) -> Self {
-        Self::Retryable {
-            message: message.into(),
-            retry_after: None,
-            source: Some(source.into()),
-        }
+        Self::Retryable { message: message.into(), retry_after: None, source: Some(source.into()) }
     }
 
     /// A failure that needs a person.
-    pub fn refused(
-        message: impl Into<String>,
-        hint: impl Into<String>,
-        source: impl Into<BoxError>,
-    ) -> Self {
-        Self::Refused {
-            message: message.into(),
-            hint: hint.into(),
-            source: Some(source.into()),
-        }
+    pub fn refused(message: impl Into<String>, hint: impl Into<String>, source: impl Into<BoxError>) -> Self {
+        Self::Refused { message: message.into(), hint: hint.into(), source: Some(source.into()) }
     }
 }
 
@@ -235,11 +217,6 @@ pub struct BuildError {
 impl BuildError {
     /// An error without a cause.
     pub fn new(key: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            key: key.to_owned(),
-            message: message.into(),
-            hint: hint.into(),
-            source: None,
-        }
+        Self { key: key.to_owned(), message: message.into(), hint: hint.into(), source: None }
     }
 }

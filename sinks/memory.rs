@@ -77,11 +77,7 @@ impl Memory {
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         let state = self.state();
-        state
-            .kept
-            .values()
-            .flat_map(|batch| batch.records.clone())
-            .collect()
+        state.kept.values().flat_map(|batch| batch.records.clone()).collect()
     }
 
     /// The batches kept, without the records that were rejected, by key.
@@ -116,8 +112,7 @@ impl State {
         }
         let limit = self.max_record_bytes?;
         let bytes = record.json.len();
-        (bytes > limit)
-            .then(|| format!("{bytes} bytes is more than the {limit} this destination takes"))
+        (bytes > limit).then(|| format!("{bytes} bytes is more than the {limit} this destination takes"))
     }
 }
 
@@ -159,19 +154,11 @@ impl fmt::Display for Memory {
 }
 
 fn retryable(message: String) -> DeliveryError {
-    DeliveryError::Retryable {
-        message,
-        retry_after: None,
-        source: None,
-    }
+    DeliveryError::Retryable { message, retry_after: None, source: None }
 }
 
 fn refused(message: String) -> DeliveryError {
-    DeliveryError::Refused {
-        message,
-        hint: "change the test's script".to_owned(),
-        source: None,
-    }
+    DeliveryError::Refused { message, hint: "change the test's script".to_owned(), source: None }
 }
 
 #[cfg(test)]
@@ -193,11 +180,7 @@ mod tests {
         }
 
         fn guarantees(&self) -> Guarantees {
-            Guarantees {
-                exactly_once: true,
-                max_record_bytes: Some(LIMIT),
-                ..Guarantees::default()
-            }
+            Guarantees { exactly_once: true, max_record_bytes: Some(LIMIT), ..Guarantees::default() }
         }
     }
 
@@ -227,11 +210,7 @@ mod tests {
         }
         assert_eq!(
             seen,
-            [
-                ("throttled".to_owned(), 0),
-                ("the answer was lost".to_owned(), 2),
-                ("no such topic".to_owned(), 2),
-            ]
+            [("throttled".to_owned(), 0), ("the answer was lost".to_owned(), 2), ("no such topic".to_owned(), 2),]
         );
         memory.deliver(&batch).await.unwrap();
         assert_eq!((memory.records().len(), memory.deliveries()), (2, 4));
@@ -243,11 +222,7 @@ mod tests {
         memory.reject("p-2");
         let batch = contract::batch_of("p", 1, ["{}", "{}", "{}"]);
         let delivery = memory.deliver(&batch).await.unwrap();
-        let sequences: Vec<u64> = delivery
-            .rejected
-            .iter()
-            .map(|rejected| rejected.sequence)
-            .collect();
+        let sequences: Vec<u64> = delivery.rejected.iter().map(|rejected| rejected.sequence).collect();
         assert_eq!((sequences, memory.records().len()), (vec![2], 2));
     }
 }

@@ -35,11 +35,8 @@ use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
 
 /// Objects are paid for by the piece and read as wholes, so they are few and large; the buffer of one is the memory a
 /// delivery takes.
-pub const BATCH: BatchLimits = BatchLimits {
-    max_records: 100_000,
-    max_bytes: 16 * 1024 * 1024,
-    max_wait: Duration::from_secs(60),
-};
+pub const BATCH: BatchLimits =
+    BatchLimits { max_records: 100_000, max_bytes: 16 * 1024 * 1024, max_wait: Duration::from_secs(60) };
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -154,14 +151,8 @@ impl Config {
                 "give `access_key_id` and `secret_access_key` too",
             ));
         }
-        if self.sse_kms_key_id.is_some()
-            && !matches!(self.sse, Some(Encryption::Kms | Encryption::KmsDsse))
-        {
-            return Err(BuildError::new(
-                "sse_kms_key_id",
-                "a KMS key that is not used",
-                "add `sse = \"aws:kms\"`",
-            ));
+        if self.sse_kms_key_id.is_some() && !matches!(self.sse, Some(Encryption::Kms | Encryption::KmsDsse)) {
+            return Err(BuildError::new("sse_kms_key_id", "a KMS key that is not used", "add `sse = \"aws:kms\"`"));
         }
         if let Some(Endpoint(url)) = &self.endpoint
             && url.scheme() == "http"
@@ -174,17 +165,12 @@ impl Config {
                 "use `https://`, or set `allow_http = true` where the network itself is trusted",
             ));
         }
-        Ok(S3 {
-            config: self.clone(),
-            client: OnceCell::new(),
-        })
+        Ok(S3 { config: self.clone(), client: OnceCell::new() })
     }
 
     async fn client(&self) -> Client {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_timeout(self.timeout.0)
-            .build();
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(self.timeout.0).build();
         let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
@@ -192,10 +178,7 @@ impl Config {
             loader = loader.region(Region::from_static("us-east-1"));
         }
         if let (Some(id), Some(secret)) = (&self.access_key_id, &self.secret_access_key) {
-            let token = self
-                .session_token
-                .as_ref()
-                .map(|token| token.expose().to_owned());
+            let token = self.session_token.as_ref().map(|token| token.expose().to_owned());
             loader = loader.credentials_provider(Credentials::new(
                 id.expose(),
                 secret.expose(),
@@ -234,13 +217,10 @@ impl Sink for S3 {
             let lines: Vec<Bytes> = records.iter().map(|record| record.json.clone()).collect();
             let compression = self.config.compression;
             let key = format!("{prefix}{}{}", batch.key(), compression.suffix());
-            let object =
-                tokio::task::spawn_blocking(move || Object::pack(key, &lines, compression))
-                    .await
-                    .unwrap_or_else(|error| Err(io::Error::other(error)))
-                    .map_err(|error| {
-                        DeliveryError::retryable("cannot compress the batch", error)
-                    })?;
+            let object = tokio::task::spawn_blocking(move || Object::pack(key, &lines, compression))
+                .await
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+                .map_err(|error| DeliveryError::retryable("cannot compress the batch", error))?;
             self.put(object).await?;
         }
         Ok(Delivery::default())
@@ -294,11 +274,7 @@ impl Object {
         let body = compression.pack(lines)?;
         let mut crc = Crc::new();
         crc.update(&body);
-        Ok(Self {
-            key,
-            body: Bytes::from(body),
-            crc32: BASE64_STANDARD.encode(crc.sum().to_be_bytes()),
-        })
+        Ok(Self { key, body: Bytes::from(body), crc32: BASE64_STANDARD.encode(crc.sum().to_be_bytes()) })
     }
 }
 
@@ -363,14 +339,10 @@ impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         match Url::parse(&text) {
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                Err(D::Error::custom(
-                    "credentials do not belong into a URL: use `access_key_id` and `secret_access_key`",
-                ))
-            }
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => {
-                Ok(Self(url))
-            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => Err(D::Error::custom(
+                "credentials do not belong into a URL: use `access_key_id` and `secret_access_key`",
+            )),
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.host().is_some() => Ok(Self(url)),
             _ => Err(D::Error::custom(format!(
                 "expected a URL such as `https://minio.example.com:9000`, found `{text}`"
             ))),
@@ -393,9 +365,7 @@ mod tests {
 
     #[test]
     fn packs_the_same_lines_into_the_same_bytes() {
-        let lines: Vec<Bytes> = (0..1000)
-            .map(|n| Bytes::from(format!(r#"{{"n":{n}}}"#)))
-            .collect();
+        let lines: Vec<Bytes> = (0..1000).map(|n| Bytes::from(format!(r#"{{"n":{n}}}"#))).collect();
         let text: String = (0..1000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
         for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
             let packed = compression.pack(&lines).unwrap();
@@ -404,9 +374,7 @@ mod tests {
                 Compression::None => packed,
                 Compression::Gzip => {
                     let mut unpacked = Vec::new();
-                    flate2::read::GzDecoder::new(&*packed)
-                        .read_to_end(&mut unpacked)
-                        .unwrap();
+                    flate2::read::GzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
                     unpacked
                 }
                 Compression::Zstd => zstd::decode_all(&*packed).unwrap(),
@@ -417,13 +385,9 @@ mod tests {
 
     #[test]
     fn the_checksum_is_the_one_s3_computes() {
-        let object =
-            Object::pack("k".into(), &[Bytes::from("123456789")], Compression::None).unwrap();
+        let object = Object::pack("k".into(), &[Bytes::from("123456789")], Compression::None).unwrap();
         // CRC-32 of "123456789\n", big-endian, in Base64.
-        assert_eq!(
-            object.crc32,
-            BASE64_STANDARD.encode(0xe011_7757_u32.to_be_bytes())
-        );
+        assert_eq!(object.crc32, BASE64_STANDARD.encode(0xe011_7757_u32.to_be_bytes()));
     }
 
     #[test]
@@ -455,12 +419,7 @@ mod tests {
 
     #[test]
     fn endpoints_are_urls_without_credentials() {
-        for text in [
-            "minio:9000",
-            "ftp://a",
-            "https://",
-            "https://user:pass@minio.example.com",
-        ] {
+        for text in ["minio:9000", "ftp://a", "https://", "https://user:pass@minio.example.com"] {
             let error = serde_json::from_value::<Endpoint>(json!(text)).unwrap_err();
             assert!(!error.to_string().contains("pass@"), "{error}");
         }

@@ -13,11 +13,8 @@ use serde::Deserialize;
 use crate::{Batch, BatchLimits, Delivery, DeliveryError, Sink};
 
 /// A person may be watching, so batches are small and quick.
-pub const BATCH: BatchLimits = BatchLimits {
-    max_records: 500,
-    max_bytes: 1024 * 1024,
-    max_wait: Duration::from_millis(200),
-};
+pub const BATCH: BatchLimits =
+    BatchLimits { max_records: 500, max_bytes: 1024 * 1024, max_wait: Duration::from_millis(200) };
 
 /// `[sinks.NAME.stdout]`. Takes no keys.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -33,9 +30,7 @@ impl Config {
     /// Cannot fail.
     #[must_use]
     pub fn build(&self) -> Stdout {
-        Stdout {
-            out: Arc::new(Mutex::new(io::stdout())),
-        }
+        Stdout { out: Arc::new(Mutex::new(io::stdout())) }
     }
 }
 
@@ -57,10 +52,7 @@ impl Sink for Stdout {
             out.write_all(&lines)?;
             out.flush()
         });
-        match written
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
-        {
+        match written.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(()) => Ok(Delivery::default()),
             Err(error) => Err(explain(error)),
         }
@@ -131,13 +123,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_pipe_needs_a_person() {
-        let sink = Stdout {
-            out: Arc::new(Mutex::new(Closed)),
-        };
-        let error = sink
-            .deliver(&contract::batch_of("p", 1, ["{}"]))
-            .await
-            .unwrap_err();
+        let sink = Stdout { out: Arc::new(Mutex::new(Closed)) };
+        let error = sink.deliver(&contract::batch_of("p", 1, ["{}"])).await.unwrap_err();
         assert!(matches!(error, DeliveryError::Refused { .. }), "{error}");
     }
 }

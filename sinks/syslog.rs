@@ -23,11 +23,8 @@ use crate::units::{ByteSize, HumanDuration};
 use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Rejected, Sink};
 
 /// Receivers work message by message; smaller batches lose and repeat less when a connection breaks.
-pub const BATCH: BatchLimits = BatchLimits {
-    max_records: 500,
-    max_bytes: 1024 * 1024,
-    max_wait: Duration::from_millis(500),
-};
+pub const BATCH: BatchLimits =
+    BatchLimits { max_records: 500, max_bytes: 1024 * 1024, max_wait: Duration::from_millis(500) };
 
 /// What a UDP datagram over IPv4 can carry.
 const LARGEST_DATAGRAM: u64 = 65_507;
@@ -85,9 +82,7 @@ impl Config {
     /// Checks the keys against each other, and the TLS files.
     pub fn build(&self) -> Result<Syslog, BuildError> {
         let udp = self.transport == Transport::Udp;
-        let max_size = self
-            .max_size
-            .map_or(if udp { 2048 } else { 64 * 1024 }, |size| size.0);
+        let max_size = self.max_size.map_or(if udp { 2048 } else { 64 * 1024 }, |size| size.0);
         if max_size < 1024 || (udp && max_size > LARGEST_DATAGRAM) {
             return Err(BuildError::new(
                 "max_size",
@@ -103,11 +98,7 @@ impl Config {
                 TlsConfig::default().client()?;
             }
             (Some(_), _) => {
-                return Err(BuildError::new(
-                    "tls",
-                    "`tls` without its transport",
-                    "set `transport = \"tls\"`",
-                ));
+                return Err(BuildError::new("tls", "`tls` without its transport", "set `transport = \"tls\"`"));
             }
             (None, _) => {}
         }
@@ -132,11 +123,7 @@ impl Sink for Syslog {
         for (sequence, record) in (batch.first..).zip(&batch.records) {
             let mut message = self.header.message(batch, record);
             if message.len() > self.max_size && !self.config.truncate {
-                let reason = format!(
-                    "{} bytes are more than the {} of `max_size`",
-                    message.len(),
-                    self.max_size
-                );
+                let reason = format!("{} bytes are more than the {} of `max_size`", message.len(), self.max_size);
                 rejected.push(Rejected { sequence, reason });
                 continue;
             }
@@ -171,10 +158,7 @@ impl Syslog {
         match tokio::time::timeout(self.config.timeout.0, work).await {
             Ok(outcome) => outcome,
             Err(elapsed) => Err(DeliveryError::retryable(
-                format!(
-                    "`{}` accepts connections and does not answer",
-                    self.config.address
-                ),
+                format!("`{}` accepts connections and does not answer", self.config.address),
                 elapsed,
             )),
         }
@@ -183,11 +167,7 @@ impl Syslog {
 
 impl fmt::Display for Syslog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "syslog {}://{}",
-            self.config.transport, self.config.address
-        )
+        write!(f, "syslog {}://{}", self.config.transport, self.config.address)
     }
 }
 

@@ -99,18 +99,13 @@ impl Template {
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
-        Ok(Self {
-            text: text.to_owned(),
-            parts,
-        })
+        Ok(Self { text: text.to_owned(), parts })
     }
 
     /// Whether two records of one batch may get different names.
     #[must_use]
     pub fn varies(&self) -> bool {
-        self.parts
-            .iter()
-            .any(|part| matches!(part, Part::Field(Field::Date | Field::Hour | Field::Id)))
+        self.parts.iter().any(|part| matches!(part, Part::Field(Field::Date | Field::Hour | Field::Id)))
     }
 
     /// Whether two pipelines may get the same name.
@@ -260,17 +255,13 @@ impl fmt::Debug for Template {
 
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
 impl<'de> Deserialize<'de> for KeyTemplate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(D::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
     }
 }
 
@@ -335,10 +326,7 @@ mod tests {
             assert_eq!(rendered("{pipeline}", value, Place::Path), safe);
         }
         assert_eq!(rendered("{pipeline}{pipeline}", ".", Place::Path), "__");
-        assert_eq!(
-            rendered("{pipeline}", "büro west", Place::Topic),
-            "b_ro_west"
-        );
+        assert_eq!(rendered("{pipeline}", "büro west", Place::Topic), "b_ro_west");
         assert_eq!(rendered("{pipeline}", "a/b", Place::Text), "a/b");
     }
 
@@ -352,12 +340,6 @@ mod tests {
             .into_iter()
             .map(|(name, records)| (name, records.iter().map(|r| r.id.as_str()).collect()))
             .collect();
-        assert_eq!(
-            groups,
-            [
-                ("2026-03-14".to_owned(), vec!["p-1", "p-3"]),
-                ("2026-03-15".to_owned(), vec!["p-2"]),
-            ]
-        );
+        assert_eq!(groups, [("2026-03-14".to_owned(), vec!["p-1", "p-3"]), ("2026-03-15".to_owned(), vec!["p-2"]),]);
     }
 }

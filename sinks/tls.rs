@@ -42,19 +42,12 @@ impl TlsConfig {
             return Ok(Arc::new(builder.with_no_client_auth()));
         };
         let chain = certificates(cert, "tls.cert")?;
-        let secret = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| unreadable("tls.key", key, "private key", error))?;
-        let client = builder
-            .with_client_auth_cert(chain, secret)
-            .map_err(|error| {
-                let message = format!("`{}` does not fit `{}`", key.display(), cert.display());
-                wrong(
-                    "tls.key",
-                    message,
-                    "give the key the certificate was made for",
-                    error,
-                )
-            })?;
+        let secret =
+            PrivateKeyDer::from_pem_file(key).map_err(|error| unreadable("tls.key", key, "private key", error))?;
+        let client = builder.with_client_auth_cert(chain, secret).map_err(|error| {
+            let message = format!("`{}` does not fit `{}`", key.display(), cert.display());
+            wrong("tls.key", message, "give the key the certificate was made for", error)
+        })?;
         Ok(Arc::new(client))
     }
 
@@ -97,27 +90,15 @@ fn roots_from(path: &Path) -> Result<RootCertStore, BuildError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path, "tls.ca")? {
         roots.add(certificate).map_err(|error| {
-            let message = format!(
-                "`{}` holds a certificate that cannot be used",
-                path.display()
-            );
-            wrong(
-                "tls.ca",
-                message,
-                "give the certificate authority's own certificate",
-                error,
-            )
+            let message = format!("`{}` holds a certificate that cannot be used", path.display());
+            wrong("tls.ca", message, "give the certificate authority's own certificate", error)
         })?;
     }
     Ok(roots)
 }
 
-fn certificates(
-    path: &Path,
-    key: &'static str,
-) -> Result<Vec<CertificateDer<'static>>, BuildError> {
-    let found: Result<Vec<_>, PemError> =
-        CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+fn certificates(path: &Path, key: &'static str) -> Result<Vec<CertificateDer<'static>>, BuildError> {
+    let found: Result<Vec<_>, PemError> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let found = found.map_err(|error| unreadable(key, path, "certificate", error))?;
     if found.is_empty() {
         return Err(unreadable(key, path, "certificate", PemError::NoItemsFound));
@@ -128,19 +109,13 @@ fn certificates(
 fn unreadable(key: &'static str, path: &Path, what: &str, error: PemError) -> BuildError {
     let path = path.display();
     match error {
-        PemError::Io(error) => wrong(
-            key,
-            format!("cannot read `{path}`"),
-            "give the path of a PEM file this user may read",
-            error,
-        ),
+        PemError::Io(error) => {
+            wrong(key, format!("cannot read `{path}`"), "give the path of a PEM file this user may read", error)
+        }
         PemError::NoItemsFound => BuildError::new(
             key,
             format!("`{path}` holds no {what}"),
-            format!(
-                "give a PEM file with a `-----BEGIN {}-----` in it",
-                what.to_uppercase()
-            ),
+            format!("give a PEM file with a `-----BEGIN {}-----` in it", what.to_uppercase()),
         ),
         other => wrong(
             key,
@@ -152,16 +127,8 @@ fn unreadable(key: &'static str, path: &Path, what: &str, error: PemError) -> Bu
     }
 }
 
-fn wrong(
-    key: &str,
-    message: impl Into<String>,
-    hint: &str,
-    source: impl Into<crate::BoxError>,
-) -> BuildError {
-    BuildError {
-        source: Some(source.into()),
-        ..BuildError::new(key, message, hint)
-    }
+fn wrong(key: &str, message: impl Into<String>, hint: &str, source: impl Into<crate::BoxError>) -> BuildError {
+    BuildError { source: Some(source.into()), ..BuildError::new(key, message, hint) }
 }
 
 /// What a failed handshake means for the person who has to make it work: message and hint. `None` if it may pass.
@@ -179,12 +146,9 @@ pub(crate) fn explain(error: &std::io::Error) -> Option<(&'static str, &'static 
             "the server's certificate comes from an authority we do not trust",
             "set `tls.ca` to the certificate of the authority that signed it",
         )),
-        Error::InvalidCertificate(
-            CertificateError::Expired | CertificateError::ExpiredContext { .. },
-        ) => Some((
-            "the server's certificate has expired",
-            "have the server's certificate renewed",
-        )),
+        Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            Some(("the server's certificate has expired", "have the server's certificate renewed"))
+        }
         Error::InvalidCertificate(_) => Some((
             "the server's certificate is not valid",
             "have the server's certificate replaced, or set `tls.ca` to its authority",

@@ -25,18 +25,12 @@ pub(super) struct Resume {
 ///
 /// Linear in `text`: lines are compared as wholes and never again from their start (Knuth, Morris and Pratt).
 pub(super) fn resume(text: &[u8], lines: &[Bytes], anywhere: bool) -> Resume {
-    let solid = text
-        .iter()
-        .rposition(|byte| *byte != 0)
-        .map_or(0, |last| last + 1);
+    let solid = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     // JSON has no NUL, so one in the middle is a page that did not reach the disk while a later one did. It is cut
     // only where our own lines lead up to it: then nothing behind it was ever acknowledged.
     if let Some(hole) = text[..solid].iter().position(|byte| *byte == 0) {
         let before = matched(&text[..hole], lines, anywhere);
-        let missing: usize = lines[before.lines..]
-            .iter()
-            .map(|line| line.len() + 1)
-            .sum();
+        let missing: usize = lines[before.lines..].iter().map(|line| line.len() + 1).sum();
         if (before.lines, before.bytes) != (0, 0) && solid - hole <= missing - before.bytes {
             return before;
         }
@@ -58,36 +52,20 @@ fn matched(text: &[u8], lines: &[Bytes], anywhere: bool) -> Resume {
         }
         if anywhere && held == lines.len() {
             // Where the text ends is the next writer's concern; there is nothing of ours to write.
-            return Resume {
-                lines: held,
-                keep: text.len(),
-                ..Resume::default()
-            };
+            return Resume { lines: held, keep: text.len(), ..Resume::default() };
         }
         rest = &rest[end + 1..];
     }
-    let whole = Resume {
-        lines: held,
-        keep: text.len(),
-        ..Resume::default()
-    };
+    let whole = Resume { lines: held, keep: text.len(), ..Resume::default() };
     if rest.is_empty() {
         return whole;
     }
     loop {
         if lines.get(held).is_some_and(|line| line.starts_with(rest)) {
-            return Resume {
-                lines: held,
-                bytes: rest.len(),
-                ..whole
-            };
+            return Resume { lines: held, bytes: rest.len(), ..whole };
         }
         if held == 0 {
-            return Resume {
-                lines: 0,
-                newline: true,
-                ..whole
-            };
+            return Resume { lines: 0, newline: true, ..whole };
         }
         held = fallback[held - 1];
     }
@@ -114,17 +92,11 @@ mod tests {
     use super::*;
 
     fn lines(texts: &[&str]) -> Vec<Bytes> {
-        texts
-            .iter()
-            .map(|text| Bytes::copy_from_slice(text.as_bytes()))
-            .collect()
+        texts.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())).collect()
     }
 
     fn joined(lines: &[Bytes]) -> Vec<u8> {
-        lines
-            .iter()
-            .flat_map(|line| line.iter().copied().chain([b'\n']))
-            .collect()
+        lines.iter().flat_map(|line| line.iter().copied().chain([b'\n'])).collect()
     }
 
     /// What the file holds once the batch was written after `text` as `resume` says.
@@ -145,32 +117,18 @@ mod tests {
             lines(&["{}", "{}", "{}"]),
             lines(&["{}", "{}", r#"{"a":1}"#, "{}", "{}", r#"{"a":2}"#]),
             lines(&[r#"{"n":1}"#]),
-            lines(&[
-                r#"{"n":1}"#,
-                r#"{"n":12}"#,
-                r#"{"n":1}"#,
-                r#"{"n":12}"#,
-                r#"{"n":123}"#,
-            ]),
+            lines(&[r#"{"n":1}"#, r#"{"n":12}"#, r#"{"n":1}"#, r#"{"n":12}"#, r#"{"n":123}"#]),
         ];
         for batch in batches {
             let whole = joined(&batch);
             for cut in 0..=whole.len() {
-                assert_eq!(
-                    completed(&whole[..cut], &batch),
-                    whole,
-                    "cut at {cut} of {batch:?}"
-                );
+                assert_eq!(completed(&whole[..cut], &batch), whole, "cut at {cut} of {batch:?}");
                 let mut torn = whole[..cut].to_vec();
                 torn.extend([0; 5]);
                 assert_eq!(completed(&torn, &batch), whole, "cut at {cut} with NULs");
                 let before = [b"{\"other\":true}\n".as_slice(), &whole[..cut]].concat();
                 let after = [b"{\"other\":true}\n".as_slice(), &whole].concat();
-                assert_eq!(
-                    completed(&before, &batch),
-                    after,
-                    "cut at {cut} after others"
-                );
+                assert_eq!(completed(&before, &batch), after, "cut at {cut} after others");
             }
         }
     }
@@ -188,10 +146,7 @@ mod tests {
     fn a_hole_is_cut_only_behind_our_own_lines() {
         let batch = lines(&[r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
         let hole = b"{\"old\":0}\n{\"n\":1}\n{\"n\0\0\0\0\0{\"n\":3}\n";
-        assert_eq!(
-            completed(hole, &batch),
-            b"{\"old\":0}\n{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n"
-        );
+        assert_eq!(completed(hole, &batch), b"{\"old\":0}\n{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
         let foreign = b"bin\0ary\n";
         assert_eq!(resume(foreign, &batch, false).keep, foreign.len());
     }
@@ -207,10 +162,8 @@ mod tests {
     #[test]
     fn long_repetitions_take_linear_time() {
         // A quadratic search would compare 5e9 lines here and not return while anyone waits.
-        let batch: Vec<Bytes> = (0..100_000)
-            .map(|_| Bytes::from_static(b"{}"))
-            .chain([Bytes::from_static(b"{1}")])
-            .collect();
+        let batch: Vec<Bytes> =
+            (0..100_000).map(|_| Bytes::from_static(b"{}")).chain([Bytes::from_static(b"{1}")]).collect();
         let text = b"{}\n".repeat(100_000);
         let found = resume(&text, &batch, false);
         assert_eq!((found.lines, found.bytes), (100_000, 0));

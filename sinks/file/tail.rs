@@ -78,8 +78,7 @@ impl Tail {
             self.doubtful_from = open.file.set_len(start).err().map(|_| start);
             return doing("sync")(error);
         }
-        self.done
-            .insert(append.pipeline.clone(), append.key.clone());
+        self.done.insert(append.pipeline.clone(), append.key.clone());
         self.open = Some(open);
         Ok(())
     }
@@ -92,19 +91,13 @@ impl Tail {
         };
         open.file.set_len(start).or_else(doing("shorten"))?;
         self.doubtful_from = None;
-        Ok(Open {
-            end: start,
-            inherited: start,
-            ..open
-        })
+        Ok(Open { end: start, inherited: start, ..open })
     }
 }
 
 impl Open {
     fn open(path: &Path, mode: u32) -> Outcome<Self> {
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         create_folder(folder, mode).or_else(doing("create the folder of"))?;
         let mut options = File::options();
@@ -112,13 +105,10 @@ impl Open {
         let file = match options.clone().create_new(true).open(path) {
             Ok(file) => {
                 // The umask has narrowed the mode; what the operator wrote is meant.
-                file.set_permissions(Permissions::from_mode(mode))
-                    .or_else(doing("set the mode of"))?;
+                file.set_permissions(Permissions::from_mode(mode)).or_else(doing("set the mode of"))?;
                 file
             }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                options.open(path).or_else(doing("open"))?
-            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path).or_else(doing("open"))?,
             Err(error) => return doing("create")(error),
         };
         // Also for a file that was there: the process that created it may have died before it came here.
@@ -138,17 +128,12 @@ impl Open {
 
     /// Whether the path still leads to this file, and nobody else wrote to it.
     fn is_current(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|found| {
-            (found.dev(), found.ino()) == self.identity && found.len() == self.end
-        })
+        fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity && found.len() == self.end)
     }
 
     /// Finds what is there of a batch that an earlier process may have begun.
     fn settle(&mut self, append: &Append<'_>) -> Outcome<Resume> {
-        let unwritten = Resume {
-            keep: usize::MAX,
-            ..Resume::default()
-        };
+        let unwritten = Resume { keep: usize::MAX, ..Resume::default() };
         if self.inherited == 0 || !self.settled.insert(append.pipeline.clone()) {
             return Ok(unwritten);
         }
@@ -156,17 +141,11 @@ impl Open {
         if append.shared {
             reach += SHARED_LOOK_BACK;
         }
-        let (from, text) = self
-            .lines_before(self.inherited, reach)
-            .or_else(doing("read"))?;
+        let (from, text) = self.lines_before(self.inherited, reach).or_else(doing("read"))?;
         let found = resume(&text, &append.lines, append.shared);
         if self.inherited < self.end {
             // Another pipeline has written behind, and ended the torn line.
-            return Ok(Resume {
-                bytes: 0,
-                newline: false,
-                ..found
-            });
+            return Ok(Resume { bytes: 0, newline: false, ..found });
         }
         if found.keep < text.len() {
             let length = from + found.keep as u64;
@@ -257,9 +236,7 @@ fn create_folder(folder: &Path, file_mode: u32) -> io::Result<()> {
         return Ok(());
     }
     let mode = 0o700 | (file_mode & 0o444) | ((file_mode & 0o444) >> 2);
-    let parent = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
     create_folder(parent, file_mode)?;
     match fs::DirBuilder::new().mode(mode).create(folder) {
@@ -271,14 +248,7 @@ fn create_folder(folder: &Path, file_mode: u32) -> io::Result<()> {
 /// Makes the folder's entries survive a power cut, where the file system has a way to.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::InvalidInput | ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
         // A folder we may write to and not read, such as a drop box.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
         other => other,
@@ -295,10 +265,7 @@ mod tests {
             mode: 0o600,
             pipeline: pipeline.into(),
             key: key.into(),
-            lines: lines
-                .iter()
-                .map(|line| Bytes::copy_from_slice(line.as_bytes()))
-                .collect(),
+            lines: lines.iter().map(|line| Bytes::copy_from_slice(line.as_bytes())).collect(),
             shared: true,
         }
     }
@@ -333,8 +300,7 @@ mod tests {
         let mut tail = Tail::default();
         tail.append(&append(&path, "south", "1", &south)).unwrap();
         tail.append(&append(&path, "north", "1", &north)).unwrap();
-        tail.append(&append(&path, "north", "2", &["{\"n\":3}"]))
-            .unwrap();
+        tail.append(&append(&path, "north", "2", &["{\"n\":3}"])).unwrap();
         let expected = "{\"n\":1}\n{\"n\":2}\n{\"s\":1}\n{\"s\":2}\n{\"n\":3}\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     }
@@ -345,10 +311,8 @@ mod tests {
         let path = folder.path().join("all.ndjson");
         fs::write(&path, "{\"s\":1}\n{\"s\"").unwrap();
         let mut tail = Tail::default();
-        tail.append(&append(&path, "north", "1", &["{\"n\":1}"]))
-            .unwrap();
-        tail.append(&append(&path, "south", "1", &["{\"s\":1}", "{\"s\":2}"]))
-            .unwrap();
+        tail.append(&append(&path, "north", "1", &["{\"n\":1}"])).unwrap();
+        tail.append(&append(&path, "south", "1", &["{\"s\":1}", "{\"s\":2}"])).unwrap();
         let expected = "{\"s\":1}\n{\"s\"\n{\"n\":1}\n{\"s\":2}\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     }
@@ -358,12 +322,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.ndjson");
         let mut tail = Tail::default();
-        tail.append(&append(&path, "p", "1", &["{\"n\":1}"]))
-            .unwrap();
+        tail.append(&append(&path, "p", "1", &["{\"n\":1}"])).unwrap();
         let rotated = folder.path().join("audit.ndjson.1");
         fs::rename(&path, &rotated).unwrap();
-        tail.append(&append(&path, "p", "2", &["{\"n\":2}"]))
-            .unwrap();
+        tail.append(&append(&path, "p", "2", &["{\"n\":2}"])).unwrap();
         assert_eq!(fs::read_to_string(&rotated).unwrap(), "{\"n\":1}\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":2}\n");
     }
@@ -375,15 +337,9 @@ mod tests {
         let batch = append(&path, "p", "1", &["{\"n\":1}", "{\"n\":2}", "{\"n\":3}"]);
         for (reached, whole) in [(0, 0), (7, 0), (8, 8), (15, 8), (16, 16), (24, 24)] {
             assert_eq!(last_line_end(&batch, Resume::default(), 0, reached), whole);
-            assert_eq!(
-                last_line_end(&batch, Resume::default(), 100, 100 + reached),
-                100 + whole
-            );
+            assert_eq!(last_line_end(&batch, Resume::default(), 100, 100 + reached), 100 + whole);
         }
-        let found = Resume {
-            newline: true,
-            ..Resume::default()
-        };
+        let found = Resume { newline: true, ..Resume::default() };
         assert_eq!(last_line_end(&batch, found, 5, 5), 5);
         assert_eq!(last_line_end(&batch, found, 5, 13), 6);
         assert_eq!(last_line_end(&batch, found, 5, 14), 14);
@@ -394,16 +350,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.ndjson");
         fs::write(&path, "{\"n\":0}\n{\"n\":1}\n").unwrap();
-        let mut tail = Tail {
-            doubtful_from: Some(8),
-            ..Tail::default()
-        };
-        tail.append(&append(&path, "p", "1", &["{\"n\":1}", "{\"n\":2}"]))
-            .unwrap();
-        assert_eq!(
-            fs::read_to_string(&path).unwrap(),
-            "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n"
-        );
+        let mut tail = Tail { doubtful_from: Some(8), ..Tail::default() };
+        tail.append(&append(&path, "p", "1", &["{\"n\":1}", "{\"n\":2}"])).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":0}\n{\"n\":1}\n{\"n\":2}\n");
         assert!(tail.doubtful_from.is_none());
     }
 
@@ -411,10 +360,7 @@ mod tests {
     fn modes_are_the_operators() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b/audit.ndjson");
-        let batch = Append {
-            mode: 0o640,
-            ..append(&path, "p", "1", &["{}"])
-        };
+        let batch = Append { mode: 0o640, ..append(&path, "p", "1", &["{}"]) };
         Tail::default().append(&batch).unwrap();
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
         assert_eq!(mode(&path), 0o640);

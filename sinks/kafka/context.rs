@@ -28,36 +28,23 @@ pub(super) struct Ticket {
 
 impl Ticket {
     pub fn new(at: usize, answers: &mpsc::UnboundedSender<(usize, Option<Code>)>) -> Box<Self> {
-        Box::new(Self {
-            at,
-            answers: answers.clone(),
-        })
+        Box::new(Self { at, answers: answers.clone() })
     }
 }
 
 impl Context {
     pub fn new(sink: String) -> Self {
-        Self {
-            sink,
-            last_error: Mutex::new(None),
-            on_refusal: Notify::new(),
-        }
+        Self { sink, last_error: Mutex::new(None), on_refusal: Notify::new() }
     }
 
     /// The last error of no message, since the last batch that arrived. librdkafka repeats itself at most every thirty
     /// seconds, so it is kept and not only handed out.
     pub fn last_error(&self) -> Option<(Code, String)> {
-        self.last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn forget_errors(&self) {
-        *self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Returns when a broker has refused us.
@@ -75,14 +62,9 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(sink = %self.sink, %error, reason, "librdkafka reports an error");
         let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-        let mut last = self
-            .last_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
         // "All brokers are down" follows every refusal and must not hide it.
-        let refused_before = last
-            .as_ref()
-            .is_some_and(|(code, _)| fate(*code) == Fate::Refused);
+        let refused_before = last.as_ref().is_some_and(|(code, _)| fate(*code) == Fate::Refused);
         if fate(code) == Fate::Refused {
             *last = Some((code, reason.to_owned()));
             self.on_refusal.notify_waiters();

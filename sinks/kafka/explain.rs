@@ -18,10 +18,9 @@ pub(super) enum Fate {
 
 pub(super) fn fate(code: Code) -> Fate {
     match code {
-        Code::MessageSizeTooLarge
-        | Code::MessageBatchTooLarge
-        | Code::InvalidMessageSize
-        | Code::InvalidRecord => Fate::Rejected,
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize | Code::InvalidRecord => {
+            Fate::Rejected
+        }
         _ if hint(code).is_some() => Fate::Refused,
         _ => Fate::Retryable,
     }
@@ -47,32 +46,21 @@ fn hint(code: Code) -> Option<&'static str> {
         Code::SecurityDisabled => "leave out `sasl`: this port does not ask for it",
         Code::PolicyViolation => "see the topic's policy on the brokers",
         Code::UnsupportedCompressionType => "set another `compression`",
-        Code::UnsupportedForMessageFormat => {
-            "use brokers of version 0.11 or later: headers are needed"
-        }
+        Code::UnsupportedForMessageFormat => "use brokers of version 0.11 or later: headers are needed",
         _ => return None,
     })
 }
 
 /// The error as the engine takes it. `last` is what librdkafka said outside of any message.
-pub(super) fn explain(
-    code: Code,
-    last: Option<(Code, String)>,
-    brokers: &str,
-    topic: &Template,
-) -> DeliveryError {
+pub(super) fn explain(code: Code, last: Option<(Code, String)>, brokers: &str, topic: &Template) -> DeliveryError {
     if let Some(hint) = hint(code) {
         let message = format!("Kafka refused topic `{topic}`");
         return DeliveryError::refused(message, hint, KafkaError::MessageProduction(code));
     }
     match last {
         Some((cause, reason)) if timed_out(code) => match hint(cause) {
-            Some(hint) => {
-                DeliveryError::refused(format!("Kafka at `{brokers}` refused us"), hint, reason)
-            }
-            None => {
-                DeliveryError::retryable(format!("Kafka at `{brokers}` does not answer"), reason)
-            }
+            Some(hint) => DeliveryError::refused(format!("Kafka at `{brokers}` refused us"), hint, reason),
+            None => DeliveryError::retryable(format!("Kafka at `{brokers}` does not answer"), reason),
         },
         _ if timed_out(code) => DeliveryError::retryable(
             format!("Kafka at `{brokers}` does not answer"),
@@ -109,22 +97,13 @@ mod tests {
 
     #[test]
     fn a_timeout_is_explained_by_what_was_said_before() {
-        let error = explained(
-            Code::MessageTimedOut,
-            Some((Code::Authentication, "SASL failed")),
-        );
+        let error = explained(Code::MessageTimedOut, Some((Code::Authentication, "SASL failed")));
         assert!(matches!(error, DeliveryError::Refused { .. }));
         let error = explained(Code::MessageTimedOut, Some((Code::Resolve, "no such host")));
         assert!(matches!(error, DeliveryError::Retryable { .. }));
-        assert_eq!(
-            crate::contract::chain(&error),
-            "Kafka at `kafka-1:9092` does not answer: no such host"
-        );
+        assert_eq!(crate::contract::chain(&error), "Kafka at `kafka-1:9092` does not answer: no such host");
         // An old error of another kind does not explain a broker's plain answer.
-        let error = explained(
-            Code::NotEnoughReplicas,
-            Some((Code::Authentication, "SASL failed")),
-        );
+        let error = explained(Code::NotEnoughReplicas, Some((Code::Authentication, "SASL failed")));
         assert!(matches!(error, DeliveryError::Retryable { .. }));
     }
 
@@ -132,13 +111,7 @@ mod tests {
     fn only_what_is_wrong_with_the_message_rejects_it() {
         assert_eq!(fate(Code::MessageSizeTooLarge), Fate::Rejected);
         assert_eq!(fate(Code::TopicAuthorizationFailed), Fate::Refused);
-        for code in [
-            Code::NotEnoughReplicas,
-            Code::Fatal,
-            Code::PurgeQueue,
-            Code::InvalidMessage,
-            Code::Fail,
-        ] {
+        for code in [Code::NotEnoughReplicas, Code::Fatal, Code::PurgeQueue, Code::InvalidMessage, Code::Fail] {
             assert_eq!(fate(code), Fate::Retryable, "{code:?}");
         }
     }

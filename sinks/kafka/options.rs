@@ -88,10 +88,7 @@ const OURS: [(&str, &str); 30] = [
     ("sasl.mechanisms", "use the key `sasl`"),
     ("sasl.username", "use the key `sasl`"),
     ("sasl.password", "use the key `sasl`"),
-    (
-        "log_level",
-        "use the environment variable for auditline's own log",
-    ),
+    ("log_level", "use the environment variable for auditline's own log"),
 ];
 
 const PROMISE: &str = "what auditline promises depends on it";
@@ -110,9 +107,7 @@ impl Compression {
 
 impl Options {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -163,9 +158,7 @@ impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         match OURS.iter().find(|(ours, _)| *ours == name) {
-            Some((_, instead)) => Err(D::Error::custom(format!(
-                "`{name}` is set by auditline: {instead}"
-            ))),
+            Some((_, instead)) => Err(D::Error::custom(format!("`{name}` is set by auditline: {instead}"))),
             None => Ok(Self(name)),
         }
     }

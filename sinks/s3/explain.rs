@@ -18,30 +18,15 @@ pub(super) enum Asked {
 }
 
 /// The error as the engine takes it. `Ok` if it says that all is well: a key that may write and not list.
-pub(super) fn explain<E>(
-    error: SdkError<E, HttpResponse>,
-    asked: Asked,
-    bucket: &str,
-) -> Result<(), DeliveryError>
+pub(super) fn explain<E>(error: SdkError<E, HttpResponse>, asked: Asked, bucket: &str) -> Result<(), DeliveryError>
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
-    let status = error
-        .raw_response()
-        .map(|response| response.status().as_u16());
+    let status = error.raw_response().map(|response| response.status().as_u16());
     let code = error.code().map(str::to_owned);
-    if let (Some(status), true) = (
-        status,
-        matches!(
-            error,
-            SdkError::ServiceError(_) | SdkError::ResponseError(_)
-        ),
-    ) {
+    if let (Some(status), true) = (status, matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_))) {
         if asked == Asked::List && code.as_deref() == Some("AccessDenied") {
-            tracing::debug!(
-                bucket,
-                "may not list the bucket, which tells nothing about writing to it"
-            );
+            tracing::debug!(bucket, "may not list the bucket, which tells nothing about writing to it");
             return Ok(());
         }
         let retry_after = error.raw_response().and_then(retry_after);
@@ -49,11 +34,7 @@ where
         let message = format!("S3 answered `{name}` for bucket `{bucket}`");
         return Err(match hint(code.as_deref(), status) {
             Some(hint) => DeliveryError::refused(message, hint, error),
-            None => DeliveryError::Retryable {
-                message,
-                retry_after,
-                source: Some(error.into()),
-            },
+            None => DeliveryError::Retryable { message, retry_after, source: Some(error.into()) },
         });
     }
     Err(unanswered(error))
@@ -83,9 +64,7 @@ where
         );
     }
     match error {
-        SdkError::ConstructionFailure(_)
-            if causes.contains("uri") || causes.contains("endpoint") =>
-        {
+        SdkError::ConstructionFailure(_) if causes.contains("uri") || causes.contains("endpoint") => {
             DeliveryError::refused(
                 "no request can be made of this configuration",
                 "check `bucket`, `region` and `endpoint`",
@@ -106,21 +85,15 @@ fn hint(code: Option<&str>, status: u16) -> Option<&'static str> {
             "grant `s3:PutObject` on the bucket (and `kms:GenerateDataKey` on its key) to these credentials"
         }
         "InvalidAccessKeyId" => "correct `access_key_id`: the server does not know it",
-        "SignatureDoesNotMatch" => {
-            "correct `secret_access_key`: it does not belong to `access_key_id`"
-        }
-        "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
-            "give fresh keys with their `session_token`"
-        }
+        "SignatureDoesNotMatch" => "correct `secret_access_key`: it does not belong to `access_key_id`",
+        "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => "give fresh keys with their `session_token`",
         "RequestTimeTooSkewed" => "set this machine's clock",
-        "PermanentRedirect"
-        | "AuthorizationHeaderMalformed"
-        | "IllegalLocationConstraintException" => "set `region` to the bucket's own",
+        "PermanentRedirect" | "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" => {
+            "set `region` to the bucket's own"
+        }
         "InvalidStorageClass" => "correct `storage_class`",
         "EntityTooLarge" => "lower this sink's `batch.max_bytes`",
-        "KMS.NotFoundException" | "KMS.DisabledException" | "KMS.InvalidStateException" => {
-            "correct `sse_kms_key_id`"
-        }
+        "KMS.NotFoundException" | "KMS.DisabledException" | "KMS.InvalidStateException" => "correct `sse_kms_key_id`",
         "MethodNotAllowed" | "NotImplemented" => {
             "this server lacks what we ask of it: leave out `storage_class` and `sse`"
         }

@@ -45,15 +45,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 impl Connection {
     pub async fn open(config: &Config) -> Result<Self, DeliveryError> {
         let address = &config.address;
-        let unreachable =
-            |error| DeliveryError::retryable(format!("cannot connect to `{address}`"), error);
+        let unreachable = |error| DeliveryError::retryable(format!("cannot connect to `{address}`"), error);
         if config.transport == Transport::Udp {
             let socket = udp(address).await.map_err(unreachable)?;
             return Ok(Self::Udp(socket, address.clone()));
         }
-        let stream = TcpStream::connect((address.host.as_str(), address.port))
-            .await
-            .map_err(unreachable)?;
+        let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         if config.transport == Transport::Tcp {
             return Ok(Self::Stream(Box::new(stream), address.clone()));
@@ -101,11 +98,7 @@ async fn udp(address: &Address) -> io::Result<UdpSocket> {
     Err(failure.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
-async fn encrypt(
-    stream: TcpStream,
-    address: &Address,
-    tls: TlsConfig,
-) -> Result<TlsStream<TcpStream>, DeliveryError> {
+async fn encrypt(stream: TcpStream, address: &Address, tls: TlsConfig) -> Result<TlsStream<TcpStream>, DeliveryError> {
     // Read anew, for certificates that are rotated; off the runtime's threads, for the system's store is large.
     let client = {
         let tls = tls.clone();
@@ -114,18 +107,7 @@ async fn encrypt(
     let client = client
         .await
         .map_err(|error| DeliveryError::retryable("the TLS files were not read", error))?
-        .map_err(
-            |BuildError {
-                 message,
-                 hint,
-                 source,
-                 ..
-             }| DeliveryError::Refused {
-                message,
-                hint,
-                source,
-            },
-        )?;
+        .map_err(|BuildError { message, hint, source, .. }| DeliveryError::Refused { message, hint, source })?;
     let name = tls.server_name.unwrap_or_else(|| address.host.clone());
     let name = ServerName::try_from(name).map_err(|error| {
         DeliveryError::refused(
@@ -135,10 +117,7 @@ async fn encrypt(
         )
     })?;
     let connector = TlsConnector::from(Arc::clone(&client));
-    let mut stream = connector
-        .connect(name, stream)
-        .await
-        .map_err(|error| broken(error, address))?;
+    let mut stream = connector.connect(name, stream).await.map_err(|error| broken(error, address))?;
     match objection(&mut stream).await {
         // No alert, only an end. It may be a proxy without a receiver behind it, so it is not taken for a refusal.
         Err(error) if explain(&error).is_none() => Err(DeliveryError::retryable(
@@ -167,9 +146,7 @@ async fn objection(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
             _ => Poll::Ready(Ok(())),
         }
     });
-    tokio::time::timeout(TLS_FINISHED, finished)
-        .await
-        .unwrap_or(Ok(()))?;
+    tokio::time::timeout(TLS_FINISHED, finished).await.unwrap_or(Ok(()))?;
     match tokio::time::timeout(TLS_OBJECTION, farewell(stream)).await {
         Ok(error) => Err(error),
         Err(_) => Ok(()),
@@ -224,10 +201,7 @@ async fn farewell<R: AsyncRead + Unpin>(stream: &mut R) -> io::Error {
     }
 }
 
-fn poll_farewell<R: AsyncRead + Unpin>(
-    stream: &mut R,
-    context: &mut Context<'_>,
-) -> Poll<io::Error> {
+fn poll_farewell<R: AsyncRead + Unpin>(stream: &mut R, context: &mut Context<'_>) -> Poll<io::Error> {
     let mut ignored = [0; 1024];
     loop {
         let mut buffer = ReadBuf::new(&mut ignored);
@@ -241,10 +215,7 @@ fn poll_farewell<R: AsyncRead + Unpin>(
 }
 
 fn closed() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::ConnectionAborted,
-        "the receiver closed the connection",
-    )
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the receiver closed the connection")
 }
 
 fn broken(error: io::Error, address: &Address) -> DeliveryError {

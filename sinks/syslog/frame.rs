@@ -25,9 +25,8 @@ pub struct AppName(String);
 
 /// The codes 0 to 23.
 const FACILITIES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
-    "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4",
-    "local5", "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp",
+    "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 ];
 
 /// What is the same in every message.
@@ -39,11 +38,7 @@ pub(super) struct Header {
 
 impl Header {
     pub fn new(facility: Facility, hostname: &Hostname, app_name: &AppName) -> Self {
-        Self {
-            priority: facility.0 * 8 + SEVERITY,
-            hostname: hostname.0.clone(),
-            app_name: app_name.0.clone(),
-        }
+        Self { priority: facility.0 * 8 + SEVERITY, hostname: hostname.0.clone(), app_name: app_name.0.clone() }
     }
 
     /// `<PRI>1 TIMESTAMP HOSTNAME APP-NAME PROCID MSGID [SD] MSG`, with the event's own time.
@@ -126,8 +121,8 @@ impl Default for Facility {
 
 impl Default for Hostname {
     fn default() -> Self {
-        let name = std::fs::read_to_string("/proc/sys/kernel/hostname")
-            .or_else(|_| std::fs::read_to_string("/etc/hostname"));
+        let name =
+            std::fs::read_to_string("/proc/sys/kernel/hostname").or_else(|_| std::fs::read_to_string("/etc/hostname"));
         Self(printable(name.unwrap_or_default().trim(), 255))
     }
 }
@@ -143,10 +138,7 @@ impl<'de> Deserialize<'de> for Facility {
         let name = String::deserialize(deserializer)?;
         let code = (0..).zip(FACILITIES).find(|(_, known)| *known == name);
         code.map(|(code, _)| Self(code)).ok_or_else(|| {
-            D::Error::custom(format!(
-                "unknown facility `{name}`: expected one of {}",
-                FACILITIES.join(", ")
-            ))
+            D::Error::custom(format!("unknown facility `{name}`: expected one of {}", FACILITIES.join(", ")))
         })
     }
 }
@@ -171,11 +163,7 @@ mod tests {
     use crate::contract;
 
     fn message(pipeline: &str, id: &str) -> String {
-        let header = Header::new(
-            Facility::default(),
-            &Hostname("host.example".into()),
-            &AppName::default(),
-        );
+        let header = Header::new(Facility::default(), &Hostname("host.example".into()), &AppName::default());
         let mut batch = contract::batch_of(pipeline, 1, [r#"{"n":1}"#]);
         batch.records[0].id = id.to_owned();
         String::from_utf8(header.message(&batch, &batch.records[0])).unwrap()
@@ -208,15 +196,7 @@ mod tests {
 
     #[test]
     fn cuts_between_characters() {
-        for (max, cut) in [
-            (7, "aüü"),
-            (5, "aüü"),
-            (4, "aü"),
-            (3, "aü"),
-            (2, "a"),
-            (1, "a"),
-            (0, ""),
-        ] {
+        for (max, cut) in [(7, "aüü"), (5, "aüü"), (4, "aü"), (3, "aü"), (2, "a"), (1, "a"), (0, "")] {
             let mut message = "aüü".as_bytes().to_vec();
             truncate(&mut message, max);
             assert_eq!(message, cut.as_bytes(), "{max}");
@@ -228,11 +208,6 @@ mod tests {
         let facility = |name: &str| serde_json::from_value::<Facility>(json!(name)).map(|it| it.0);
         assert_eq!(facility("audit").unwrap(), 13);
         assert_eq!(facility("local7").unwrap(), 23);
-        assert!(
-            facility("local8")
-                .unwrap_err()
-                .to_string()
-                .contains("unknown facility `local8`")
-        );
+        assert!(facility("local8").unwrap_err().to_string().contains("unknown facility `local8`"));
     }
 }

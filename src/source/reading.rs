@@ -285,7 +285,7 @@ impl Source {
             window.asked_at = window.asked_at.min(self.upstream.now());
             window.place = Place::Job { id, ordered_at: Utc::now(), attempts: window.resets };
             // The id becomes durable before anything else happens, so that nothing is ordered twice.
-            return Ok(self.page(Vec::new(), cursor, Progress::Wait(first_poll(job)), 0));
+            return Ok(self.page(Vec::new(), cursor, Progress::Wait(next_poll(job, Duration::ZERO)), 0));
         };
         let variables = [("job", Json::String(id))];
         let answer = self.upstream.call(&self.prepared_plain(&job.poll, window, &variables)).await?;
@@ -297,7 +297,7 @@ impl Source {
                 tracing::warn!(attempts, "ordering again what the vendor does not finish");
                 return Ok(self.page(Vec::new(), next, Progress::More, 0));
             }
-            return Ok(self.page(Vec::new(), cursor, Progress::Wait(job.every.0), 0));
+            return Ok(self.page(Vec::new(), cursor, Progress::Wait(next_poll(job, waited)), 0));
         }
         let answer = self.upstream.call(&self.prepared_plain(&job.download, window, &variables)).await?;
         let decoded = self.decode_file(&answer, window, refine)?;
@@ -440,7 +440,7 @@ impl Source {
     }
 }
 
-/// The first poll of a job comes early: a small report is done in a moment.
-fn first_poll(job: &Job) -> Duration {
-    job.every.0.min(Duration::from_secs(2))
+/// A job is asked after again when it has taken as long again: a small report is done in a moment.
+fn next_poll(job: &Job, waited: Duration) -> Duration {
+    waited.max(Duration::from_secs(1)).min(job.every.0)
 }

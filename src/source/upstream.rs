@@ -136,7 +136,10 @@ impl Upstream {
                 Err(Broken::Fatal(error)) => return Err(Refusal::Failed(error)),
                 Err(Broken::Passing(message)) => (message, None),
             };
-            self.complain(&message);
+            // One refusal that the next attempt mends is no news.
+            if attempt > 1 {
+                self.complain(&message);
+            }
             if attempt == ATTEMPTS {
                 return Err(Refusal::Failed(SourceError::Retryable { message, after }));
             }

@@ -1,5 +1,8 @@
 //! What happens to an event between the vendor and the journal: normalize, enrich, redact, in the file's order.
 
+pub mod enrich;
+pub mod normalize;
+pub mod ocsf;
 pub mod redact;
 
 use std::fmt;

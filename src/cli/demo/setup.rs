@@ -25,6 +25,8 @@ const PIPELINES: &[(&str, &str)] = &[
 const MAIN: &str = "[sinks.siem.file]\npath = \"{vendor}.ndjson\"\n";
 /// Says that a folder is a demo's, so that it may be made anew.
 const MARK: &str = ".auditline-demo";
+/// What of the newest records may be late; the pipelines' overlap is made to reach as far.
+const LATE_WITHIN: Duration = Duration::from_secs(4 * 3600);
 /// How far back the simulated logs go.
 const SPAN: TimeDelta = TimeDelta::days(7);
 
@@ -42,7 +44,7 @@ pub fn make_folder(out: &Path) -> Result<(), String> {
     fs::write(out.join(MARK), "").map_err(fail)
 }
 
-/// The vendors: a week of records, some of the last ten minutes' late by seconds, a 429 now and then.
+/// The vendors: a week of records, some of the last hours' late by seconds, a 429 now and then.
 pub async fn simulator(records: u64, live: bool) -> Result<Simulator, String> {
     let world = World {
         records,
@@ -53,7 +55,7 @@ pub async fn simulator(records: u64, live: bool) -> Result<Simulator, String> {
             fraction: 0.3,
             delay_min: Duration::from_secs(3),
             delay_max: Duration::from_secs(8),
-            within: Duration::from_secs(25 * 60),
+            within: LATE_WITHIN,
         },
         throttle: Throttle { every: 9, retry_after: RetryAfter::Seconds(1), ..Throttle::default() },
         ..World::default()
@@ -75,6 +77,7 @@ pub fn plan(out: &Path, simulator: &Simulator) -> Result<(Plan, String), String>
         source.start = Utc::now() - SPAN - TimeDelta::minutes(1);
         // The simulated vendors publish at once but for the records that are meant to be late, and take more requests.
         source.rules.lag = TimeDelta::zero();
+        source.rules.overlap = TimeDelta::from_std(LATE_WITHIN).unwrap_or_default() + TimeDelta::minutes(10);
         source.rate = Rate { requests: 20, per: Duration::from_secs(1) };
         if vendor == Vendor::Voximplant {
             // One report for the whole backlog: a vendor takes its time to write one.
