@@ -70,6 +70,18 @@ pub enum TemplateError {
 }
 
 impl Template {
+    /// The same name below `folder`, unless it begins at the root.
+    #[must_use]
+    pub fn rooted_in(self, folder: &std::path::Path) -> Self {
+        if self.text.starts_with('/') || folder.as_os_str().is_empty() {
+            return self;
+        }
+        let folder = format!("{}/", folder.display());
+        let text = format!("{folder}{}", self.text);
+        let parts = [Part::Text(folder)].into_iter().chain(self.parts).collect();
+        Self { text, parts }
+    }
+
     fn parse(text: &str, with_id: bool) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
