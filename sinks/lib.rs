@@ -189,6 +189,16 @@ impl SinkConfig {
         self
     }
 
+    /// Whether records of two pipelines would end up in one file, in which neither could find its place again after a
+    /// crash. `same_vendor`: both read the same log.
+    #[must_use]
+    pub fn mixes_pipelines(&self, same_vendor: bool) -> bool {
+        match self {
+            Self::File(config) => !config.path.tells_pipelines_apart(same_vendor),
+            Self::Stdout(_) | Self::Kafka(_) | Self::S3(_) | Self::Syslog(_) => false,
+        }
+    }
+
     /// Makes the sink. Reads the files the configuration names, and touches no network: [`Sink::check`] does.
     pub fn build(&self) -> Result<Arc<dyn Sink>, BuildError> {
         Ok(match self {

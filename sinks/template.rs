@@ -70,6 +70,13 @@ pub enum TemplateError {
 }
 
 impl Template {
+    /// Whether no record of one pipeline gets the name of a record of another. `same_vendor`: both read the same log.
+    #[must_use]
+    pub fn tells_pipelines_apart(&self, same_vendor: bool) -> bool {
+        let has = |field| self.parts.contains(&Part::Field(field));
+        has(Field::Pipeline) || (has(Field::Vendor) && !same_vendor)
+    }
+
     /// The same name below `folder`, unless it begins at the root.
     #[must_use]
     pub fn rooted_in(self, folder: &std::path::Path) -> Self {
