@@ -349,11 +349,12 @@ struct Redacted {
 }
 
 fn is_calm(raw: &str, start: usize, end: usize) -> bool {
-    let calm = |byte: Option<&u8>| {
-        matches!(byte, None | Some(b' ' | b'\n' | b'\t' | b'"' | b'<' | b'>' | b'(' | b')' | b',' | b';' | b'=' | b'&'))
-    };
     let raw = raw.as_bytes();
-    calm(raw[..start].last()) && calm(raw.get(end))
+    let calm =
+        |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\n' | b'\t' | b'"' | b'<' | b'>' | b'(' | b')' | b','));
+    // `"@`, however the `@` is written, could make a local part of what stands before the quote.
+    let quotes = raw.get(end) == Some(&b'"') && matches!(raw.get(end + 1), Some(b'@' | b'%' | b'\\' | b'&' | 0x80..));
+    calm(raw[..start].last()) && calm(raw.get(end)) && !quotes
 }
 
 /// Puts what was found in order; of two that overlap one remains, and covers both.
