@@ -4,6 +4,9 @@
 //! itself: the engine does, by the *kind* of failure it is told. To add a destination, write one file with `Config`, the
 //! struct, its `impl Sink` and tests that begin with the contract; then add it to [`SinkConfig`].
 
+pub mod secret;
+pub mod units;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;

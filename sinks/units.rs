@@ -1,0 +1,307 @@
+//! Durations and sizes as people write them: `"1h30m"`, `"64MiB"`.
+//!
+//! Parsed here and not by a crate: those at hand take a number without a unit, read `M` as a month or round in silence,
+//! and a limit that is not what its author meant is worse than an error.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+/// A span of time, written as whole numbers with units, the largest first: `250ms`, `15m`, `1h30m`, `7d`.
+///
+/// Units are `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`. A day has 24 hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HumanDuration(pub Duration);
+
+/// A number of bytes, written with its unit: `512B`, `10GB` (10 × 1000³), `64MiB` (64 × 1024²).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteSize(pub u64);
+
+/// Text that is not the quantity it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, found `{found}`")]
+pub struct UnitError {
+    expected: &'static str,
+    found: String,
+}
+
+const DURATION: &str = "a duration such as `250ms`, `15m` or `1h30m`";
+const SIZE: &str = "a size such as `512B`, `10GB` or `64MiB`";
+
+/// In nanoseconds.
+const TIMES: [(&str, u128); 8] = [
+    ("w", 7 * 86_400_000_000_000),
+    ("d", 86_400_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
+
+const SIZES: [(&str, u64); 10] = [
+    ("TiB", 1 << 40),
+    ("TB", 1_000_000_000_000),
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("KB", 1_000),
+    ("kB", 1_000),
+    ("B", 1),
+];
+
+/// The number at the start of `text`, the unit behind it, and what follows.
+fn quantity(text: &str) -> Option<(u64, &str, &str)> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, rest) = text.split_at(digits);
+    let unit = rest
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(rest.len());
+    let (unit, rest) = rest.split_at(unit);
+    Some((number.parse().ok()?, unit, rest))
+}
+
+fn nanoseconds(mut text: &str) -> Option<u128> {
+    let mut total: u128 = 0;
+    let mut units = TIMES.iter();
+    loop {
+        let (number, unit, rest) = quantity(text)?;
+        // Searching on from the last unit is what keeps them in order and each of them single.
+        let (_, length) = units.find(|(name, _)| *name == unit)?;
+        total += u128::from(number) * length;
+        if rest.is_empty() {
+            return Some(total);
+        }
+        text = rest;
+    }
+}
+
+impl FromStr for HumanDuration {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let duration = nanoseconds(text).and_then(|total| {
+            let seconds = u64::try_from(total / 1_000_000_000).ok()?;
+            Some(Duration::new(seconds, (total % 1_000_000_000) as u32))
+        });
+        duration.map(Self).ok_or_else(|| UnitError {
+            expected: DURATION,
+            found: text.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for HumanDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0.as_nanos();
+        if left == 0 {
+            return f.write_str("0s");
+        }
+        // `7d` reads better than `1w`, and nobody writes `1w3d`.
+        for (unit, length) in &TIMES[1..] {
+            if left >= *length {
+                write!(f, "{}{unit}", left / length)?;
+                left %= length;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let size = quantity(text).filter(|(.., rest)| rest.is_empty());
+        let size = size.and_then(|(number, unit, _)| {
+            let (_, bytes) = SIZES.iter().find(|(name, _)| *name == unit)?;
+            number.checked_mul(*bytes)
+        });
+        size.map(Self).ok_or_else(|| UnitError {
+            expected: SIZE,
+            found: text.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = SIZES
+            .iter()
+            .find(|(_, bytes)| self.0 != 0 && self.0 % bytes == 0);
+        let (unit, bytes) = exact.unwrap_or(&("B", 1));
+        write!(f, "{}{unit}", self.0 / bytes)
+    }
+}
+
+impl From<HumanDuration> for Duration {
+    fn from(duration: HumanDuration) -> Self {
+        duration.0
+    }
+}
+
+impl From<ByteSize> for u64 {
+    fn from(size: ByteSize) -> Self {
+        size.0
+    }
+}
+
+impl<'de> Deserialize<'de> for HumanDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Quantity(DURATION, PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Quantity(SIZE, PhantomData))
+    }
+}
+
+struct Quantity<T>(&'static str, PhantomData<T>);
+
+impl<T> Visitor<'_> for Quantity<T>
+where
+    T: FromStr<Err = UnitError>,
+{
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    // A number without a unit is the likeliest mistake: answer it with the example, not with serde's words.
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        for (text, millis) in [
+            ("250ms", 250),
+            ("15m", 900_000),
+            ("1h30m", 5_400_000),
+            ("7d", 604_800_000),
+            ("2w", 1_209_600_000),
+            ("0s", 0),
+            ("90s", 90_000),
+        ] {
+            let duration: HumanDuration = text.parse().unwrap();
+            assert_eq!(duration.0, Duration::from_millis(millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_named_beside_an_example() {
+        let error = "15".parse::<HumanDuration>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "expected a duration such as `250ms`, `15m` or `1h30m`, found `15`"
+        );
+        for text in [
+            "",
+            "m",
+            "1 h",
+            "1M",
+            "1y",
+            "30m1h",
+            "1h1h",
+            "-1s",
+            "1.5h",
+            "1h ",
+            "99999999999999999999s",
+            "18446744073709551615w",
+        ] {
+            assert!(text.parse::<HumanDuration>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_print_so_that_they_read_back() {
+        for nanos in [
+            0,
+            1,
+            999,
+            1_000_000,
+            5_400_000_000_000,
+            90_061_001_002_003,
+            u64::MAX,
+        ] {
+            let duration = HumanDuration(Duration::from_nanos(nanos));
+            assert_eq!(duration.to_string().parse(), Ok(duration));
+        }
+        assert_eq!(
+            HumanDuration(Duration::from_secs(5400)).to_string(),
+            "1h30m"
+        );
+        assert_eq!(
+            HumanDuration(Duration::MAX).to_string().parse(),
+            Ok(HumanDuration(Duration::MAX))
+        );
+    }
+
+    #[test]
+    fn sizes_need_a_unit_and_print_so_that_they_read_back() {
+        for (text, bytes) in [
+            ("512B", 512),
+            ("10GB", 10_000_000_000),
+            ("64MiB", 67_108_864),
+            ("1kB", 1000),
+            ("0B", 0),
+        ] {
+            assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
+        }
+        for text in [
+            "",
+            "512",
+            "64 MiB",
+            "64mib",
+            "1.5GB",
+            "-1B",
+            "1B1B",
+            "99999999TiB",
+        ] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+        for bytes in [0, 1, 1000, 1024, 1536, 67_108_864, 10_000_000_000, u64::MAX] {
+            assert_eq!(ByteSize(bytes).to_string().parse(), Ok(ByteSize(bytes)));
+        }
+        assert_eq!(ByteSize(67_108_864).to_string(), "64MiB");
+    }
+
+    #[test]
+    fn a_bare_number_is_answered_with_an_example() {
+        let error = serde_json::from_str::<ByteSize>("512").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("expected a size such as `512B`, `10GB` or `64MiB`, found `512`")
+        );
+        assert_eq!(
+            serde_json::from_str::<HumanDuration>("\"1s\"")
+                .unwrap()
+                .0
+                .as_secs(),
+            1
+        );
+    }
+}

@@ -1,0 +1,162 @@
+//! The text mistakes are found in, and places in it.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A file as it was read. Its `Debug` leaves the text out, because secrets may be in it.
+pub struct File {
+    name: String,
+    folder: PathBuf,
+    text: String,
+    /// What must not be printed. Grows while values are decoded; held for a few lines, never across an await.
+    masks: Mutex<Vec<Mask>>,
+}
+
+/// A part of a file that is never printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mask {
+    pub(super) span: Range<usize>,
+    /// What the part means where that differs from how it is written: a message may quote it either way.
+    pub(super) value: Option<String>,
+}
+
+impl File {
+    pub(super) fn new(name: &str, folder: &Path, text: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            text: text.to_owned(),
+            masks: Mutex::default(),
+        }
+    }
+
+    /// What messages call it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What relative paths in it are relative to.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn hide(&self, span: Range<usize>, value: Option<String>) {
+        let mask = Mask { span, value };
+        let mut masks = self.masks();
+        if !mask.span.is_empty() && !masks.contains(&mask) {
+            masks.push(mask);
+        }
+    }
+
+    /// The masks that touch `span`.
+    pub(super) fn masks_in(&self, span: &Range<usize>) -> Vec<Mask> {
+        let touches = |mask: &&Mask| mask.span.start < span.end && span.start < mask.span.end;
+        self.masks().iter().filter(touches).cloned().collect()
+    }
+
+    fn masks(&self) -> MutexGuard<'_, Vec<Mask>> {
+        self.masks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The line `offset` stands in, counted from zero, and its bounds without the line break.
+    pub(super) fn line_at(&self, offset: usize) -> (usize, Range<usize>) {
+        let bytes = self.text.as_bytes();
+        let (before, after) = bytes.split_at(offset.min(bytes.len()));
+        let start = before
+            .iter()
+            .rposition(|b| *b == b'\n')
+            .map_or(0, |at| at + 1);
+        let length = after
+            .iter()
+            .position(|b| *b == b'\n')
+            .unwrap_or(after.len());
+        let end = before.len() + length;
+        let line = &bytes[start..end];
+        let end = start + line.strip_suffix(b"\r").unwrap_or(line).len();
+        let number = before.iter().filter(|b| **b == b'\n').count();
+        (number, start..end)
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where in which file something stands. `Display` is `name:line:column`, counted from one, columns in characters.
+#[derive(Clone)]
+pub struct Place {
+    file: Arc<File>,
+    /// Absent for the file as a whole.
+    span: Option<Range<usize>>,
+}
+
+impl Place {
+    pub(super) fn new(file: &Arc<File>, span: Range<usize>) -> Self {
+        Self {
+            file: file.clone(),
+            span: Some(span),
+        }
+    }
+
+    /// The file as a whole, where no line is to blame.
+    #[must_use]
+    pub fn whole(file: &Arc<File>) -> Self {
+        Self {
+            file: file.clone(),
+            span: None,
+        }
+    }
+
+    /// The file it is in.
+    #[must_use]
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// The bytes of the file it covers, unless it is the file as a whole.
+    #[must_use]
+    pub fn span(&self) -> Option<&Range<usize>> {
+        self.span.as_ref()
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file) && self.span == other.span
+    }
+}
+
+impl Eq for Place {}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.file.name())?;
+        let Some(span) = &self.span else {
+            return Ok(());
+        };
+        let (number, line) = self.file.line_at(span.start);
+        let text = &self.file.text()[line.clone()];
+        let before = text
+            .char_indices()
+            .filter(|(at, _)| line.start + at < span.start);
+        write!(f, ":{}:{}", number + 1, before.count() + 1)
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
