@@ -1,5 +1,9 @@
 //! What happens to an event between the vendor and the journal: normalize, enrich, redact, in the file's order.
 
+pub mod enrich;
+pub mod normalize;
+pub mod ocsf;
+
 use std::fmt;
 
 use crate::event::{Arena, Event};

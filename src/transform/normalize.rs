@@ -1,0 +1,110 @@
+//! `normalize`: one form for the records of all vendors.
+
+use std::fmt;
+use std::sync::Arc;
+
+use chrono::SecondsFormat;
+use serde::Deserialize;
+
+use super::ocsf::{Identity, Map};
+use super::{Tally, Transform, Unfit};
+use crate::event::{Arena, Event, Member, Value};
+
+/// The form that events are given, as the configuration says it: `normalize = "ocsf"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// An OCSF event, by the connector's map.
+    #[default]
+    Ocsf,
+    /// The vendor's record as it is, under an envelope: `id`, `time` (RFC 3339), `vendor`, `log`, `record`.
+    None,
+}
+
+/// Gives events their form.
+#[derive(Clone, Debug)]
+pub struct Normalize {
+    form: Form,
+    map: Arc<Map>,
+    identity: Identity,
+}
+
+impl Normalize {
+    /// Gives events of the connector that `map` and `identity` belong to this form.
+    #[must_use]
+    pub fn new(form: Form, map: Arc<Map>, identity: Identity) -> Self {
+        Self { form, map, identity }
+    }
+
+    fn envelope<'a>(&self, event: &Event<'a>, arena: &'a Arena) -> Value<'a> {
+        let time = event.time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        let text = |text: &str| Value::String(arena.alloc_str(text));
+        Value::Object(arena.alloc([
+            Member::new("id", Value::String(event.id)),
+            Member::new("time", text(&time)),
+            Member::new("vendor", text(&self.identity.vendor)),
+            Member::new("log", text(&self.identity.connector)),
+            Member::new("record", event.body),
+        ]))
+    }
+}
+
+impl Transform for Normalize {
+    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, _: &mut Tally) -> Result<Event<'a>, Unfit> {
+        let body = match self.form {
+            Form::None => self.envelope(&event, arena),
+            Form::Ocsf => {
+                let unfit = || Unfit { reason: "no rule of the OCSF map fits this record".to_owned() };
+                self.map.apply(&event, arena).ok_or_else(unfit)?
+            }
+        };
+        Ok(Event { body, ..event })
+    }
+}
+
+impl fmt::Display for Normalize {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("normalize")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::json;
+    use crate::transform::ocsf::tests::{identity, load, TINY};
+
+    fn apply(form: Form, record: &str) -> String {
+        let identity = identity("Example", "example", &["id"], &["at"]);
+        let normalize = Normalize::new(form, Arc::new(load(TINY, &identity)), identity);
+        assert_eq!(normalize.to_string(), "normalize");
+        let arena = Arena::new();
+        let body = json::decode(record.as_bytes(), &arena).unwrap();
+        let event = Event { id: "r-1", time: "2026-09-14T08:22:31.25Z".parse().unwrap(), body };
+        let event = normalize.apply(event, &arena, &mut Tally::default()).unwrap();
+        assert_eq!(event.id, "r-1");
+        json::to_string(&event.body)
+    }
+
+    #[test]
+    fn none_keeps_the_record_under_an_envelope() {
+        assert_eq!(
+            apply(Form::None, r#"{"id":"r-1","n":1.50,"x":null}"#),
+            r#"{"id":"r-1","time":"2026-09-14T08:22:31.250Z","vendor":"Example","log":"example","record":{"id":"r-1","n":1.50,"x":null}}"#
+        );
+    }
+
+    #[test]
+    fn ocsf_is_the_map() {
+        let event: serde_json::Value = serde_json::from_str(&apply(Form::Ocsf, r#"{"id":"r-1","zone":"z"}"#)).unwrap();
+        assert_eq!(event["entity"]["uid"], "z");
+        assert_eq!(event["time"], 1_789_374_151_250_i64);
+    }
+
+    #[test]
+    fn the_configuration_names_the_form() {
+        assert_eq!(serde_json::from_str::<Form>("\"ocsf\"").unwrap(), Form::default());
+        assert_eq!(serde_json::from_str::<Form>("\"none\"").unwrap(), Form::None);
+        assert!(serde_json::from_str::<Form>("\"other\"").is_err());
+    }
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+"""Turns a compiled OCSF schema into the facts the OCSF map is checked against.
+
+    ./generate.py compiled-schema.json > schema-1.8.0.txt
+
+The input is one JSON object: `version`, `types` (name -> `base`), `profiles` (name -> caption), `classes` (uid -> class)
+and `objects` (name -> object), with inheritance, includes, profiles and the dictionary already resolved. A class or object
+has `name`, `caption`, `constraints` and `attributes`; an attribute has `type` or `object`, `array`, `req`, `enum`,
+`sibling`, `profiles` and `deprecated`, as in the OCSF project's own compiled form. `schema.rs` reads what is written here.
+"""
+
+import json
+import sys
+
+HEAD = """\
+# What OCSF {version} says about classes and objects, in the form that `schema.rs` reads. Written by `generate.py`.
+# Derived from github.com/ocsf/ocsf-schema ({commit}), Apache-2.0; see LICENSE and NOTICE beside this file.
+#
+# attribute lines:  name type[] ! enum=N sibling=name profiles=a,b deprecated
+# where {{type}} is an object, [] a list, ! required."""
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        schema = json.load(file)
+    enums = Enums()
+    blocks = []
+    for uid, item in sorted(schema["classes"].items()):
+        head = [uid, item["name"], item["caption"], str(item["category_uid"]), item["category_name"]]
+        blocks.append("class " + "|".join(head))
+        blocks.extend(fields(item, enums))
+    for name, item in sorted(schema["objects"].items()):
+        blocks.append(f"object {name}")
+        blocks.extend(fields(item, enums))
+    print(HEAD.format(version=schema["version"], commit=schema.get("source", {}).get("commit", "no commit given")))
+    print(f"version {schema['version']}")
+    print("profiles " + " ".join(sorted(schema["profiles"])))
+    for number, words in enumerate(enums.known):
+        print(f"enum {number}")
+        for key, caption in words:
+            print(f"  {key}={caption}")
+    print("\n".join(blocks))
+
+
+class Enums:
+    """Every list of words once, however many attributes use it."""
+
+    def __init__(self):
+        self.known = []
+
+    def number(self, enum):
+        words = tuple(sorted(enum.items(), key=lambda pair: (not pair[0].isdigit(), len(pair[0]), pair[0])))
+        if words not in self.known:
+            self.known.append(words)
+        return self.known.index(words)
+
+
+def fields(item, enums):
+    for kind, names in sorted((item.get("constraints") or {}).items()):
+        yield f"  {kind}: " + " ".join(names)
+    for name, attribute in sorted(item["attributes"].items()):
+        kind = "{" + attribute["object"] + "}" if "object" in attribute else attribute["type"]
+        parts = [name, kind + ("[]" if attribute.get("array") else "")]
+        if attribute["req"] == "required":
+            parts.append("!")
+        # The uids of class and category are facts of the class itself.
+        if attribute.get("enum") and name not in ("class_uid", "category_uid"):
+            parts.append(f"enum={enums.number(attribute['enum'])}")
+        if attribute.get("sibling") in item["attributes"]:
+            parts.append(f"sibling={attribute['sibling']}")
+        if attribute.get("profiles"):
+            parts.append("profiles=" + ",".join(attribute["profiles"]))
+        if attribute.get("deprecated"):
+            parts.append("deprecated")
+        yield "  " + " ".join(parts)
+
+
+if __name__ == "__main__":
+    main()

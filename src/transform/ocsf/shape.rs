@@ -1,0 +1,324 @@
+//! The event as the map says it: a tree of what goes where, walked once per record.
+
+use std::borrow::Cow;
+
+use bumpalo::collections::Vec as ArenaVec;
+
+use super::scalar::{Fit, Scalar, word};
+use super::schema::Word;
+use super::words::Words;
+use crate::event::{Arena, Event, Member, Value};
+
+/// What stands at one place of the event.
+#[derive(Debug)]
+pub enum Node {
+    /// An object.
+    Object(Shape),
+    /// A list of what its nodes give. Absent if none gives anything.
+    List(Vec<Node>),
+    /// A value of the record, or a constant.
+    Leaf(Leaf),
+    /// A word of the record as OCSF counts it: the number and, beside it, the caption.
+    Choice(Choice),
+    /// The event's id. The slots are where the record has it.
+    Id(Vec<usize>),
+    /// The event's time, in milliseconds since 1970.
+    Time,
+    /// The time as the vendor wrote it, in the first of these slots that has one.
+    OriginalTime(Vec<usize>),
+}
+
+/// An object of the event.
+#[derive(Debug, Default)]
+pub struct Shape {
+    /// Key and value, in the order of the event. At most 128.
+    pub members: Vec<(Cow<'static, str>, Node)>,
+    /// Of each of these sets of members at least one must be there, or the object is not.
+    pub needs: Vec<u128>,
+    /// Of each of these sets exactly one must be there.
+    pub just_one: Vec<u128>,
+    /// Whether it is there although nothing in it comes from the record.
+    pub eager: bool,
+    /// How many members it has at most, counting the captions of choices.
+    pub width: usize,
+}
+
+/// A single value, or a list of them.
+#[derive(Debug)]
+pub struct Leaf {
+    /// Where the record may have it. The first that fits counts.
+    pub slots: Vec<usize>,
+    /// What the vendor's words mean.
+    pub values: Words<Constant>,
+    /// What stands there if the record has nothing that fits.
+    pub otherwise: Option<Constant>,
+    /// The type.
+    pub scalar: Scalar,
+    /// Whether it is a list of that type.
+    pub list: bool,
+    /// Whether only objects fit, as in the object of OCSF that takes anything.
+    pub objects_only: bool,
+}
+
+/// A value that stands in the map itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Constant {
+    /// A text.
+    Text(Cow<'static, str>),
+    /// A number's digits.
+    Number(Cow<'static, str>),
+    /// `true` or `false`.
+    Bool(bool),
+    /// A list.
+    List(Vec<Constant>),
+}
+
+/// An enum attribute.
+#[derive(Debug)]
+pub struct Choice {
+    /// Where the record may have the word.
+    pub slots: Vec<usize>,
+    /// What the vendor's words mean, as places in `known`.
+    pub values: Words<usize>,
+    /// The place of what it is if the record has no word.
+    pub otherwise: Option<usize>,
+    /// The place of *Other*, if this enum has it.
+    pub other: Option<usize>,
+    /// OCSF's own words.
+    pub known: &'static [Word],
+    /// Whether the value is a text and not a number.
+    pub textual: bool,
+    /// The key of the caption.
+    pub sibling: Option<&'static str>,
+    /// `type_uid` and `type_name` for each of `known`, if this is the activity.
+    pub types: &'static [Word],
+}
+
+/// One record on its way through a shape.
+pub struct Run<'a, 's> {
+    /// The event as it came.
+    pub event: &'s Event<'a>,
+    /// What the record has at the paths of the map.
+    pub slots: &'s [Value<'a>],
+    /// The slots whose values are in the event as they were.
+    pub taken: ArenaVec<'a, usize>,
+    /// How many values came from the record.
+    pub found: usize,
+    /// Where the event lives.
+    pub arena: &'a Arena,
+}
+
+impl<'a> Run<'a, '_> {
+    fn take(&mut self, slot: usize, whole: bool) {
+        self.found += 1;
+        if whole {
+            self.taken.push(slot);
+        }
+    }
+}
+
+impl Shape {
+    /// The object's members, if the record has what it needs. Otherwise nothing was taken.
+    pub fn fill<'a>(&self, run: &mut Run<'a, '_>, extra: usize) -> Option<ArenaVec<'a, Member<'a>>> {
+        let before = (run.taken.len(), run.found);
+        let mut members = ArenaVec::with_capacity_in(self.width + extra, run.arena);
+        let mut present = 0_u128;
+        for (at, (key, node)) in self.members.iter().enumerate() {
+            if node.write(key, run, &mut members) {
+                present |= 1 << at;
+            }
+        }
+        let is_whole = self.needs.iter().all(|need| present & need != 0)
+            && self.just_one.iter().all(|set| (present & set).count_ones() == 1)
+            && (self.eager || run.found > before.1);
+        if !is_whole {
+            run.taken.truncate(before.0);
+            run.found = before.1;
+        }
+        is_whole.then_some(members)
+    }
+}
+
+impl Shape {
+    /// The sets of members of which a record may lack every one, or have too many.
+    pub fn uncertain(&self) -> impl Iterator<Item = u128> {
+        let certain = self.members.iter().enumerate().filter(|(_, (_, node))| node.is_certain());
+        let certain = certain.fold(0_u128, |set, (at, _)| set | 1 << at);
+        let needs = self.needs.iter().copied().filter(move |need| need & certain == 0);
+        needs.chain(self.just_one.iter().copied().filter(move |set| set & certain == 0 || set.count_ones() > 1))
+    }
+}
+
+impl Node {
+    /// Adds its member, or its members, and says whether there is one.
+    fn write<'a>(&self, key: &Cow<'static, str>, run: &mut Run<'a, '_>, out: &mut ArenaVec<'a, Member<'a>>) -> bool {
+        let value = match self {
+            Self::Choice(choice) => return choice.write(key, run, out),
+            single => single.value(run),
+        };
+        let Some(value) = value else { return false };
+        out.push(Member::new(lasting(key, run.arena), value));
+        true
+    }
+
+    /// Whether it is there whatever the record holds.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        match self {
+            Self::Object(shape) => shape.eager && shape.uncertain().next().is_none(),
+            Self::List(nodes) => nodes.iter().any(Self::is_certain),
+            Self::Leaf(leaf) => leaf.otherwise.is_some(),
+            Self::Choice(choice) => choice.otherwise.is_some(),
+            Self::Id(_) | Self::Time => true,
+            Self::OriginalTime(_) => false,
+        }
+    }
+
+    fn value<'a>(&self, run: &mut Run<'a, '_>) -> Option<Value<'a>> {
+        match self {
+            Self::Object(shape) => Some(Value::Object(shape.fill(run, 0)?.into_bump_slice())),
+            Self::List(nodes) => {
+                let mut items = ArenaVec::with_capacity_in(nodes.len(), run.arena);
+                for node in nodes {
+                    items.extend(node.value(run));
+                }
+                (!items.is_empty()).then(|| Value::Array(items.into_bump_slice()))
+            }
+            Self::Leaf(leaf) => leaf.value(run),
+            Self::Choice(_) => None,
+            Self::Id(slots) => {
+                let id = run.event.id;
+                if let Some(slot) = slots.iter().find(|slot| word(run.slots[**slot]) == Some(id)) {
+                    run.taken.push(*slot);
+                }
+                Some(Value::String(id))
+            }
+            Self::Time => Some(Value::integer(run.event.time.timestamp_millis(), run.arena)),
+            Self::OriginalTime(slots) => {
+                let mut written = slots.iter().map(|slot| (*slot, run.slots[*slot]));
+                let (slot, value) = written.find(|(_, value)| crate::event::time::parse(*value).is_some())?;
+                run.taken.push(slot);
+                word(value).map(Value::String)
+            }
+        }
+    }
+}
+
+impl Leaf {
+    fn value<'a>(&self, run: &mut Run<'a, '_>) -> Option<Value<'a>> {
+        for slot in &self.slots {
+            if let Some(fit) = self.fit(run.slots[*slot], run.arena) {
+                run.take(*slot, fit.whole);
+                return Some(fit.value);
+            }
+        }
+        self.otherwise.as_ref().map(|constant| constant.value(run.arena))
+    }
+
+    fn fit<'a>(&self, value: Value<'a>, arena: &'a Arena) -> Option<Fit<'a>> {
+        if self.objects_only && value.as_object().is_none() {
+            return None;
+        }
+        match value {
+            Value::Array(items) if self.list && !items.is_empty() => {
+                let mut fitting = ArenaVec::with_capacity_in(items.len(), arena);
+                let mut whole = true;
+                for item in items {
+                    let fit = self.fit_one(*item, arena)?;
+                    whole &= fit.whole;
+                    fitting.push(fit.value);
+                }
+                Some(Fit { value: Value::Array(fitting.into_bump_slice()), whole })
+            }
+            _ if self.list => {
+                let fit = self.fit_one(value, arena)?;
+                Some(Fit { value: Value::Array(std::slice::from_ref(arena.alloc(fit.value))), ..fit })
+            }
+            _ => self.fit_one(value, arena),
+        }
+    }
+
+    fn fit_one<'a>(&self, value: Value<'a>, arena: &'a Arena) -> Option<Fit<'a>> {
+        let known = word(value).and_then(|word| Some((word, self.values.get(word)?)));
+        match known {
+            Some((word, constant)) => {
+                let whole = matches!(constant, Constant::Text(text) if text.eq_ignore_ascii_case(word));
+                Some(Fit { value: constant.value(arena), whole })
+            }
+            None => self.scalar.fit(value, arena),
+        }
+    }
+}
+
+impl Constant {
+    fn value<'a>(&self, arena: &'a Arena) -> Value<'a> {
+        match self {
+            Self::Text(text) => Value::String(lasting(text, arena)),
+            Self::Number(digits) => Value::Number(lasting(digits, arena)),
+            Self::Bool(flag) => Value::Bool(*flag),
+            Self::List(items) => {
+                Value::Array(arena.alloc_slice_fill_iter(items.iter().map(|item| item.value(arena))))
+            }
+        }
+    }
+}
+
+impl Choice {
+    fn write<'a>(&self, key: &Cow<'static, str>, run: &mut Run<'a, '_>, out: &mut ArenaVec<'a, Member<'a>>) -> bool {
+        let Some((at, caption)) = self.choose(run) else { return false };
+        let Word { key: number, .. } = self.known[at];
+        let value = if self.textual { Value::String(number) } else { Value::Number(number) };
+        out.push(Member::new(lasting(key, run.arena), value));
+        if let Some(sibling) = self.sibling {
+            out.push(Member::new(sibling, Value::String(caption)));
+        }
+        if let Some(kind) = self.types.get(at) {
+            out.push(Member::new("type_uid", Value::Number(kind.key)));
+            out.push(Member::new("type_name", Value::String(kind.caption)));
+        }
+        true
+    }
+
+    /// The place in `known`, and the caption: for *Other* the vendor's own word.
+    fn choose<'a>(&self, run: &mut Run<'a, '_>) -> Option<(usize, &'a str)> {
+        for slot in &self.slots {
+            let Some(word) = word(run.slots[*slot]) else { continue };
+            let meant = self.values.get(word).copied().or_else(|| self.by_caption(word));
+            match meant.or(self.other) {
+                Some(at) if Some(at) == self.other => {
+                    // Without a caption beside it, the vendor's word would be lost.
+                    run.take(*slot, self.sibling.is_some());
+                    return Some((at, word));
+                }
+                Some(at) => {
+                    run.take(*slot, self.says(at, word));
+                    return Some((at, self.known[at].caption));
+                }
+                None => {}
+            }
+        }
+        self.otherwise.map(|at| (at, self.known[at].caption))
+    }
+
+    fn by_caption(&self, word: &str) -> Option<usize> {
+        self.known.iter().position(|known| {
+            let name = if self.textual { known.key } else { known.caption };
+            name.eq_ignore_ascii_case(word)
+        })
+    }
+
+    /// Whether the event still says `word` if it says what is at that place.
+    fn says(&self, at: usize, word: &str) -> bool {
+        let Word { key, caption } = self.known[at];
+        (self.textual && key.eq_ignore_ascii_case(word))
+            || (self.sibling.is_some() && caption.eq_ignore_ascii_case(word))
+    }
+}
+
+/// The names of OCSF live for ever; only what the map itself says is copied.
+fn lasting<'a>(text: &Cow<'static, str>, arena: &'a Arena) -> &'a str {
+    match text {
+        Cow::Borrowed(name) => name,
+        Cow::Owned(name) => arena.alloc_str(name),
+    }
+}

@@ -1,0 +1,1 @@
+//! The maps of the five vendors, and what they make of their records.
