@@ -54,10 +54,13 @@ impl Enrich {
 
     fn fields<'a>(&self, known: Option<Value<'a>>, arena: &'a Arena) -> Option<Value<'a>> {
         let known = known.and_then(|fields| fields.as_object()).unwrap_or_default();
-        let known: &[_] = arena.alloc_slice_fill_iter(known.iter().filter(|member| !self.fields.contains_key(member.key)).copied().collect::<Vec<_>>());
-        let own = self.fields.iter().map(|(name, value)| {
-            Member::new(arena.alloc_str(name), Value::String(arena.alloc_str(value)))
-        });
+        let known: &[_] = arena.alloc_slice_fill_iter(
+            known.iter().filter(|member| !self.fields.contains_key(member.key)).copied().collect::<Vec<_>>(),
+        );
+        let own = self
+            .fields
+            .iter()
+            .map(|(name, value)| Member::new(arena.alloc_str(name), Value::String(arena.alloc_str(value))));
         (!self.fields.is_empty()).then(|| Value::Object(joined(known, own, arena)))
     }
 }

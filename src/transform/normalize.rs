@@ -72,7 +72,7 @@ impl fmt::Display for Normalize {
 mod tests {
     use super::*;
     use crate::event::json;
-    use crate::transform::ocsf::tests::{identity, load, TINY};
+    use crate::transform::ocsf::tests::{TINY, identity, load};
 
     fn apply(form: Form, record: &str) -> String {
         let identity = identity("Example", "example", &["id"], &["at"]);

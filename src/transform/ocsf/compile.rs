@@ -110,6 +110,16 @@ impl Draft {
     }
 }
 
+impl Part {
+    fn is_inherited(&self) -> bool {
+        match self {
+            Self::Object(draft) => draft.inherited,
+            Self::List(items) => items.iter().all(|(_, part)| part.is_inherited()),
+            Self::Single { inherited, .. } => *inherited,
+        }
+    }
+}
+
 fn object_of(attribute: &Attribute) -> Option<&'static Fields> {
     match attribute.kind {
         Kind::Object(name) => schema().object(name),
@@ -179,19 +189,10 @@ impl Compiler<'_> {
     }
 
     /// The attribute meant by `name`, which may also be that of an enum's caption.
-    fn attribute(
-        &self,
-        into: &Draft,
-        fields: &'static Fields,
-        name: &str,
-        said: Said,
-    ) -> Option<&'static Attribute> {
+    fn attribute(&self, into: &Draft, fields: &'static Fields, name: &str, said: Said) -> Option<&'static Attribute> {
         let path = into.name_of(name);
-        let owner = if into.path.is_empty() {
-            format!("class `{}`", self.class.name)
-        } else {
-            format!("`{}`", into.path)
-        };
+        let owner =
+            if into.path.is_empty() { format!("class `{}`", self.class.name) } else { format!("`{}`", into.path) };
         if OURS.contains(&path.as_str()) || path == "unmapped" {
             self.critic.error(said.place, format!("`{path}` is for auditline to fill in"), None);
             return None;
@@ -226,6 +227,7 @@ impl Compiler<'_> {
         } else if said.node.as_table().is_some() {
             self.put_table(draft, said.node);
         } else {
+            draft.failed.push(String::new());
             let message = format!("`{path}` is an object: say what goes into it");
             let example = draft.fields.and_then(|fields| fields.attributes.first());
             let hint = example.map(|attribute| format!("`{path}.{}`, for example", attribute.name));
@@ -361,15 +363,9 @@ impl Compiler<'_> {
         said: Said,
     ) -> Option<Node> {
         let expression = Expression::read(said.node, said.bare_word, self.critic)?;
-        let mut values = Vec::new();
-        for (pattern, node) in expression.values {
-            match self.known_word(attribute, known, &node) {
-                Some(at) => values.push((pattern, at)),
-                // The class of a rule may lack a word that the class it was written for has.
-                None if self.critic.silent => {}
-                None => return None,
-            }
-        }
+        // An inherited word that the class of a rule lacks is left out; all others were reported.
+        let meaning = |(pattern, node)| Some((pattern, self.known_word(attribute, known, &node)?));
+        let values = expression.values.into_iter().filter_map(meaning).collect();
         let unknown = known.iter().position(|word| word.key == "0" && word.caption == "Unknown");
         let otherwise = match expression.value.or(expression.otherwise) {
             Some(node) => Some(self.known_word(attribute, known, &node)?),
@@ -406,13 +402,18 @@ impl Compiler<'_> {
     }
 
     /// Closes a draft. `None` if an object of it can never be there; that was reported unless it is inherited.
-    pub fn close(&self, draft: Draft, eager: bool) -> Option<Shape> {
+    pub fn close(&self, mut draft: Draft, eager: bool) -> Option<Shape> {
         let mut shape = Shape { eager, ..Shape::default() };
         for (name, part) in draft.members {
             let required = draft.fields.and_then(|f| f.get(&name)).is_some_and(|attribute| attribute.required);
-            if let Some(node) = self.close_part(part, eager && required) {
-                shape.width += 1 + captions(&node);
-                shape.members.push((name, node));
+            let inherited = part.is_inherited();
+            match self.close_part(part, eager && required) {
+                Some(node) => {
+                    shape.width += 1 + captions(&node);
+                    shape.members.push((name, node));
+                }
+                None if inherited => {}
+                None => draft.failed.push(name.into_owned()),
             }
         }
         let critic = Critic { silent: draft.inherited, ..self.critic };
@@ -421,7 +422,8 @@ impl Compiler<'_> {
             return None;
         }
         let Some(fields) = draft.fields else { return Some(shape) };
-        let owner = if draft.path.is_empty() { format!("class `{}`", self.class.name) } else { format!("`{}`", draft.path) };
+        let owner =
+            if draft.path.is_empty() { format!("class `{}`", self.class.name) } else { format!("`{}`", draft.path) };
         let set = |names: &[&str]| {
             let members = shape.members.iter().enumerate().filter(|(_, (key, _))| names.contains(&key.as_ref()));
             members.fold(0_u128, |set, (at, _)| set | 1 << at)
@@ -430,7 +432,8 @@ impl Compiler<'_> {
         // The type comes with the activity, so that it need not be said.
         let required = fields.attributes.iter().filter(is_needed).filter(|attribute| attribute.name != "type_uid");
         let required = required.map(|attribute| vec![attribute.name]);
-        let needs: Vec<_> = required.chain(fields.at_least_one.iter().cloned()).map(|names| (set(&names), names)).collect();
+        let needs: Vec<_> =
+            required.chain(fields.at_least_one.iter().cloned()).map(|names| (set(&names), names)).collect();
         let just_one: Vec<_> = fields.just_one.iter().map(|names| (set(names), names.clone())).collect();
         // Whoever tried and failed has been told why. In a small object a misspelt name was probably the one it needs.
         let was_tried = |name: &&str| draft.failed.iter().any(|failed| failed == name);

@@ -30,14 +30,18 @@ impl Critic<'_> {
         });
     }
 
-    /// Reports the keys of `table` that are not in `known`, and a table that is none.
-    pub fn keys(&self, table: &Node, known: &[&str]) {
+    /// Reports the keys of `table` that are not in `known`, and a table that is none. Says whether all is well.
+    pub fn keys(&self, table: &Node, known: &[&str]) -> bool {
         let Some(entries) = table.as_table() else {
-            return self.error(&table.place(), format!("expected a table, found {}", table.kind()), None);
+            self.error(&table.place(), format!("expected a table, found {}", table.kind()), None);
+            return false;
         };
-        for (name, _) in entries.filter(|(name, _)| !known.contains(&name.as_str())) {
+        let mut unknown = entries.filter(|(name, _)| !known.contains(&name.as_str())).peekable();
+        let is_well = unknown.peek().is_none();
+        for (name, _) in unknown {
             self.error(&name.place, format!("unknown key `{}`", name.value), Some(suggest(name, known, "keys")));
         }
+        is_well
     }
 }
 
@@ -46,7 +50,9 @@ impl Critic<'_> {
 pub fn suggest(word: &str, known: &[&str], noun: &str) -> String {
     match did_you_mean(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("known {noun}: {}", known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")),
+        None => {
+            format!("known {noun}: {}", known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
@@ -81,7 +87,9 @@ impl Expression {
     }
 
     fn of_table(node: &Node, critic: Critic) -> Option<Self> {
-        critic.keys(node, &["from", "values", "otherwise", "value"]);
+        if !critic.keys(node, &["from", "values", "otherwise", "value"]) {
+            return None;
+        }
         let mut expression =
             Self { value: node.get("value").cloned(), otherwise: node.get("otherwise").cloned(), ..Self::default() };
         match node.get("from") {
@@ -174,11 +182,10 @@ impl Condition {
     fn collect(table: &Node, above: &str, critic: Critic, out: &mut Vec<Self>) {
         for (key, node) in table.as_table().into_iter().flatten() {
             let text = if above.is_empty() { key.value.clone() } else { format!("{above}.{}", key.value) };
-            let is_test = |node: &Node| {
-                let mut keys = node.as_table().into_iter().flatten();
-                keys.all(|(key, _)| ["exists", "not"].contains(&key.as_str()))
-            };
-            if node.as_table().is_some() && !is_test(node) {
+            // A key that is nearly the name of a test was probably meant to be one.
+            let mut keys = node.as_table().into_iter().flatten();
+            let is_test = keys.any(|(key, _)| did_you_mean(key, ["exists", "not"]).is_some());
+            if node.as_table().is_some() && !is_test {
                 Self::collect(node, &text, critic, out);
                 continue;
             }
@@ -229,7 +236,11 @@ pub fn constant(node: &Node, scalar: Scalar, list: bool, critic: Critic) -> Opti
     if let Some(nodes) = node.as_array().filter(|nodes| !nodes.is_empty())
         && (list || scalar == Scalar::Json)
     {
-        return nodes.iter().map(|node| constant(node, scalar, false, critic)).collect::<Option<_>>().map(Constant::List);
+        return nodes
+            .iter()
+            .map(|node| constant(node, scalar, false, critic))
+            .collect::<Option<_>>()
+            .map(Constant::List);
     }
     let text = |text: String| Constant::Text(Cow::Owned(text));
     let number = |digits: String| Constant::Number(Cow::Owned(digits));

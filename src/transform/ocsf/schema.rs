@@ -249,7 +249,10 @@ mod tests {
         let class = schema().class("api_activity").unwrap();
         assert_eq!((class.uid, class.category_uid, class.category_name), ("6003", "6", "Application Activity"));
         let resources = class.fields.get("resources").unwrap();
-        assert_eq!((resources.kind, resources.list, resources.required), (Kind::Object("resource_details"), true, false));
+        assert_eq!(
+            (resources.kind, resources.list, resources.required),
+            (Kind::Object("resource_details"), true, false)
+        );
         let status = class.fields.chooser_of("status").unwrap();
         assert_eq!(status.name, "status_id");
         assert_eq!(schema().words(status).unwrap()[2], Word { key: "2", caption: "Failure" });

@@ -256,9 +256,7 @@ impl Constant {
             Self::Text(text) => Value::String(lasting(text, arena)),
             Self::Number(digits) => Value::Number(lasting(digits, arena)),
             Self::Bool(flag) => Value::Bool(*flag),
-            Self::List(items) => {
-                Value::Array(arena.alloc_slice_fill_iter(items.iter().map(|item| item.value(arena))))
-            }
+            Self::List(items) => Value::Array(arena.alloc_slice_fill_iter(items.iter().map(|item| item.value(arena)))),
         }
     }
 }

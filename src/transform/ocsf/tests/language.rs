@@ -81,14 +81,18 @@ fn an_unknown_word_is_other_and_a_missing_one_unknown() {
 #[test]
 fn an_enum_of_texts_takes_only_its_own_words() {
     let map = "http_request.http_method = \"verb\"\nhttp_request.uid = \"n\"";
-    assert_eq!(event(map, json!({ "verb": "post", "n": 1 }))["http_request"], json!({ "http_method": "POST", "uid": "1" }));
+    assert_eq!(
+        event(map, json!({ "verb": "post", "n": 1 }))["http_request"],
+        json!({ "http_method": "POST", "uid": "1" })
+    );
     let found = event(map, json!({ "verb": "PROPFIND", "n": 1 }));
     assert_eq!((&found["http_request"], &found["unmapped"]), (&json!({ "uid": "1" }), &json!({ "verb": "PROPFIND" })));
 }
 
 #[test]
 fn a_time_is_in_milliseconds_and_kept_as_it_was_written() {
-    let found = event("start_time = \"from\"\nend_time = \"to\"", json!({ "from": "2026-09-14T08:22:31Z", "to": "later" }));
+    let found =
+        event("start_time = \"from\"\nend_time = \"to\"", json!({ "from": "2026-09-14T08:22:31Z", "to": "later" }));
     assert_eq!(found["start_time"], 1_789_374_151_000_i64);
     assert_eq!(found["unmapped"], json!({ "from": "2026-09-14T08:22:31Z", "to": "later" }));
 }
@@ -128,7 +132,8 @@ fn constants_do_not_make_an_object_appear() {
 
 #[test]
 fn what_an_incomplete_object_would_have_held_is_not_lost() {
-    let found = event("http_response.message = \"m\"\nhttp_response.code = \"c\"", json!({ "m": "teapot", "c": "many" }));
+    let found =
+        event("http_response.message = \"m\"\nhttp_response.code = \"c\"", json!({ "m": "teapot", "c": "many" }));
     assert_eq!(found.get("http_response"), None);
     assert_eq!(found["unmapped"], json!({ "m": "teapot", "c": "many" }));
 }
