@@ -4,6 +4,11 @@
 //! follows the records at its own position. Whatever happens between two lines of the engine, a restart finds the three
 //! in step, so nothing is lost and nothing is read twice.
 
+pub mod sqlite;
+
+#[cfg(test)]
+mod contract;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -20,7 +25,8 @@ pub type Sequence = u64;
 /// What one page adds, wholly or not at all.
 #[derive(Debug, Default)]
 pub struct Append {
-    /// The records in the order in which they are to be delivered, each with the key it is known by.
+    /// The records in the order in which they are to be delivered, each with the key it is known by. Of two with the
+    /// same key the first counts. Their times are kept to the microsecond.
     pub records: Vec<(RecordKey, Record)>,
     /// Where the source resumes once this page is durable. Opaque to the journal.
     pub cursor: Bytes,
@@ -28,7 +34,8 @@ pub struct Append {
     pub dead_letters: Vec<DeadLetter>,
     /// Ids that no read handed out since this instant may be forgotten: no later read can reach that far back.
     pub forget_before: Option<DateTime<Utc>>,
-    /// The instant the window of this page begins at; a seen id is kept by the newest window (or own time) it was seen in.
+    /// The instant the window of this page begins at. A seen id is kept by this or its record's own time, whichever is
+    /// later, as of the newest time it was handed out. A record's time counts as now when it lies in the future.
     pub seen_at: DateTime<Utc>,
 }
 
@@ -99,6 +106,12 @@ pub enum JournalError {
         /// What is wrong, and what to do.
         reason: String,
     },
+    /// The caller asked for what would lose or skip records: a fault in the program. Nothing of the call happened.
+    #[error("the journal was asked for what it cannot do: {reason}")]
+    Refused {
+        /// What was asked, and why not.
+        reason: String,
+    },
     /// The disk refused: full, read-only, broken. Nothing of the call happened.
     #[error("the journal cannot be written")]
     Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -113,9 +126,12 @@ pub trait Journal: Send + Sync {
     /// The journal's own name, made when it was first created. Part of every [`Batch::key`].
     fn id(&self) -> Arc<str>;
 
-    /// Says which sinks a pipeline has now. A new lane begins at the oldest record still kept. A lane that is no longer
-    /// named is forgotten, so that it does not hold records for ever; returns those, each with the number of records it
-    /// had not been given.
+    /// Says which sinks a pipeline has now. A new lane begins at the oldest record that some lane had not passed, so a
+    /// sink that takes another's place is given what that one was not. A lane that is no longer named is forgotten, so
+    /// that it does not hold records for ever; returns those by name, each with the number of records it had not been
+    /// given.
+    ///
+    /// A pipeline without lanes, or one that is not opened any more, keeps all its records.
     async fn open_pipeline(&self, pipeline: &Arc<str>, sinks: &[Arc<str>]) -> Result<Vec<(Lane, u64)>, JournalError>;
 
     /// The cursor of the last append, `None` before the first.
@@ -128,7 +144,8 @@ pub trait Journal: Send + Sync {
     /// The next batch of a lane, `None` when it has all there is.
     ///
     /// Its bounds are written down before it is returned, and until [`advance`](Journal::advance) every call returns the
-    /// same batch with the same records, over restarts too, whatever `limits` says by then.
+    /// same batch with the same records, over restarts too, whatever `limits` says by then. A lane that its pipeline was
+    /// not opened with is [`Refused`](JournalError::Refused), here and in the next two calls.
     async fn seal(&self, lane: &Lane, vendor: &Arc<str>, limits: &BatchLimits) -> Result<Option<Batch>, JournalError>;
 
     /// What waits for a lane beyond its position: records, their bytes, and when the oldest was appended. Cheap enough
@@ -138,7 +155,8 @@ pub trait Journal: Send + Sync {
     /// Moves a lane's position to `to`, the last sequence of its sealed batch, and keeps what the sink rejected. Records
     /// that every lane of the pipeline has passed are removed, in pieces small enough not to hold others up.
     ///
-    /// A position only moves forward: a `to` at or behind it changes nothing.
+    /// A position only moves forward: a `to` at or behind it changes nothing. Any other `to` than the sealed batch's last
+    /// is [`Refused`](JournalError::Refused).
     async fn advance(&self, lane: &Lane, to: Sequence, rejected: Vec<DeadLetter>) -> Result<(), JournalError>;
 
     /// How full the journal is.

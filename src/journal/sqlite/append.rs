@@ -1,0 +1,123 @@
+//! A page becomes durable: records, ids, dead letters and the cursor in one transaction.
+
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+
+use super::schema::{LAST_SEQUENCE, place};
+use super::seen::{self, Sighting};
+use crate::journal::{Append, Appended, DeadLetter, JournalError, Sequence};
+
+/// A pipeline as its row says.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    pub no: i64,
+    pub last: i64,
+    pub last_bytes: i64,
+    pub forget_hour: Option<i64>,
+}
+
+/// The pipeline of that name, if the journal has one.
+pub(super) fn find_pipeline(conn: &Connection, name: &str) -> rusqlite::Result<Option<Pipeline>> {
+    conn.prepare_cached("SELECT no, last, last_bytes, forget_hour FROM pipelines WHERE name = ?1")?
+        .query_row([name], |row| {
+            Ok(Pipeline { no: row.get(0)?, last: row.get(1)?, last_bytes: row.get(2)?, forget_hour: row.get(3)? })
+        })
+        .optional()
+}
+
+/// The pipeline of that name, made if it is missing.
+pub(super) fn make_pipeline(conn: &Connection, name: &str) -> rusqlite::Result<Pipeline> {
+    if let Some(found) = find_pipeline(conn, name)? {
+        return Ok(found);
+    }
+    conn.execute("INSERT INTO pipelines (name) VALUES (?1)", [name])?;
+    Ok(Pipeline { no: conn.last_insert_rowid(), last: 0, last_bytes: 0, forget_hour: None })
+}
+
+/// The whole of [`Journal::append`](crate::journal::Journal::append). Returns the pipeline's number too, if ids may be
+/// forgotten since.
+pub(super) fn append(
+    conn: &mut Connection,
+    pipeline: &str,
+    page: &Append,
+    now: DateTime<Utc>,
+) -> Result<(Appended, Option<i64>), JournalError> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let pipeline = make_pipeline(&tx, pipeline)?;
+    let forget_hour = pipeline.forget_hour.max(page.forget_before.map(seen::hour_of));
+
+    let sightings = page.records.iter().enumerate().map(|(index, (key, record))| Sighting {
+        key: *key,
+        // A time that the vendor sets years ahead must not keep its era for years.
+        kept_by: record.time.min(now).max(page.seen_at),
+        index,
+    });
+    let new = seen::remember(&tx, pipeline.no, sightings.collect(), forget_hour)?;
+    let (last, last_bytes) = add_records(&tx, &pipeline, page, &new, now)?;
+    keep_dead_letters(&tx, pipeline.no, &page.dead_letters, now)?;
+    // A page that says nothing new is not written at all, and so costs the disk nothing.
+    tx.prepare_cached(
+        "UPDATE pipelines SET cursor = ?2, last = ?3, last_bytes = ?4, forget_hour = ?5
+         WHERE no = ?1 AND (cursor IS NOT ?2 OR last <> ?3 OR forget_hour IS NOT ?5)",
+    )?
+    .execute(params![pipeline.no, page.cursor.as_ref(), last, last_bytes, forget_hour])?;
+    tx.commit()?;
+
+    let added = new.len() as u64;
+    let appended = Appended { added, repeated: page.records.len() as u64 - added, last: last as Sequence };
+    Ok((appended, (forget_hour != pipeline.forget_hour).then_some(pipeline.no)))
+}
+
+/// Writes the new records of a page; returns the pipeline's last sequence and the bytes up to it.
+fn add_records(
+    conn: &Connection,
+    pipeline: &Pipeline,
+    page: &Append,
+    new: &[usize],
+    now: DateTime<Utc>,
+) -> Result<(i64, i64), JournalError> {
+    let (mut last, mut bytes) = (pipeline.last, pipeline.last_bytes);
+    if last + new.len() as i64 > LAST_SEQUENCE {
+        return Err(JournalError::Refused { reason: "a pipeline cannot have more than 2^40 records".to_owned() });
+    }
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO records (place, bytes, time, appended, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for index in new {
+        let record = &page.records[*index].1;
+        last += 1;
+        bytes += record.json.len() as i64;
+        insert.execute(params![
+            place(pipeline.no, last),
+            bytes,
+            record.time.timestamp_micros(),
+            now.timestamp_micros(),
+            record.id,
+            record.json.as_ref(),
+        ])?;
+    }
+    Ok((last, bytes))
+}
+
+/// Keeps dead letters, each key of a stage once.
+pub(super) fn keep_dead_letters(
+    conn: &Connection,
+    pipeline: i64,
+    letters: &[DeadLetter],
+    now: DateTime<Utc>,
+) -> rusqlite::Result<()> {
+    let mut insert = conn.prepare_cached(
+        "INSERT OR IGNORE INTO dead_letters (pipeline, stage, key, at, reason, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+    )?;
+    for letter in letters {
+        insert.execute(params![
+            pipeline,
+            letter.stage,
+            letter.key.0,
+            now.timestamp_micros(),
+            letter.reason,
+            letter.body.as_ref(),
+        ])?;
+    }
+    Ok(())
+}
