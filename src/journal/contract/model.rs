@@ -166,8 +166,10 @@ impl Pipeline {
             gone.iter().map(|sink| (self.lane(*sink), left(self.lanes[sink].at))).collect::<Vec<_>>()
         );
         let fresh = Position { at: self.passed, sealed: self.passed };
-        sinks.iter().for_each(|sink| drop(self.lanes.entry(*sink).or_insert(fresh)));
-        gone.iter().for_each(|sink| drop(self.lanes.remove(sink)));
+        for sink in sinks {
+            self.lanes.entry(*sink).or_insert(fresh);
+        }
+        self.lanes.retain(|sink, _| sinks.contains(sink));
         self.pass();
         self.open = true;
     }
