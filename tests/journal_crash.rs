@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auditline::event::RecordKey;
-use auditline::journal::sqlite::{Options, SqliteJournal};
+use auditline::journal::{Options, SqliteJournal};
 use auditline::journal::{Append, DeadLetter, Journal, Lane, Sequence};
 use auditline_sinks::{BatchLimits, Record};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -69,6 +69,7 @@ fn page(number: u64) -> Append {
         dead_letters: vec![dead_letter(number)],
         forget_before: Some(time - TimeDelta::hours(2)),
         seen_at: time,
+        late_before: time,
     }
 }
 

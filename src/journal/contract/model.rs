@@ -199,6 +199,7 @@ impl Pipeline {
             dead_letters: letters.clone(),
             forget_before,
             seen_at: at(window),
+            late_before: at(window + 1),
         };
         let appended = journal.append(&self.name, page).await.unwrap();
 
@@ -210,6 +211,7 @@ impl Pipeline {
                 expected.repeated += 1;
             } else {
                 self.seen.insert(record.id.clone(), kept_by);
+                expected.late += u64::from(record.time < at(window + 1));
                 self.records.push(record);
                 expected.added += 1;
             }
