@@ -6,7 +6,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
 use super::explain::{Fate, fate};
@@ -17,7 +17,6 @@ pub(super) struct Context {
     sink: String,
     // Held for a line, never across an await.
     last_error: Mutex<Option<(Code, String)>>,
-    on_refusal: Notify,
 }
 
 /// Travels with a message through librdkafka and brings its answer back.
@@ -40,7 +39,6 @@ impl Context {
         Self {
             sink,
             last_error: Mutex::new(None),
-            on_refusal: Notify::new(),
         }
     }
 
@@ -60,9 +58,10 @@ impl Context {
             .unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Returns when a broker has refused us.
-    pub async fn refusal(&self) {
-        self.on_refusal.notified().await;
+    /// Whether a broker has refused us, since the last batch that arrived.
+    pub fn is_refused(&self) -> bool {
+        self.last_error()
+            .is_some_and(|(code, _)| fate(code) == Fate::Refused)
     }
 }
 
@@ -79,14 +78,11 @@ impl ClientContext for Context {
             .last_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        // "All brokers are down" follows every refusal and must not hide it.
-        let refused_before = last
-            .as_ref()
-            .is_some_and(|(code, _)| fate(*code) == Fate::Refused);
-        if fate(code) == Fate::Refused {
-            *last = Some((code, reason.to_owned()));
-            self.on_refusal.notify_waiters();
-        } else if !refused_before && (code != Code::AllBrokersDown || last.is_none()) {
+        // What follows a refusal, such as "all brokers are down", must not hide it.
+        let hides = last.as_ref().is_some_and(|(before, _)| {
+            code == Code::AllBrokersDown || fate(*before) == Fate::Refused
+        });
+        if fate(code) == Fate::Refused || !hides {
             *last = Some((code, reason.to_owned()));
         }
     }
