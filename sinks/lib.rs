@@ -18,6 +18,7 @@ pub mod tls;
 pub mod units;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -176,6 +177,28 @@ pub enum SinkConfig {
 }
 
 impl SinkConfig {
+    /// Takes the names of local files as below `folder`, where the configuration lies, unless they begin at the root.
+    #[must_use]
+    pub fn rooted_in(mut self, folder: &Path) -> Self {
+        match &mut self {
+            Self::File(config) => config.path = config.path.clone().rooted_in(folder),
+            Self::Kafka(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::Syslog(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::Stdout(_) | Self::S3(_) => {}
+        }
+        self
+    }
+
+    /// Whether records of two pipelines would end up in one file, in which neither could find its place again after a
+    /// crash. `same_vendor`: both read the same log.
+    #[must_use]
+    pub fn mixes_pipelines(&self, same_vendor: bool) -> bool {
+        match self {
+            Self::File(config) => !config.path.tells_pipelines_apart(same_vendor),
+            Self::Stdout(_) | Self::Kafka(_) | Self::S3(_) | Self::Syslog(_) => false,
+        }
+    }
+
     /// Makes the sink. Reads the files the configuration names, and touches no network: [`Sink::check`] does.
     pub fn build(&self) -> Result<Arc<dyn Sink>, BuildError> {
         Ok(match self {

@@ -70,6 +70,25 @@ pub enum TemplateError {
 }
 
 impl Template {
+    /// Whether no record of one pipeline gets the name of a record of another. `same_vendor`: both read the same log.
+    #[must_use]
+    pub fn tells_pipelines_apart(&self, same_vendor: bool) -> bool {
+        let has = |field| self.parts.contains(&Part::Field(field));
+        has(Field::Pipeline) || (has(Field::Vendor) && !same_vendor)
+    }
+
+    /// The same name below `folder`, unless it begins at the root.
+    #[must_use]
+    pub fn rooted_in(self, folder: &std::path::Path) -> Self {
+        if self.text.starts_with('/') || folder.as_os_str().is_empty() {
+            return self;
+        }
+        let folder = format!("{}/", folder.display());
+        let text = format!("{folder}{}", self.text);
+        let parts = [Part::Text(folder)].into_iter().chain(self.parts).collect();
+        Self { text, parts }
+    }
+
     fn parse(text: &str, with_id: bool) -> Result<Self, TemplateError> {
         let mut parts = Vec::new();
         let mut literal = String::new();

@@ -28,6 +28,13 @@ pub struct TlsConfig {
 }
 
 impl TlsConfig {
+    /// Takes file names as below `folder`, unless they begin at the root.
+    pub fn root_in(&mut self, folder: &Path) {
+        for path in [&mut self.ca, &mut self.cert, &mut self.key].into_iter().flatten() {
+            *path = folder.join(&path);
+        }
+    }
+
     /// What rustls needs, or which key of `tls` is wrong.
     pub(crate) fn client(&self) -> Result<Arc<ClientConfig>, BuildError> {
         let roots = match &self.ca {

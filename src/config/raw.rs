@@ -109,7 +109,8 @@ pub fn pipeline_globs(main: &Document) -> Vec<Spanned<String>> {
     items.iter().filter_map(|item| Some(Spanned::new(item.as_str()?.to_owned(), item.place()))).collect()
 }
 
-/// A sink's own table, decoded by its kind.
+/// A sink's own table, decoded by its kind. The files it names lie beside the file it stands in.
 pub fn sink(node: &Node, context: &Context<'_>) -> Option<SinkConfig> {
-    node.decode(context)
+    let config: SinkConfig = node.decode(context)?;
+    Some(config.rooted_in(node.file().folder()))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auditline_sinks::{BatchLimits, Sink};
+use auditline_sinks::{BatchLimits, Sink, SinkConfig};
 
 use super::files::{Files, PipelineFile};
 use super::plan::{LanePlan, PipelinePlan, Plan};
@@ -27,6 +27,7 @@ const FIRST_EPOCH: u16 = 1;
 
 /// A sink that can be delivered to, and what it gathers by default.
 struct Destination {
+    config: SinkConfig,
     sink: Arc<dyn Sink>,
     defaults: BatchLimits,
 }
@@ -54,6 +55,7 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
         let hint = "add `pipelines = [\"pipelines/*.toml\"]`, and a file for each pipeline";
         context.problems.push(Problem::error("there is no pipeline").at(&files.main.root().head()).hint(hint));
     }
+    refuse_mixed_files(&pipelines, &files.pipelines, &sinks, context);
     warn_of_idle_sinks(&names, &files.pipelines, context);
     let main = main?;
     (!context.problems.has_errors()).then(|| Plan {
@@ -76,7 +78,8 @@ fn destinations(sinks: &BTreeMap<Spanned<String>, Node>, context: &Context<'_>) 
         let Some(config) = raw::sink(node, context) else { continue };
         match config.build() {
             Ok(sink) => {
-                built.insert(name.value.clone(), Destination { sink, defaults: config.batch_defaults() });
+                let defaults = config.batch_defaults();
+                built.insert(name.value.clone(), Destination { config, sink, defaults });
             }
             Err(error) => {
                 let place = at_fault(node, &error.key);
@@ -193,6 +196,37 @@ fn redactor(redact: &raw::Redact, step: &Spanned<raw::Transform>, context: &Cont
         Err(error) => {
             context.problems.push(Problem::error(error.to_string()).at(&step.place));
             None
+        }
+    }
+}
+
+/// A file in which two pipelines write has no place that either could find again after a crash.
+fn refuse_mixed_files(
+    plans: &[PipelinePlan],
+    files: &[PipelineFile],
+    sinks: &BTreeMap<String, Destination>,
+    context: &Context<'_>,
+) {
+    for (index, plan) in plans.iter().enumerate() {
+        for lane in &plan.lanes {
+            let Some(destination) = sinks.get(&*lane.name) else { continue };
+            let mixes = |other: &&PipelinePlan| {
+                let same_vendor = other.source.connector.name == plan.source.connector.name;
+                other.lanes.iter().any(|theirs| theirs.name == lane.name)
+                    && destination.config.mixes_pipelines(same_vendor)
+            };
+            let Some(other) = plans[..index].iter().find(mixes) else { continue };
+            let file = files.iter().find(|file| *file.name == *plan.name);
+            let to = file.and_then(|file| file.document.root().get("to")?.get(&lane.name).map(Node::head));
+            let message = format!(
+                "`{}` and `{}` would write to the same file of the sink `{}`",
+                other.name, plan.name, lane.name
+            );
+            let problem = Problem::error(message).hint("put `{pipeline}` into the sink's path");
+            context.problems.push(match to {
+                Some(place) => problem.at(&place),
+                None => problem,
+            });
         }
     }
 }

@@ -78,7 +78,7 @@ impl Section<'_> {
             base_url: self.base_url(),
             parameters: self.parameters(),
             filters: self.filters(),
-            start: self.start(),
+            start: self.within_retention(self.start()),
             rules,
             mode: self.mode(),
             rate: self.decode::<Rate>("rate").unwrap_or(definition.limits.rate),
@@ -225,6 +225,20 @@ impl Section<'_> {
                 Utc::now()
             }
         }
+    }
+
+    /// What the vendor no longer has need not be asked for, and some refuse to be asked.
+    fn within_retention(&self, start: DateTime<Utc>) -> DateTime<Utc> {
+        let Some(retention) = self.definition().window.retention else { return start };
+        let oldest = Utc::now() - delta(retention.0);
+        if start < oldest
+            && let Some(node) = self.node.get("start")
+        {
+            let title = &self.definition().connector.title;
+            let problem = Problem::warning(format!("{title} reach back {retention}: reading begins there"));
+            self.context.problems.push(problem.at(&node.place()));
+        }
+        start.max(oldest)
     }
 
     fn mode(&self) -> Mode {

@@ -40,6 +40,73 @@ pub fn decode<'a>(text: &[u8], arena: &'a Arena) -> Result<Value<'a>, JsonError>
     Ok(value)
 }
 
+/// Rewrites a text so that nothing in it is nested deeper than [`MAX_DEPTH`]: what would be, stands there as a text
+/// holding its JSON. Nothing is lost, and whoever reads the event decides whether to look into it.
+///
+/// The result of a text that is not JSON is not JSON either.
+#[must_use]
+pub fn flatten(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let (mut depth, mut at) = (0, 0);
+    while at < text.len() {
+        let end = match text[at] {
+            b'"' => string_end(text, at),
+            b'[' | b'{' if depth == MAX_DEPTH => {
+                let end = value_end(text, at);
+                encode_text(&String::from_utf8_lossy(&text[at..end]), &mut out);
+                at = end;
+                continue;
+            }
+            b'[' | b'{' => {
+                depth += 1;
+                at + 1
+            }
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                at + 1
+            }
+            _ => at + 1,
+        };
+        out.extend_from_slice(&text[at..end]);
+        at = end;
+    }
+    out
+}
+
+/// Where the string that begins at `at` ends.
+fn string_end(text: &[u8], at: usize) -> usize {
+    let mut next = at + 1;
+    while next < text.len() {
+        match text[next] {
+            b'"' => return next + 1,
+            b'\\' => next += 2,
+            _ => next += 1,
+        }
+    }
+    text.len()
+}
+
+/// Where the list or object that begins at `at` ends.
+fn value_end(text: &[u8], mut at: usize) -> usize {
+    let mut open = 0_usize;
+    while at < text.len() {
+        match text[at] {
+            b'"' => {
+                at = string_end(text, at);
+                continue;
+            }
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+        if open == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
 fn value<'a>(parser: &mut Jiter, next: Peek, arena: &'a Arena, depth: usize) -> Result<Value<'a>, JsonError> {
     Ok(match next {
         Peek::Null => {
@@ -169,6 +236,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_nested_too_deep_is_kept_as_a_text() {
+        let arena = Arena::new();
+        let inner = r#"{"a":["]\\\"",1]}"#;
+        let deep = "[".repeat(MAX_DEPTH) + inner + ",2" + &"]".repeat(MAX_DEPTH);
+        let mut value = decode(&flatten(deep.as_bytes()), &arena).unwrap();
+        for _ in 1..MAX_DEPTH {
+            value = value.as_array().unwrap()[0];
+        }
+        assert_eq!(value, Value::Array(&[Value::String(inner), Value::Number("2")]));
+        let bottomless = "[".repeat(100_000);
+        assert!(decode(&flatten(bottomless.as_bytes()), &arena).is_err());
+    }
+
+    #[test]
     fn what_is_not_json_is_refused() {
         let arena = Arena::new();
         for text in [&b"{"[..], b"", b"{} x", b"\"\xff\"", b"NaN", b"[1,]", b"01", b"\"\\ud800\""] {
@@ -205,6 +286,13 @@ mod tests {
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
             let arena = Arena::new();
             let _ = decode(&bytes, &arena);
+            let _ = flatten(&bytes);
+        }
+
+        #[test]
+        fn what_is_not_too_deep_is_left_alone(value in any_json()) {
+            let text = serde_json::to_vec(&value).unwrap();
+            prop_assert_eq!(flatten(&text), text);
         }
     }
 }

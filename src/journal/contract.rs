@@ -115,7 +115,7 @@ async fn the_first_of_two_with_one_key_counts(journal: impl Journal) {
     let mut twice = page(["a", "b", "a"], "");
     twice.records[2].1.json = r#"{"later":true}"#.into();
     let first = twice.records[0].1.clone();
-    assert_eq!(journal.append(&app, twice).await.unwrap(), Appended { added: 2, repeated: 1, last: 2 });
+    assert_eq!(journal.append(&app, twice).await.unwrap(), Appended { added: 2, late: 0, repeated: 1, last: 2 });
     let batch = next(&journal, &siem, &ANY).await;
     assert_eq!((ids(&batch), &batch.records[0]), (vec!["a", "b"], &first));
     assert_eq!((&*batch.vendor, batch.journal.clone()), ("vendor", journal.id()));

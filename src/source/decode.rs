@@ -19,13 +19,15 @@ pub enum Raw<'a> {
     },
 }
 
-/// Decodes a page. Text that is not UTF-8 is read with the replacement character where it is broken.
+/// Decodes a page. Text that is not UTF-8 is read with the replacement character where it is broken, and what is nested
+/// too deep as a text: neither is a reason to stay before a page for ever.
 ///
 /// # Errors
 /// When the body is not JSON.
 pub fn page<'a>(body: &[u8], arena: &'a Arena) -> Result<Value<'a>, json::JsonError> {
     match json::decode(body, arena) {
-        Err(_) if std::str::from_utf8(body).is_err() => json::decode(String::from_utf8_lossy(body).as_bytes(), arena),
+        Err(json::JsonError::TooDeep { .. }) => page(&json::flatten(body), arena),
+        Err(_) if std::str::from_utf8(body).is_err() => page(String::from_utf8_lossy(body).as_bytes(), arena),
         other => other,
     }
 }
@@ -140,6 +142,15 @@ mod tests {
             read("ashby", r#"{"id":"7","occurredAt":"2026-09-14T08:22:31.410Z"}"#).1,
             "2026-09-14T08:22:31.410+00:00"
         );
+    }
+
+    #[test]
+    fn broken_text_and_bottomless_nesting_do_not_stop_a_page() {
+        let arena = Arena::new();
+        let deep = format!(r#"{{"data":[{{"id":"1","x":{}{}}}]}}"#, "[".repeat(500), "]".repeat(500));
+        assert_eq!(page(deep.as_bytes(), &arena).unwrap().get("data").unwrap().as_array().unwrap().len(), 1);
+        let broken = b"{\"data\":[{\"id\":\"\xff\"}]}";
+        assert_eq!(json::to_string(&page(broken, &arena).unwrap()), "{\"data\":[{\"id\":\"\u{fffd}\"}]}");
     }
 
     #[test]

@@ -55,7 +55,10 @@ pub fn events(out: &Path, captured: &Captured) {
     let kept = captured.iter().filter_map(|kept| kept.lock().ok()?.clone());
     for before in kept.filter(|before| SHOWN.contains(&before.vendor.as_str())) {
         let Some(after) = delivered(out, &before) else { continue };
-        println!("{}, as the vendor gave it:\n{}\n\nas it was delivered:\n{after}\n", before.vendor, before.json);
+        println!(
+            "an event of {}, as the vendor gave it:\n\n{}\n\nand as it was delivered:\n\n{after}\n",
+            before.vendor, before.json
+        );
     }
 }
 

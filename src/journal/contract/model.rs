@@ -166,8 +166,10 @@ impl Pipeline {
             gone.iter().map(|sink| (self.lane(*sink), left(self.lanes[sink].at))).collect::<Vec<_>>()
         );
         let fresh = Position { at: self.passed, sealed: self.passed };
-        sinks.iter().for_each(|sink| drop(self.lanes.entry(*sink).or_insert(fresh)));
-        gone.iter().for_each(|sink| drop(self.lanes.remove(sink)));
+        for sink in sinks {
+            self.lanes.entry(*sink).or_insert(fresh);
+        }
+        self.lanes.retain(|sink, _| sinks.contains(sink));
         self.pass();
         self.open = true;
     }
@@ -197,6 +199,7 @@ impl Pipeline {
             dead_letters: letters.clone(),
             forget_before,
             seen_at: at(window),
+            late_before: at(window + 1),
         };
         let appended = journal.append(&self.name, page).await.unwrap();
 
@@ -208,6 +211,7 @@ impl Pipeline {
                 expected.repeated += 1;
             } else {
                 self.seen.insert(record.id.clone(), kept_by);
+                expected.late += u64::from(record.time < at(window + 1));
                 self.records.push(record);
                 expected.added += 1;
             }

@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_text_file_is_not_a_journal() {
-        for content in ["x".to_owned(), "not a database\n".repeat(1000)] {
+        for content in ["hello".to_owned(), "not a database\n".repeat(1000)] {
             let file = file(content.as_bytes());
             assert!(reason(open_writer(file.path()).unwrap_err()).contains("move it away"));
             assert_eq!(std::fs::read(file.path()).unwrap(), content.as_bytes());

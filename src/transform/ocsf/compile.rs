@@ -110,6 +110,16 @@ impl Draft {
     }
 }
 
+impl Part {
+    fn is_inherited(&self) -> bool {
+        match self {
+            Self::Object(draft) => draft.inherited,
+            Self::List(items) => items.iter().all(|(_, part)| part.is_inherited()),
+            Self::Single { inherited, .. } => *inherited,
+        }
+    }
+}
+
 fn object_of(attribute: &Attribute) -> Option<&'static Fields> {
     match attribute.kind {
         Kind::Object(name) => schema().object(name),
@@ -217,6 +227,7 @@ impl Compiler<'_> {
         } else if said.node.as_table().is_some() {
             self.put_table(draft, said.node);
         } else {
+            draft.failed.push(String::new());
             let message = format!("`{path}` is an object: say what goes into it");
             let example = draft.fields.and_then(|fields| fields.attributes.first());
             let hint = example.map(|attribute| format!("`{path}.{}`, for example", attribute.name));
@@ -352,15 +363,9 @@ impl Compiler<'_> {
         said: Said,
     ) -> Option<Node> {
         let expression = Expression::read(said.node, said.bare_word, self.critic)?;
-        let mut values = Vec::new();
-        for (pattern, node) in expression.values {
-            match self.known_word(attribute, known, &node) {
-                Some(at) => values.push((pattern, at)),
-                // The class of a rule may lack a word that the class it was written for has.
-                None if self.critic.silent => {}
-                None => return None,
-            }
-        }
+        // An inherited word that the class of a rule lacks is left out; all others were reported.
+        let meaning = |(pattern, node)| Some((pattern, self.known_word(attribute, known, &node)?));
+        let values = expression.values.into_iter().filter_map(meaning).collect();
         let unknown = known.iter().position(|word| word.key == "0" && word.caption == "Unknown");
         let otherwise = match expression.value.or(expression.otherwise) {
             Some(node) => Some(self.known_word(attribute, known, &node)?),
@@ -397,13 +402,18 @@ impl Compiler<'_> {
     }
 
     /// Closes a draft. `None` if an object of it can never be there; that was reported unless it is inherited.
-    pub fn close(&self, draft: Draft, eager: bool) -> Option<Shape> {
+    pub fn close(&self, mut draft: Draft, eager: bool) -> Option<Shape> {
         let mut shape = Shape { eager, ..Shape::default() };
         for (name, part) in draft.members {
             let required = draft.fields.and_then(|f| f.get(&name)).is_some_and(|attribute| attribute.required);
-            if let Some(node) = self.close_part(part, eager && required) {
-                shape.width += 1 + captions(&node);
-                shape.members.push((name, node));
+            let inherited = part.is_inherited();
+            match self.close_part(part, eager && required) {
+                Some(node) => {
+                    shape.width += 1 + captions(&node);
+                    shape.members.push((name, node));
+                }
+                None if inherited => {}
+                None => draft.failed.push(name.into_owned()),
             }
         }
         let critic = Critic { silent: draft.inherited, ..self.critic };

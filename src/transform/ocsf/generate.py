@@ -49,7 +49,7 @@ class Enums:
         self.known = []
 
     def number(self, enum):
-        words = tuple(sorted(enum.items(), key=lambda pair: (not pair[0].isdigit(), len(pair[0]), pair[0])))
+        words = tuple(sorted(enum.items(), key=lambda pair: (int(pair[0]) if pair[0].isdigit() else -1, pair[0])))
         if words not in self.known:
             self.known.append(words)
         return self.known.index(words)

@@ -30,14 +30,18 @@ impl Critic<'_> {
         });
     }
 
-    /// Reports the keys of `table` that are not in `known`, and a table that is none.
-    pub fn keys(&self, table: &Node, known: &[&str]) {
+    /// Reports the keys of `table` that are not in `known`, and a table that is none. Says whether all is well.
+    pub fn keys(&self, table: &Node, known: &[&str]) -> bool {
         let Some(entries) = table.as_table() else {
-            return self.error(&table.place(), format!("expected a table, found {}", table.kind()), None);
+            self.error(&table.place(), format!("expected a table, found {}", table.kind()), None);
+            return false;
         };
-        for (name, _) in entries.filter(|(name, _)| !known.contains(&name.as_str())) {
+        let mut unknown = entries.filter(|(name, _)| !known.contains(&name.as_str())).peekable();
+        let is_well = unknown.peek().is_none();
+        for (name, _) in unknown {
             self.error(&name.place, format!("unknown key `{}`", name.value), Some(suggest(name, known, "keys")));
         }
+        is_well
     }
 }
 
@@ -83,7 +87,9 @@ impl Expression {
     }
 
     fn of_table(node: &Node, critic: Critic) -> Option<Self> {
-        critic.keys(node, &["from", "values", "otherwise", "value"]);
+        if !critic.keys(node, &["from", "values", "otherwise", "value"]) {
+            return None;
+        }
         let mut expression =
             Self { value: node.get("value").cloned(), otherwise: node.get("otherwise").cloned(), ..Self::default() };
         match node.get("from") {
@@ -176,11 +182,10 @@ impl Condition {
     fn collect(table: &Node, above: &str, critic: Critic, out: &mut Vec<Self>) {
         for (key, node) in table.as_table().into_iter().flatten() {
             let text = if above.is_empty() { key.value.clone() } else { format!("{above}.{}", key.value) };
-            let is_test = |node: &Node| {
-                let mut keys = node.as_table().into_iter().flatten();
-                keys.all(|(key, _)| ["exists", "not"].contains(&key.as_str()))
-            };
-            if node.as_table().is_some() && !is_test(node) {
+            // A key that is nearly the name of a test was probably meant to be one.
+            let mut keys = node.as_table().into_iter().flatten();
+            let is_test = keys.any(|(key, _)| did_you_mean(key, ["exists", "not"]).is_some());
+            if node.as_table().is_some() && !is_test {
                 Self::collect(node, &text, critic, out);
                 continue;
             }

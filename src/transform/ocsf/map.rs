@@ -1,6 +1,7 @@
 //! A connector's `[ocsf]` table, loaded and applied.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bumpalo::collections::Vec as ArenaVec;
 
@@ -14,14 +15,12 @@ use crate::document::{self, Place, Problem, Problems};
 use crate::event::{Arena, Event, Member, Value};
 
 /// How the records of one vendor become OCSF events. Loaded once, then nothing of the schema is looked up any more.
-#[derive(Debug)]
 pub struct Map {
     source: Source,
     /// In the order they are tried. The last one fits every record.
     rules: Vec<Rule>,
 }
 
-#[derive(Debug)]
 struct Rule {
     /// Of these sets of conditions one must hold: the slots that are looked at, and what must stand there.
     conditions: Vec<Vec<(usize, Condition)>>,
@@ -59,6 +58,12 @@ impl Map {
         let rest = self.source.rest(event.body, taken, arena);
         members.extend(rest.map(|rest| Member::new("unmapped", as_object(rest, arena))));
         Some(Value::Object(members.into_bump_slice()))
+    }
+}
+
+impl fmt::Debug for Map {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Map of {} rules", self.rules.len())
     }
 }
 

@@ -237,7 +237,7 @@ fn is_version(host: &[u8]) -> bool {
     if !labels.next().is_some_and(is_number) {
         return false;
     }
-    match labels.clone().last() {
+    match labels.clone().next_back() {
         None => numbers.len() < host.len(),
         Some(last) => {
             labels.next().is_some_and(|second| second.first().is_some_and(u8::is_ascii_digit))

@@ -81,21 +81,7 @@ impl<'a> Text<'a> {
 
 /// One decoding of everything that is encoded once, or `None` when nothing is.
 fn round(bytes: &[u8], origin: impl Fn(usize) -> usize) -> Option<Decoded> {
-    let first = (0..bytes.len()).scan(0, |next, at| {
-        // A run of backslashes is judged once, as in the loop below, or it would cost its square.
-        if at < *next {
-            return Some(None);
-        }
-        match unit(bytes, at) {
-            Unit::Same(length) => {
-                *next = at + length;
-                Some(None)
-            }
-            Unit::Means(..) => Some(Some(at)),
-        }
-    });
-    let first = first.flatten().next()?;
-
+    let first = first_escape(bytes)?;
     let mut out = Decoded { bytes: Vec::with_capacity(bytes.len()), starts: Vec::with_capacity(bytes.len() + 1) };
     out.bytes.extend_from_slice(&bytes[..first]);
     out.starts.extend((0..first).map(&origin));
@@ -117,6 +103,18 @@ fn round(bytes: &[u8], origin: impl Fn(usize) -> usize) -> Option<Decoded> {
     }
     out.starts.push(origin(bytes.len()));
     Some(out)
+}
+
+/// Where the first thing is that does not mean itself.
+fn first_escape(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += bytes[at..].iter().position(|b| matches!(b, b'%' | b'\\' | b'&' | 0x80..))?;
+        match unit(bytes, at) {
+            Unit::Same(length) => at += length,
+            Unit::Means(..) => return Some(at),
+        }
+    }
 }
 
 enum Unit {

@@ -166,8 +166,13 @@ fn decoded(text: &str) -> String {
         .map_or(text.to_owned(), |decoded| String::from_utf8_lossy(Text::decoded(text, &decoded).bytes).into())
 }
 
+/// Many, because what goes wrong here is two rare things side by side; more where a machine has the time.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(2000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn twice_is_once(text in messy(), emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS.to_vec())) {
@@ -185,10 +190,10 @@ proptest! {
         ways in prop::collection::vec(0u8..9, 0..3),
         emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS[..3].to_vec()),
     ) {
-        let plain = format!("{prose}{before}{}{after}{prose}", planted.written);
         // Between letters there is no telling where an address begins.
-        prop_assume!(!(prose.ends_with(|c: char| c.is_ascii_alphabetic()) && before.is_empty()));
-        prop_assume!(!(prose.starts_with(|c: char| c.is_ascii_alphabetic()) && after.is_empty()));
+        let before = if before.is_empty() && prose.ends_with(|c: char| c.is_alphabetic()) { " " } else { before };
+        let after = if after.is_empty() && prose.starts_with(|c: char| c.is_alphabetic()) { " " } else { after };
+        let plain = format!("{prose}{before}{}{after}{prose}", planted.written);
         let text = ways.iter().fold(plain, |text, way| wrap(*way, &text));
         let redacted = redactor(Some(emails), Some(ips)).text(&text, &mut Hits::default());
         let redacted = redacted.ok_or_else(|| TestCaseError::fail(format!("nothing found in {text}")))?;

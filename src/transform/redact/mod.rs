@@ -51,6 +51,8 @@ mod step;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::AddAssign;
 
@@ -62,6 +64,9 @@ pub use step::{Redact, masked};
 
 /// What `mask` makes of an e-mail address.
 const MASK: &str = "masked@masked.invalid";
+
+/// A pseudonym with an epoch of five digits; room for one spares nearly every text a second allocation.
+const LONGEST_STAND_IN: usize = 50;
 
 /// How often a text is looked at again after a replacement in an unclear place.
 const ROUNDS: usize = 16;
@@ -247,8 +252,11 @@ impl Redactor {
     }
 
     fn replace(&self, text: &Text<'_>, traits: scan::Traits, hits: &mut Hits) -> Option<Redacted> {
-        let found = self.find(text, traits);
-        let mut out = Redacted { text: String::new(), calm: true };
+        let found = self.find(text, &traits);
+        if found.is_empty() {
+            return None;
+        }
+        let mut out = Redacted { text: String::with_capacity(text.raw.len() + LONGEST_STAND_IN), calm: true };
         let mut copied = 0;
         for address in &found {
             let span = text.written(address.start..address.end);
@@ -275,18 +283,20 @@ impl Redactor {
     }
 
     /// All addresses from left to right; none overlaps with the next.
-    fn find(&self, text: &Text<'_>, traits: scan::Traits) -> Vec<Found> {
+    fn find(&self, text: &Text<'_>, traits: &scan::Traits) -> Vec<Found> {
         let mut found = Vec::new();
-        if self.emails.is_some() && traits.has_at() {
+        if self.emails.is_some() && traits.email() {
             email::find(text, &mut found);
         }
         if self.ips.is_some() {
             let emails = found.len();
-            if traits.has_colon() && scan::at_least(text.bytes, b':', 2) {
+            if traits.ipv6() {
                 ip::find_v6(text, &mut found);
             }
-            if traits.has_dot() && scan::at_least(text.bytes, b'.', 3) {
+            if traits.ipv4() {
                 ip::find_v4(text, &mut found);
+            }
+            if traits.ip6_arpa() {
                 ip::find_ip6_arpa(text, &mut found);
             }
             if found.len() > emails {
@@ -305,16 +315,16 @@ impl Redactor {
     }
 
     fn write_email(&self, text: &Text<'_>, address: &Found, at: usize, named_host: bool, out: &mut String) {
-        let (local, host) = match &self.emails {
+        let (local, host): (Cow<'_, str>, &str) = match &self.emails {
             None | Some(Email::Remove) => return,
             Some(Email::Pseudonym(key)) => {
                 let canonical = String::from_utf8_lossy(&text.bytes[address.start..address.end]).to_lowercase();
-                (key.email(&canonical), pseudonym::DOMAIN)
+                (key.email(&canonical).into(), pseudonym::DOMAIN)
             }
             Some(Email::KeepDomain) if named_host && !holds_ip(&text.bytes[at + 1..address.end]) => {
-                ("masked".to_owned(), &text.raw[text.written(at + 1..address.end)])
+                ("masked".into(), &text.raw[text.written(at + 1..address.end)])
             }
-            Some(Email::Mask | Email::KeepDomain) => ("masked".to_owned(), "masked.invalid"),
+            Some(Email::Mask | Email::KeepDomain) => ("masked".into(), "masked.invalid"),
         };
         out.push_str(&local);
         // Written as it was, `@` or `%40`: the text around it may have to be decoded again.
@@ -330,15 +340,16 @@ impl Redactor {
             (Some(Ip::Pseudonym(key)), ip) => key.ip(ip).into(),
             (Some(Ip::Truncate), ip) => ip::network(ip),
         };
+        let from = out.len();
         let written = match stand_in {
-            IpAddr::V4(v4) => v4.to_string(),
-            IpAddr::V6(v6) if needs_brackets(text.bytes, found) => format!("[{v6}]"),
-            IpAddr::V6(v6) => v6.to_string(),
+            IpAddr::V6(v6) if needs_brackets(text.bytes, found) => write!(out, "[{v6}]"),
+            stand_in => write!(out, "{stand_in}"),
         };
+        written.expect("a string takes all that is written to it");
         let colon = text.bytes[found.start..found.end].iter().position(|&b| b == b':');
-        match colon.map(|colon| text.unit(found.start + colon)) {
-            None | Some(":") => out.push_str(&written),
-            Some(colon) => out.push_str(&written.replace(':', colon)),
+        if let Some(colon) = colon.map(|colon| text.unit(found.start + colon)).filter(|colon| *colon != ":") {
+            let encoded = out.split_off(from).replace(':', colon);
+            out.push_str(&encoded);
         }
     }
 }
@@ -351,11 +362,12 @@ struct Redacted {
 }
 
 fn is_calm(raw: &str, start: usize, end: usize) -> bool {
-    let calm = |byte: Option<&u8>| {
-        matches!(byte, None | Some(b' ' | b'\n' | b'\t' | b'"' | b'<' | b'>' | b'(' | b')' | b',' | b';' | b'=' | b'&'))
-    };
     let raw = raw.as_bytes();
-    calm(raw[..start].last()) && calm(raw.get(end))
+    let calm =
+        |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\n' | b'\t' | b'"' | b'<' | b'>' | b'(' | b')' | b','));
+    // `"@`, however the `@` is written, could make a local part of what stands before the quote.
+    let quotes = raw.get(end) == Some(&b'"') && matches!(raw.get(end + 1), Some(b'@' | b'%' | b'\\' | b'&' | 0x80..));
+    calm(raw[..start].last()) && calm(raw.get(end)) && !quotes
 }
 
 /// Puts what was found in order; of two that overlap one remains, and covers both.

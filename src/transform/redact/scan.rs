@@ -10,47 +10,69 @@ const LANES: usize = 16;
 const AT: u8 = 1;
 const DOT: u8 = 1 << 1;
 const COLON: u8 = 1 << 2;
-/// `%`, `\` or `&`: something may be written in another way.
+/// `%` or `\`: something may be written in another way.
 const ESCAPE: u8 = 1 << 3;
+/// Both of them in `&#64;`, one of them in most URLs and user agents.
+const AMPERSAND: u8 = 1 << 4;
+const SEMICOLON: u8 = 1 << 5;
 /// The first byte of U+F000..U+FFFF, where the full-width forms `＠．：` are.
-const WIDE: u8 = 1 << 4;
+const WIDE: u8 = 1 << 6;
 const HIGH: u8 = 1 << 7;
 
-/// Which of the bytes that matter occur in a text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Traits(u8);
+/// What a text holds of that which matters.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Traits {
+    seen: u8,
+    dots: u32,
+    /// Those of the dots that follow a digit.
+    number_dots: u32,
+    colons: u32,
+    double_colon: bool,
+}
 
 impl Traits {
     /// Nothing in the text could be an address or hide one.
     #[inline]
-    pub(super) fn harmless(self, emails: bool, ips: bool) -> bool {
-        let mut telling = ESCAPE | WIDE;
-        if emails {
-            telling |= AT;
-        }
-        if ips {
-            telling |= DOT | COLON;
-        }
-        self.0 & telling == 0
+    pub(super) fn harmless(&self, emails: bool, ips: bool) -> bool {
+        let email = emails && self.email();
+        let ip = ips && (self.ipv4() || self.ipv6());
+        !(email || ip || self.escaped())
     }
 
     /// The text has to be decoded before it can be searched.
     ///
     /// Text outside ASCII goes the same way because its punctuation has to be told from its letters.
-    pub(super) fn written_otherwise(self) -> bool {
-        self.0 & (ESCAPE | WIDE | HIGH) != 0
+    pub(super) fn written_otherwise(&self) -> bool {
+        self.escaped() || self.seen & HIGH != 0
     }
 
-    pub(super) fn has_at(self) -> bool {
-        self.0 & AT != 0
+    #[inline]
+    fn escaped(&self) -> bool {
+        const ENTITY: u8 = AMPERSAND | SEMICOLON;
+        self.seen & (ESCAPE | WIDE) != 0 || self.seen & ENTITY == ENTITY
     }
 
-    pub(super) fn has_dot(self) -> bool {
-        self.0 & DOT != 0
+    #[inline]
+    pub(super) fn email(&self) -> bool {
+        self.seen & AT != 0
     }
 
-    pub(super) fn has_colon(self) -> bool {
-        self.0 & COLON != 0
+    #[inline]
+    pub(super) fn ipv4(&self) -> bool {
+        self.number_dots >= 3
+    }
+
+    /// The shortest is `::1`; without `::` there are seven colons, or six and a dotted tail.
+    ///
+    /// So no time, date or MAC has to be read as an address.
+    #[inline]
+    pub(super) fn ipv6(&self) -> bool {
+        self.double_colon || self.colons >= 6
+    }
+
+    /// As many dots as 32 nibbles and `ip6.arpa` have between them.
+    pub(super) fn ip6_arpa(&self) -> bool {
+        self.dots >= 33
     }
 }
 
@@ -66,13 +88,9 @@ pub(super) fn traits(text: &[u8]) -> Traits {
     match text.last_chunk::<LANES>() {
         Some(last) if !rest.is_empty() => mark_telling(&mut seen, last),
         Some(_) => {}
-        None => return classes(text),
+        None => seen[0] = text.iter().fold(0, |seen, &byte| seen | CLASSES[usize::from(byte)]),
     }
-    if u128::from_ne_bytes(seen) == 0 { Traits(0) } else { classes(text) }
-}
-
-fn classes(text: &[u8]) -> Traits {
-    Traits(text.iter().fold(0, |seen, &byte| seen | CLASSES[usize::from(byte)]))
+    if u128::from_ne_bytes(seen) == 0 { Traits::default() } else { count(text) }
 }
 
 /// Comparisons and no table: a table look-up cannot be done for sixteen bytes at once.
@@ -84,29 +102,37 @@ fn mark_telling(seen: &mut [u8; LANES], chunk: &[u8; LANES]) {
     }
 }
 
-const fn class(byte: u8) -> u8 {
-    let mut class = byte & HIGH;
-    class |= if byte == b'@' { AT } else { 0 };
-    class |= if byte == b'.' { DOT } else { 0 };
-    class |= if byte == b':' { COLON } else { 0 };
-    class |= if byte == b'%' || byte == b'\\' || byte == b'&' { ESCAPE } else { 0 };
-    class | if byte == 0xEF { WIDE } else { 0 }
+fn count(text: &[u8]) -> Traits {
+    let mut traits = Traits::default();
+    let mut before = 0u8;
+    for &byte in text {
+        traits.seen |= CLASSES[usize::from(byte)];
+        traits.dots = traits.dots.saturating_add(u32::from(byte == b'.'));
+        traits.number_dots = traits.number_dots.saturating_add(u32::from(byte == b'.' && before.is_ascii_digit()));
+        traits.colons = traits.colons.saturating_add(u32::from(byte == b':'));
+        traits.double_colon |= byte == b':' && before == b':';
+        before = byte;
+    }
+    traits
 }
 
 static CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
-    let mut byte = 0;
+    let mut byte = 0x80;
     while byte < 256 {
-        classes[byte] = class(byte as u8);
+        classes[byte] = HIGH;
         byte += 1;
     }
+    classes[0xEF] |= WIDE;
+    classes[b'@' as usize] = AT;
+    classes[b'.' as usize] = DOT;
+    classes[b':' as usize] = COLON;
+    classes[b'%' as usize] = ESCAPE;
+    classes[b'\\' as usize] = ESCAPE;
+    classes[b'&' as usize] = AMPERSAND;
+    classes[b';' as usize] = SEMICOLON;
     classes
 };
-
-/// At least `wanted` times `byte`.
-pub(super) fn at_least(text: &[u8], byte: u8, wanted: usize) -> bool {
-    text.iter().filter(|&&b| b == byte).count() >= wanted
-}
 
 #[cfg(test)]
 mod tests {
@@ -116,11 +142,11 @@ mod tests {
     fn sees_every_telling_byte_at_every_place() {
         for length in 1..50 {
             for place in 0..length {
-                for byte in 0..=u8::MAX {
+                for byte in [b'@', b'.', b':', b'%', b'\\', b'&', 0xEF] {
                     let mut text = vec![b'a'; length];
                     text[place] = byte;
-                    let seen = traits(&text);
-                    assert_eq!(seen.0 & !HIGH, class(byte) & !HIGH, "{byte:#x} at {place} of {length}");
+                    assert_eq!(traits(&text), count(&text), "{byte:#x} at {place} of {length}");
+                    assert_ne!(traits(&text), Traits::default(), "{byte:#x} at {place} of {length}");
                 }
             }
         }
@@ -134,9 +160,26 @@ mod tests {
     }
 
     #[test]
-    fn plain_words_are_harmless() {
-        for text in ["", "login", "a1b2c3d4-0000-4000-8000-1234567890ab", "Zoë Müller, admin"] {
+    fn what_audit_logs_are_full_of_is_harmless() {
+        for text in [
+            "",
+            "login",
+            "a1b2c3d4-0000-4000-8000-1234567890ab",
+            "Zoë Müller, admin",
+            "2024-01-01T08:22:31+00:00",
+            "00:1a:2b:3c:4d:5e",
+            "dash.example.com",
+            "account.member.role.update",
+            "https://example.com/members?page=2&per_page=50",
+        ] {
             assert!(traits(text.as_bytes()).harmless(true, true), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_least_that_can_be_an_address_is_not() {
+        for text in ["a@b", "1.1.1.1", "::1", "1:1:1:1:1:1:1.1.1.1", "1:1:1:1:1:1:1:1", "a%40b", "a&#64;b", "a＠b"] {
+            assert!(!traits(text.as_bytes()).harmless(true, true), "{text}");
         }
     }
 

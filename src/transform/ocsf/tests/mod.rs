@@ -19,6 +19,7 @@ severity = "Informational"
 entity.uid = { from = "zone", otherwise = "unknown" }
 "#;
 
+/// What a map is told of a connector.
 pub fn identity(vendor: &str, connector: &str, id: &[&str], time: &[&str]) -> Identity {
     let paths = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
     Identity { vendor: vendor.to_owned(), connector: connector.to_owned(), id: paths(id), time: paths(time) }

@@ -16,7 +16,7 @@ fn vendor(name: &str) -> Vendor {
     macro_rules! vendor {
         ($name:literal, $vendor:literal, $id:expr, $time:expr) => {
             Vendor {
-                map: include_str!(concat!("../../../../connectors/", $name, ".ocsf.toml")),
+                map: include_str!(concat!("../../../../connectors/", $name, ".toml")),
                 identity: identity($vendor, $name, $id, $time),
                 cases: include_str!(concat!($name, ".json")),
             }
@@ -47,13 +47,10 @@ fn check(name: &str) {
     let vendor = vendor(name);
     let map = vendor.load();
     let text = |case: &Value, key: &str| case[key].as_str().unwrap().to_owned();
-    let mut out = vec![];
-    for mut case in vendor.cases() {
+    for case in vendor.cases() {
         let event = apply(&map, &text(&case, "id"), &text(&case, "time"), &case["record"].to_string());
-        case["event"] = event;
-        out.push(case);
+        assert_eq!(event, case["event"], "{name}: {}\n{event:#}", case["about"]);
     }
-    std::fs::write(format!("/tmp/out-{name}.json"), serde_json::to_string_pretty(&out).unwrap()).unwrap();
 }
 
 #[test]
@@ -81,7 +78,7 @@ fn nirvana() {
     check("nirvana");
 }
 
-/// All keys and leaves of a tree, in lower case; the keys of empty things and `null`s do not count.
+/// All leaves of a tree but `null`, in lower case.
 fn leaves(value: &Value, out: &mut Vec<String>) {
     match value {
         Value::Null => {}
