@@ -8,7 +8,6 @@ use std::time::Duration;
 use auditline::simulator::{Flaky, Late, RetryAfter, Simulator, Throttle, Vendor, VoximplantQuirks, World};
 use chrono::{DateTime, TimeDelta, Utc};
 use common::{Installation, Pipeline, expect_once, expected, id};
-use serde_json::Value as Json;
 use tokio::time::sleep;
 
 const KILLS: usize = 100;
@@ -16,12 +15,12 @@ const KILLS: usize = 100;
 const LATEST: Duration = Duration::from_secs(4);
 const OVERLAP: Duration = Duration::from_secs(12);
 
-/// A file for each pipeline, and one that all of them write to.
+/// A file for each pipeline, twice, in batches of another size.
 const SINKS: &str = "
 [sinks.each.file]
 path = \"FOLDER/out/{pipeline}.ndjson\"
 [sinks.all.file]
-path = \"FOLDER/all.ndjson\"
+path = \"FOLDER/all/{pipeline}.ndjson\"
 ";
 
 /// Chooses the seed of the kills and of the world, to run a failed test again.
@@ -139,7 +138,7 @@ async fn no_record_is_lost_or_repeated_however_often_it_is_killed() {
     let ended = running.ended().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
 
-    let all = whole_events(&installation);
+    let mut total = 0;
     for (vendor, pipeline) in &pipelines {
         let times = common::expected_times(&simulator, *vendor);
         let arrived = installation.ids(&pipeline.name);
@@ -148,10 +147,12 @@ async fn no_record_is_lost_or_repeated_however_often_it_is_killed() {
         let possible = wanted[vendor].iter().chain(since).cloned().collect();
         expect_once(&pipeline.name, arrived.clone(), &possible);
         expect_order(&pipeline.name, &arrived, &times);
-        let of_this = all.iter().filter(|event| pipeline_of(event) == pipeline.name).map(id).collect::<Vec<_>>();
-        assert!(of_this == arrived, "{}: the two files differ: {} and {}", pipeline.name, of_this.len(), arrived.len());
+        let second = common::events(&installation.path(&format!("all/{}.ndjson", pipeline.name)));
+        let second = second.iter().map(id).collect::<Vec<_>>();
+        assert!(second == arrived, "{}: the two files differ: {} and {}", pipeline.name, second.len(), arrived.len());
+        total += second.len();
     }
-    println!("{} records, twice", all.len());
+    println!("{total} records, twice");
 }
 
 /// Records come in their time's order but for the late ones, and those are not later than they can be.
@@ -162,14 +163,4 @@ fn expect_order(what: &str, ids: &[String], times: &BTreeMap<String, DateTime<Ut
         newest = newest.max(time);
         assert!(newest - time < TimeDelta::from_std(OVERLAP).unwrap(), "{what}: {id} of {time} came after {newest}");
     }
-}
-
-fn pipeline_of(event: &Json) -> String {
-    let labels = event["metadata"]["labels"].as_array();
-    labels.and_then(|labels| labels.last()?.as_str()).unwrap_or_default().to_owned()
-}
-
-/// The events of the shared file.
-fn whole_events(installation: &Installation) -> Vec<Json> {
-    common::events(&installation.path("all.ndjson"))
 }
