@@ -17,7 +17,7 @@ demo: setup ## the whole way from a vendor to a destination, on this machine, wi
 	@echo "demo: building (the first time takes minutes, later ones seconds)"
 	@$(CARGO) build
 	@echo "demo: starting"
-	@$(CARGO) run -q -- demo
+	@$(CARGO) run -q -- demo --once --out target/demo
 
 test: setup ## every test, with real Kafka, S3 and syslog servers on loopback
 	@tests/servers/run $(CARGO) test --workspace

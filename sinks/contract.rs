@@ -47,16 +47,19 @@ impl Default for Guarantees {
 
 /// Every promise, each against a fresh destination. `fresh` gets a name no other call gets, in any run.
 pub async fn all<D: Destination>(fresh: impl AsyncFn(&str) -> D) {
-    check_writes_nothing(fresh(&unique("check")).await).await;
-    batches_arrive_in_order(fresh(&unique("order")).await).await;
-    a_second_delivery_does_no_harm(fresh(&unique("twice")).await).await;
-    a_new_instance_goes_on(fresh(&unique("restart")).await).await;
-    a_dropped_delivery_does_no_harm(fresh(&unique("dropped")).await).await;
-    pipelines_do_not_disturb_each_other(fresh(&unique("pipelines")).await).await;
-    a_big_batch_arrives(fresh(&unique("big")).await).await;
-    every_character_survives(fresh(&unique("characters")).await).await;
-    days_and_hours_may_vary(fresh(&unique("days")).await).await;
-    only_the_oversized_is_rejected(fresh(&unique("oversized")).await).await;
+    // Side by side, for much of it is waiting.
+    futures::join!(
+        async { check_writes_nothing(fresh(&unique("check")).await).await },
+        async { batches_arrive_in_order(fresh(&unique("order")).await).await },
+        async { a_second_delivery_does_no_harm(fresh(&unique("twice")).await).await },
+        async { a_new_instance_goes_on(fresh(&unique("restart")).await).await },
+        async { a_dropped_delivery_does_no_harm(fresh(&unique("dropped")).await).await },
+        async { pipelines_do_not_disturb_each_other(fresh(&unique("pipelines")).await).await },
+        async { a_big_batch_arrives(fresh(&unique("big")).await).await },
+        async { every_character_survives(fresh(&unique("characters")).await).await },
+        async { days_and_hours_may_vary(fresh(&unique("days")).await).await },
+        async { only_the_oversized_is_rejected(fresh(&unique("oversized")).await).await },
+    );
 }
 
 /// `check` passes on a destination where nothing has been written yet, and leaves it so.

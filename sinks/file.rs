@@ -74,11 +74,18 @@ impl Config {
 #[async_trait]
 impl Sink for FileSink {
     async fn check(&self) -> Result<(), DeliveryError> {
-        let prefix = self.config.path.literal_prefix();
+        let path = &self.config.path;
+        if let Some(file) = path.literal().map(PathBuf::from).filter(|file| file.exists()) {
+            return on_disk(move || probe_file(&file)).await;
+        }
         // Up to the last `/`: what follows it is the beginning of a name.
-        let folder = prefix.rfind('/').map_or("", |at| &prefix[..=at]);
-        let folder = PathBuf::from(if folder.is_empty() { "./" } else { folder });
-        on_disk(move || probe(&folder)).await
+        let folder = match path.literal_prefix().rsplit_once('/') {
+            Some(("", _)) => "/",
+            Some((folder, _)) => folder,
+            None => ".",
+        };
+        let folder = PathBuf::from(folder);
+        on_disk(move || probe_folder(&folder)).await
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
@@ -142,8 +149,14 @@ async fn on_disk<T: Send + 'static>(
     }
 }
 
+/// Opens a file as a delivery will.
+fn probe_file(file: &Path) -> Result<(), DeliveryError> {
+    let opened = std::fs::File::options().read(true).append(true).open(file);
+    opened.map(drop).map_err(|error| explain(Trouble { doing: "append to", error }, file))
+}
+
 /// Creates and removes a file where the first folder will be.
-fn probe(folder: &Path) -> Result<(), DeliveryError> {
+fn probe_folder(folder: &Path) -> Result<(), DeliveryError> {
     let existing = folder.ancestors().find(|folder| folder.exists());
     let existing = existing.filter(|folder| !folder.as_os_str().is_empty());
     let existing = existing.unwrap_or(Path::new("."));

@@ -7,6 +7,7 @@
 mod context;
 mod explain;
 mod options;
+mod sending;
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,22 +15,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use chrono::SecondsFormat;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::producer::{Producer, ThreadedProducer};
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
-use self::context::{Context, Ticket};
-use self::explain::{Fate, explain, fate};
+use self::context::Context;
+use self::explain::explain;
 pub use self::options::{Compression, Mechanism, Options, Sasl};
+use self::sending::Sending;
 use crate::address::Address;
-use crate::template::{KeyTemplate, Place, Template};
+use crate::template::{KeyTemplate, Template};
 use crate::tls::TlsConfig;
 use crate::units::HumanDuration;
-use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Record, Rejected, Sink};
+use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
 
 /// librdkafka makes its own batches of these; ours bound what comes again after an error.
 pub const BATCH: BatchLimits =
@@ -37,7 +36,11 @@ pub const BATCH: BatchLimits =
 
 /// How much librdkafka may hold, over all pipelines. Its own default is a gigabyte.
 const BUFFER_KIB: u32 = 16 * 1024;
+/// How much travels to the broker as one. A topic that takes less gets it in halves, and no longer in order, so this is
+/// well below the megabyte that brokers take unless told otherwise.
+const BATCH_BYTES: u32 = 512 * 1024;
 const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
+const CHECK_TURN: Duration = Duration::from_secs(1);
 
 /// `[sinks.NAME.kafka]`
 #[derive(Clone, Debug, Deserialize)]
@@ -96,6 +99,10 @@ impl Config {
         let mut client = ClientConfig::new();
         client.set_log_level(RDKafkaLogLevel::Warning);
         client.set("queue.buffering.max.kbytes", BUFFER_KIB.to_string());
+        client.set("batch.size", BATCH_BYTES.to_string());
+        // Until then a topic nobody knows may still be on its way; past the message's own timeout we would not be told.
+        let unknown = self.timeout.0 / 2;
+        client.set("topic.metadata.propagation.max.ms", unknown.as_millis().to_string());
         for (name, value) in self.options.iter() {
             client.set(name, value);
         }
@@ -130,21 +137,24 @@ impl Sink for Kafka {
     async fn check(&self) -> Result<(), DeliveryError> {
         let producer = self.connected()?;
         let context = Arc::clone(producer.client().context());
-        let topic = self.config.topic.literal().map(str::to_owned);
-        let question = tokio::task::spawn_blocking(move || {
-            let metadata = producer.client().fetch_metadata(topic.as_deref(), CHECK_TIMEOUT)?;
-            let topic = metadata.topics().first().filter(|_| topic.is_some());
-            Ok(topic.and_then(|topic| topic.error()).map(Code::from))
-        });
-        // A refusal is known long before the question times out.
-        let answer = tokio::select! {
-            answer = question => answer.unwrap_or(Err(KafkaError::Canceled)),
-            () = context.refusal() => Ok(Some(Code::OperationTimedOut)),
-        };
-        match answer {
-            Ok(None) => Ok(()),
-            Ok(Some(code)) => Err(self.explain(code, &context)),
-            Err(error) => Err(self.explain(error.rdkafka_error_code().unwrap_or(Code::Fail), &context)),
+        let give_up = Instant::now() + CHECK_TIMEOUT;
+        loop {
+            // In short turns: a refusal is known long before the question has timed out, and a thread that is still
+            // asking would keep the process from ending.
+            let producer = Arc::clone(&producer);
+            let topic = self.config.topic.literal().map(str::to_owned);
+            let turn = tokio::task::spawn_blocking(move || ask(&producer, topic.as_deref()));
+            match turn.await.unwrap_or(Err(Code::Fail)) {
+                Ok(None) => {
+                    context.forget_errors();
+                    return Ok(());
+                }
+                Ok(Some(code)) => return Err(self.explain(code, &context)),
+                Err(code) if context.is_refused() || Instant::now() > give_up => {
+                    return Err(self.explain(code, &context));
+                }
+                Err(_) => {}
+            }
         }
     }
 
@@ -204,160 +214,12 @@ impl fmt::Display for Kafka {
     }
 }
 
-/// A batch on its way.
-struct Sending<'a> {
-    producer: &'a Connected,
-    config: &'a Config,
-    batch: &'a Batch,
-    tickets: mpsc::UnboundedSender<(usize, Option<Code>)>,
-    answers: mpsc::UnboundedReceiver<(usize, Option<Code>)>,
-    unanswered: usize,
-    rejected: Vec<Rejected>,
-    /// Refused, and perhaps only because of a neighbour.
-    doubtful: Vec<(usize, Code)>,
-    /// The first failure: those behind it often only say that they were purged with it.
-    failed: Option<Code>,
-}
-
-impl<'a> Sending<'a> {
-    fn new(producer: &'a Connected, config: &'a Config, batch: &'a Batch) -> Self {
-        let (tickets, answers) = mpsc::unbounded_channel();
-        Self {
-            producer,
-            config,
-            batch,
-            tickets,
-            answers,
-            unanswered: 0,
-            rejected: Vec::new(),
-            doubtful: Vec::new(),
-            failed: None,
-        }
-    }
-
-    /// Hands one record to librdkafka, waiting for room where there is none. Does nothing once the batch has failed.
-    async fn send(&mut self, at: usize) {
-        if self.failed.is_some() {
-            return;
-        }
-        let record = &self.batch.records[at];
-        let topic = self.config.topic.render(self.batch, record, Place::Topic);
-        let key = self.config.key.0.render(self.batch, record, Place::Text);
-        // The message's own timestamp is the time of sending. With the event's, a topic's retention would delete a
-        // backfilled log the hour it arrives.
-        let mut message = BaseRecord::with_opaque_to(&topic, Ticket::new(at, &self.tickets))
-            .key(&key)
-            .payload(&record.json[..])
-            .headers(headers(self.batch, record));
-        let give_up = Instant::now() + self.config.timeout.0;
-        loop {
-            match self.producer.send(message) {
-                Ok(()) => {
-                    self.unanswered += 1;
-                    return;
-                }
-                Err((KafkaError::MessageProduction(Code::QueueFull), unsent)) => {
-                    message = unsent;
-                    if self.unanswered > 0 {
-                        self.hear().await;
-                    } else if Instant::now() < give_up {
-                        // Full of other pipelines' records: their tasks hear of room, not we.
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    } else {
-                        self.failed = Some(Code::QueueFull);
-                        return;
-                    }
-                }
-                Err((error, _)) => {
-                    return self.not_sent(at, error.rdkafka_error_code().unwrap_or(Code::Fail));
-                }
-            }
-        }
-    }
-
-    /// librdkafka itself did not take the record: its neighbours have no part in that.
-    fn not_sent(&mut self, at: usize, code: Code) {
-        if fate(code) == Fate::Rejected {
-            let bytes = self.batch.records[at].json.len();
-            self.reject(at, format!("{bytes} bytes are more than the producer's `message.max.bytes`"));
-        } else {
-            self.failed.get_or_insert(code);
-        }
-    }
-
-    /// Waits for all answers.
-    async fn finish(&mut self) {
-        while self.unanswered > 0 {
-            self.hear().await;
-        }
-    }
-
-    async fn hear(&mut self) {
-        self.unanswered -= 1;
-        // Cannot be closed: we hold a sender. librdkafka answers every message within `message.timeout.ms`.
-        let Some((at, Some(code))) = self.answers.recv().await else {
-            return;
-        };
-        if fate(code) == Fate::Rejected {
-            self.doubtful.push((at, code));
-        } else {
-            self.failed.get_or_insert(code);
-        }
-    }
-
-    /// What a broker says of one message it says of all that travelled with it: one that is too large takes good ones
-    /// along, and many small ones may be too large together. They are sent again by halves, so that in the end only
-    /// what is refused alone is rejected.
-    async fn settle_doubtful(&mut self) {
-        let mut groups = vec![self.take_doubtful()];
-        while let Some(group) = groups.pop() {
-            let (now, later) = group.split_at(group.len().div_ceil(2));
-            if !later.is_empty() {
-                groups.push(later.to_vec());
-            }
-            for at in now {
-                self.send(*at).await;
-            }
-            self.finish().await;
-            if group.len() == 1 {
-                self.reject_doubtful();
-            } else {
-                groups.push(self.take_doubtful());
-            }
-        }
-    }
-
-    fn take_doubtful(&mut self) -> Vec<usize> {
-        let mut doubtful: Vec<usize> = self.doubtful.drain(..).map(|(at, _)| at).collect();
-        doubtful.sort_unstable();
-        doubtful
-    }
-
-    fn reject_doubtful(&mut self) {
-        for (at, code) in std::mem::take(&mut self.doubtful) {
-            self.reject(at, code.to_string());
-        }
-    }
-
-    fn reject(&mut self, at: usize, reason: String) {
-        let sequence = self.batch.first + at as u64;
-        self.rejected.push(Rejected { sequence, reason });
-    }
-}
-
-fn headers(batch: &Batch, record: &Record) -> OwnedHeaders {
-    let time = record.time.to_rfc3339_opts(SecondsFormat::Millis, true);
-    [
-        ("auditline-id", record.id.as_str()),
-        ("auditline-vendor", &batch.vendor),
-        ("auditline-pipeline", &batch.pipeline),
-        ("auditline-time", &time),
-        ("content-type", "application/json"),
-    ]
-    .into_iter()
-    .fold(OwnedHeaders::new_with_capacity(5), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value) })
-    })
+/// What is wrong with the topic, if anything; or why the brokers did not say.
+fn ask(producer: &Connected, topic: Option<&str>) -> Result<Option<Code>, Code> {
+    let metadata = producer.client().fetch_metadata(topic, CHECK_TURN);
+    let metadata = metadata.map_err(|error| error.rdkafka_error_code().unwrap_or(Code::Fail))?;
+    let asked = metadata.topics().first().filter(|_| topic.is_some());
+    Ok(asked.and_then(|topic| topic.error()).map(Code::from))
 }
 
 fn by_pipeline() -> KeyTemplate {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auditline::event::RecordKey;
-use auditline::journal::{Options, SqliteJournal};
 use auditline::journal::{Append, DeadLetter, Journal, Lane, Sequence};
+use auditline::journal::{Options, SqliteJournal};
 use auditline_sinks::{BatchLimits, Record};
 use chrono::{DateTime, TimeDelta, Utc};
 

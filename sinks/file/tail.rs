@@ -84,7 +84,7 @@ impl Tail {
     }
 
     fn reopen(&mut self, append: &Append<'_>) -> Outcome<Open> {
-        let open = Open::open(append.path, append.mode)?;
+        let open = Open::at(append.path, append.mode)?;
         let Some(start) = self.doubtful_from.filter(|start| *start < open.end) else {
             self.doubtful_from = None;
             return Ok(open);
@@ -96,7 +96,7 @@ impl Tail {
 }
 
 impl Open {
-    fn open(path: &Path, mode: u32) -> Outcome<Self> {
+    fn at(path: &Path, mode: u32) -> Outcome<Self> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         create_folder(folder, mode).or_else(doing("create the folder of"))?;

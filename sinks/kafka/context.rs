@@ -6,7 +6,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
 use super::explain::{Fate, fate};
@@ -17,7 +17,6 @@ pub(super) struct Context {
     sink: String,
     // Held for a line, never across an await.
     last_error: Mutex<Option<(Code, String)>>,
-    on_refusal: Notify,
 }
 
 /// Travels with a message through librdkafka and brings its answer back.
@@ -34,7 +33,7 @@ impl Ticket {
 
 impl Context {
     pub fn new(sink: String) -> Self {
-        Self { sink, last_error: Mutex::new(None), on_refusal: Notify::new() }
+        Self { sink, last_error: Mutex::new(None) }
     }
 
     /// The last error of no message, since the last batch that arrived. librdkafka repeats itself at most every thirty
@@ -47,9 +46,9 @@ impl Context {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Returns when a broker has refused us.
-    pub async fn refusal(&self) {
-        self.on_refusal.notified().await;
+    /// Whether a broker has refused us, since the last batch that arrived.
+    pub fn is_refused(&self) -> bool {
+        self.last_error().is_some_and(|(code, _)| fate(code) == Fate::Refused)
     }
 }
 
@@ -63,12 +62,10 @@ impl ClientContext for Context {
         debug!(sink = %self.sink, %error, reason, "librdkafka reports an error");
         let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
         let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
-        // "All brokers are down" follows every refusal and must not hide it.
-        let refused_before = last.as_ref().is_some_and(|(code, _)| fate(*code) == Fate::Refused);
-        if fate(code) == Fate::Refused {
-            *last = Some((code, reason.to_owned()));
-            self.on_refusal.notify_waiters();
-        } else if !refused_before && (code != Code::AllBrokersDown || last.is_none()) {
+        // What follows a refusal, such as "all brokers are down", must not hide it.
+        let hides =
+            last.as_ref().is_some_and(|(before, _)| code == Code::AllBrokersDown || fate(*before) == Fate::Refused);
+        if fate(code) == Fate::Refused || !hides {
             *last = Some((code, reason.to_owned()));
         }
     }

@@ -35,7 +35,7 @@ pub struct Window {
     /// The vendor's order held so far, and everything up to this instant was read.
     #[serde(default)]
     pub read_up_to: Option<DateTime<Utc>>,
-    /// How often the walk through it began again because the vendor refused its own cursor.
+    /// How often the walk through it began again at the same place because the vendor refused its own cursor.
     #[serde(default)]
     pub resets: u32,
 }
@@ -134,14 +134,21 @@ impl Cursor {
         Some(Self { window: Some(window), width, ..self.clone() })
     }
 
-    /// The cursor at the first page of its window again; `None` when that was tried `most` times.
+    /// The cursor at the first page of its window again, or of what is not read of it; `None` when that was tried `most`
+    /// times without getting any further.
     #[must_use]
     pub fn begin_again(&self, most: u32) -> Option<Self> {
-        let window = self.window.as_ref().filter(|window| window.resets < most)?;
-        let mut next = Self { window: Some(window.clone()), ..self.clone() }.durable();
-        if let Some(window) = &mut next.window {
-            window.place = Place::Start;
+        let before = self.window.as_ref()?;
+        let mut next = self.durable();
+        let window = next.window.as_mut()?;
+        window.place = Place::Start;
+        if window.from > before.from {
+            // A vendor whose cursors are short-lived is read in as many walks as that takes.
+            window.resets = 0;
+        } else if window.resets < most {
             window.resets += 1;
+        } else {
+            return None;
         }
         Some(next)
     }
@@ -240,6 +247,22 @@ mod tests {
         window.read_up_to = Some(at(90));
         let durable = cursor.durable().window.unwrap();
         assert_eq!((durable.place, durable.from, durable.until), (Place::Start, at(90), at(3600)));
+    }
+
+    #[test]
+    fn beginning_again_is_counted_only_where_it_gets_no_further() {
+        let mut cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
+        for seconds in [90, 180, 270, 360] {
+            let window = cursor.window.as_mut().unwrap();
+            window.place = Place::Token { token: "t".to_owned(), before: Vec::new() };
+            window.read_up_to = Some(at(seconds));
+            cursor = cursor.begin_again(1).unwrap();
+            let window = cursor.window.as_ref().unwrap();
+            assert_eq!((&window.place, window.from, window.resets), (&Place::Start, at(seconds), 0));
+        }
+        let again = cursor.begin_again(1).unwrap();
+        assert_eq!(again.window.as_ref().unwrap().resets, 1);
+        assert_eq!(again.begin_again(1), None);
     }
 
     proptest! {

@@ -325,7 +325,8 @@ impl Source {
         };
         let window = cursor.window.as_ref();
         let next = match then {
-            Then::ResetCursor => cursor.begin_again(MOST_RESETS),
+            // A walk that outlives the vendor's cursors each time has to become shorter.
+            Then::ResetCursor => cursor.begin_again(MOST_RESETS).or_else(|| cursor.halve()),
             Then::OrderAgain => cursor.begin_again(MOST_RESETS),
             Then::SplitWindow => cursor.halve(),
             Then::SmallerPage if self.shrink_page(window.map(|window| window.read.as_str())) => Some(cursor.clone()),

@@ -1,0 +1,210 @@
+//! All five pipelines through the binary to the destinations themselves: Kafka, S3, rsyslog, syslog-ng.
+//!
+//! `tests/servers/run` starts them; without it each test says that it was skipped.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use auditline::simulator::{RetryAfter, Simulator, Throttle, Vendor, World};
+use auditline_sinks::contract::{server, unique};
+use common::{Installation, Pipeline, expect_once, expected, id, simulate, world};
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::Message as _;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::Value as Json;
+use tokio::time::{Instant, sleep};
+
+const RECORDS: u64 = 400;
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is set together with the server's address"))
+}
+
+/// Reads all five vendors into one sink. Some requests are refused on the way, as in life.
+async fn deliver(sink: &str) -> Simulator {
+    let throttle = Throttle { every: 5, retry_after: RetryAfter::Seconds(0), ..Throttle::default() };
+    let simulator = simulate(World { throttle, ..world(RECORDS) }).await;
+    let pipelines: Vec<Pipeline> = Vendor::ALL
+        .into_iter()
+        .map(|vendor| Pipeline::of(&simulator, vendor).not_to("siem").to("real", "batch = { max_records = 150 }"))
+        .collect();
+    let installation = Installation::new(sink, &pipelines);
+    installation.read_all().await;
+    // A second run finds the journal at its end and sends nothing.
+    installation.read_all().await;
+    simulator
+}
+
+/// What all vendors have, as their pipelines' names and the ids.
+fn all(simulator: &Simulator) -> BTreeSet<String> {
+    let of = |vendor: Vendor| expected(simulator, vendor).into_iter().map(move |id| format!("{vendor} {id}"));
+    Vendor::ALL.into_iter().flat_map(of).collect()
+}
+
+/// An event by its vendor and id, as [`all`] has it.
+fn named(event: &Json) -> String {
+    format!("{} {}", event["metadata"]["log_name"].as_str().unwrap_or_default(), id(event))
+}
+
+#[tokio::test]
+async fn all_vendors_reach_kafka() {
+    let Some(broker) = server("all_vendors_reach_kafka", "kafka", "AUDITLINE_TEST_KAFKA") else { return };
+    let topic = unique("deliver");
+    let sink = format!("[sinks.real.kafka]\nbrokers = [\"{broker}\"]\ntopic = \"{topic}.{{vendor}}\"\n");
+    let simulator = deliver(&sink).await;
+    let mut arrived = Vec::new();
+    for vendor in Vendor::ALL {
+        let (broker, topic) = (broker.clone(), format!("{topic}.{vendor}"));
+        arrived.extend(tokio::task::spawn_blocking(move || consume(&broker, &topic)).await.unwrap());
+    }
+    // Nothing broke on the way, so nothing came twice either.
+    expect_once("kafka", arrived.iter().map(named).collect(), &all(&simulator));
+}
+
+fn consume(broker: &str, topic: &str) -> Vec<Json> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", broker).set("group.id", "auditline-tests").set("enable.auto.commit", "false");
+    let consumer: BaseConsumer = client.create().unwrap();
+    let wait = Duration::from_secs(20);
+    let metadata = consumer.fetch_metadata(Some(topic), wait).unwrap();
+    let mut events = Vec::new();
+    for partition in metadata.topics()[0].partitions() {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), wait).unwrap();
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(topic, partition.id(), Offset::Offset(low)).unwrap();
+        consumer.assign(&from).unwrap();
+        let mut next = low;
+        while next < high {
+            let message = consumer.poll(wait).expect("the broker answers").unwrap();
+            next = message.offset() + 1;
+            events.push(serde_json::from_slice(message.payload().unwrap()).unwrap());
+        }
+    }
+    events
+}
+
+#[tokio::test]
+async fn all_vendors_reach_s3_once() {
+    let Some(endpoint) = server("all_vendors_reach_s3_once", "s3", "AUDITLINE_TEST_S3") else { return };
+    let root = unique("deliver");
+    let (key, secret) = (variable("AUDITLINE_TEST_S3_ACCESS_KEY"), variable("AUDITLINE_TEST_S3_SECRET_KEY"));
+    let bucket = variable("AUDITLINE_TEST_S3_BUCKET");
+    let sink = format!(
+        "[sinks.real.s3]\nbucket = \"{bucket}\"\nendpoint = \"{endpoint}\"\npath_style = true\n\
+         access_key_id = \"{key}\"\nsecret_access_key = \"{secret}\"\nprefix = \"{root}/{{vendor}}/{{date}}/\"\n"
+    );
+    let simulator = deliver(&sink).await;
+    let objects = objects(&endpoint, &key, &secret, &bucket, &root).await;
+    let mut arrived = Vec::new();
+    for (name, text) in &objects {
+        for line in text.lines() {
+            let event: Json = serde_json::from_str(line).unwrap();
+            let time = chrono::DateTime::from_timestamp_millis(event["time"].as_i64().unwrap()).unwrap();
+            let folder =
+                format!("{root}/{}/{}/", event["metadata"]["log_name"].as_str().unwrap(), time.format("%Y-%m-%d"));
+            assert!(name.starts_with(&folder), "{name} holds an event of {folder}");
+            arrived.push(named(&event));
+        }
+    }
+    expect_once("s3", arrived, &all(&simulator));
+}
+
+/// The names and texts of all objects below `root/`.
+async fn objects(endpoint: &str, key: &str, secret: &str, bucket: &str, root: &str) -> Vec<(String, String)> {
+    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(endpoint)
+        .force_path_style(true)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new(key, secret, None, None, "test"))
+        .build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    let listed = client.list_objects_v2().bucket(bucket).prefix(format!("{root}/")).send().await.unwrap();
+    assert_ne!(listed.is_truncated(), Some(true));
+    let mut objects = Vec::new();
+    for object in listed.contents() {
+        let name = object.key().unwrap().to_owned();
+        let stored = client.get_object().bucket(bucket).key(&name).send().await.unwrap();
+        let packed = stored.body.collect().await.unwrap().to_vec();
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(&*packed).read_to_string(&mut text).unwrap();
+        objects.push((name, text));
+    }
+    objects
+}
+
+/// Delivers to a syslog receiver and waits until its file has every event.
+async fn reach(transport: &str, address: &str, output: &str, event_of: fn(&str, &str) -> Option<Json>) {
+    let app = unique("deliver");
+    let tls = match transport {
+        "tls" => format!("tls = {{ ca = \"{}\" }}\n", variable("AUDITLINE_TEST_TLS_CA")),
+        _ => String::new(),
+    };
+    let sink = format!(
+        "[sinks.real.syslog]\naddress = \"{address}\"\ntransport = \"{transport}\"\napp_name = \"{app}\"\n{tls}"
+    );
+    let simulator = deliver(&sink).await;
+    let all = all(&simulator);
+    let output = PathBuf::from(variable(output));
+    let give_up = Instant::now() + Duration::from_secs(60);
+    loop {
+        let text = String::from_utf8_lossy(&tokio::fs::read(&output).await.unwrap()).into_owned();
+        let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+        let arrived: Vec<String> =
+            whole.lines().filter_map(|line| event_of(line, &app)).map(|event| named(&event)).collect();
+        if all.is_subset(&arrived.iter().cloned().collect()) {
+            return expect_once(transport, arrived, &all);
+        }
+        if Instant::now() > give_up {
+            return expect_once(transport, arrived, &all);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// The event in a line of rsyslog's file of raw messages.
+fn from_rsyslog(line: &str, app: &str) -> Option<Json> {
+    line.split(' ').nth(3).filter(|name| *name == app)?;
+    Some(serde_json::from_str(&line[line.find("] {")? + 2..]).unwrap())
+}
+
+/// The event in a line of syslog-ng's JSON.
+fn from_syslog_ng(line: &str, app: &str) -> Option<Json> {
+    let line: Json = serde_json::from_str(line).ok()?;
+    let message = line.get("MSG").filter(|_| line["APP-NAME"] == app)?.as_str()?;
+    Some(serde_json::from_str(message).unwrap())
+}
+
+#[tokio::test]
+async fn all_vendors_reach_rsyslog_over_tcp() {
+    let variable = "AUDITLINE_TEST_RSYSLOG_TCP";
+    let Some(address) = server("all_vendors_reach_rsyslog_over_tcp", "rsyslog", variable) else { return };
+    reach("tcp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT", from_rsyslog).await;
+}
+
+#[tokio::test]
+async fn all_vendors_reach_rsyslog_over_tls() {
+    let variable = "AUDITLINE_TEST_RSYSLOG_TLS";
+    let Some(address) = server("all_vendors_reach_rsyslog_over_tls", "rsyslog", variable) else { return };
+    reach("tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT", from_rsyslog).await;
+}
+
+#[tokio::test]
+async fn all_vendors_reach_syslog_ng_over_tcp() {
+    let variable = "AUDITLINE_TEST_SYSLOG_NG_TCP";
+    let Some(address) = server("all_vendors_reach_syslog_ng_over_tcp", "syslog-ng", variable) else { return };
+    reach("tcp", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT", from_syslog_ng).await;
+}
+
+#[tokio::test]
+async fn all_vendors_reach_syslog_ng_over_tls() {
+    let variable = "AUDITLINE_TEST_SYSLOG_NG_TLS";
+    let Some(address) = server("all_vendors_reach_syslog_ng_over_tls", "syslog-ng", variable) else { return };
+    reach("tls", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT", from_syslog_ng).await;
+}

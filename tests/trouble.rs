@@ -1,0 +1,162 @@
+//! `auditline run` when a record, a sink or the disk's room is the trouble: it stays where it is.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use auditline::simulator::{Vendor, World};
+use axum::Router;
+use axum::routing::get;
+use common::{FILES, Installation, Pipeline, expect_once, expected, id, simulate, world};
+use serde_json::Value as Json;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
+
+/// An address where nobody listens, until [`Receiver::listen`] does.
+async fn closed_port() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    listener.local_addr().unwrap().to_string()
+}
+
+fn syslog(address: &str) -> String {
+    format!("{FILES}[sinks.collector.syslog]\naddress = \"{address}\"\ntransport = \"tcp\"\nmax_size = \"1MiB\"\n")
+}
+
+/// Takes octet-counted syslog messages and keeps their events.
+#[derive(Clone, Default)]
+struct Receiver {
+    ids: Arc<Mutex<Vec<String>>>,
+}
+
+impl Receiver {
+    async fn listen(address: &str) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let receiver = Self::default();
+        let kept = receiver.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(kept.clone().take(stream));
+            }
+        });
+        receiver
+    }
+
+    async fn take(self, stream: TcpStream) {
+        let mut stream = BufReader::new(stream);
+        loop {
+            let mut length = Vec::new();
+            stream.read_until(b' ', &mut length).await.unwrap();
+            if length.is_empty() {
+                return;
+            }
+            let length = String::from_utf8(length).unwrap().trim_end().parse().unwrap();
+            let mut message = vec![0; length];
+            stream.read_exact(&mut message).await.unwrap();
+            let event = message.iter().position(|byte| *byte == b'{').unwrap();
+            let event: Json = serde_json::from_slice(&message[event..]).unwrap();
+            self.ids.lock().await.push(id(&event));
+        }
+    }
+
+    /// Syslog is at least once: every id, some perhaps again.
+    async fn distinct(&self) -> BTreeSet<String> {
+        self.ids.lock().await.iter().cloned().collect()
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_becomes_a_dead_letter_and_stops_nothing() {
+    let page = r#"{"data":[
+        {"id":"0b7f5e0a-0000-4000-8000-000000000001","created_at":"2026-03-01T10:00:00Z","change_type":"update"},
+        17,
+        {"id":"0b7f5e0a-0000-4000-8000-000000000002","created_at":"2026-03-01T10:00:01Z","change_type":"delete"}
+        ],"meta":{"total_pages":1,"total_results":3,"page_number":1,"page_size":250}}"#;
+    let app = Router::new().route("/v2/audit_events", get(move || async move { page }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/v2", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+
+    let installation = Installation::new(FILES, &[Pipeline::at(Vendor::Telnyx, &base_url).set("window", "\"7d\"")]);
+    let ended = installation.read_all().await;
+    assert!(ended.stderr.contains("a record became a dead letter"), "{}", ended.stderr);
+    let expected =
+        ["0b7f5e0a-0000-4000-8000-000000000001", "0b7f5e0a-0000-4000-8000-000000000002"].map(str::to_owned).into();
+    expect_once("telnyx", installation.ids("telnyx"), &expected);
+    // The same again is not a second one.
+    installation.read_all().await;
+    expect_once("telnyx", installation.ids("telnyx"), &expected);
+    let letters = installation.dead_letters("telnyx").await;
+    let told: Vec<_> = letters.iter().map(|letter| (letter.reason.as_str(), &letter.body[..])).collect();
+    assert_eq!(told, [("expected an object, found a number", &b"17"[..])]);
+}
+
+#[tokio::test]
+async fn a_sink_that_is_down_holds_only_itself_and_is_given_everything_later() {
+    let address = closed_port().await;
+    let simulator = simulate(world(600)).await;
+    let pipeline = Pipeline::of(&simulator, Vendor::Cloudflare).to("collector", "");
+    let main = format!("grace = \"1s\"\n{}", syslog(&address));
+    let installation = Installation::new(&main, &[pipeline]);
+    let all = expected(&simulator, Vendor::Cloudflare);
+
+    let mut running = installation.start();
+    running.until("delivers to the file", |_| installation.ids("cloudflare").len() == all.len()).await;
+    running.says("the sink is not taking records").await;
+    running.signal("TERM").await;
+    let ended = running.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the journal has the rest"), "{}", ended.stderr);
+    installation.expect_all_of(&simulator, Vendor::Cloudflare);
+
+    let receiver = Receiver::listen(&address).await;
+    installation.read_all().await;
+    installation.expect_all_of(&simulator, Vendor::Cloudflare);
+    assert_eq!(receiver.distinct().await, all);
+    let stats = simulator.stats(Vendor::Cloudflare);
+    // But for the overlap, which is read again.
+    assert!(stats.records < 700, "the vendor was asked for the same twice: {stats:?}");
+}
+
+#[tokio::test]
+async fn a_sink_that_stays_down_fails_a_run_that_is_to_end() {
+    let address = closed_port().await;
+    let simulator = simulate(world(300)).await;
+    let pipelines =
+        [Pipeline::of(&simulator, Vendor::Nirvana).to("collector", ""), Pipeline::of(&simulator, Vendor::Telnyx)];
+    let installation = Installation::new(&syslog(&address), &pipelines);
+    let ended = installation.run_once().await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains(&format!("\nerror: nirvana: syslog tcp://{address} does not take records: ")),
+        "{}",
+        ended.stderr
+    );
+    installation.expect_all_of(&simulator, Vendor::Nirvana);
+    installation.expect_all_of(&simulator, Vendor::Telnyx);
+}
+
+#[tokio::test]
+async fn a_full_journal_stops_the_reading_until_a_sink_has_taken_it() {
+    let address = closed_port().await;
+    let simulator = simulate(World { latency: Duration::from_millis(5), ..world(6_000) }).await;
+    let pipeline = Pipeline::of(&simulator, Vendor::Telnyx).set("window", "\"4h\"").to("collector", "");
+    let main = format!("[journal]\nmax_size = \"1MiB\"\n{}", syslog(&address));
+    let installation = Installation::new(&main, &[pipeline]);
+    let mut running = installation.start();
+    running.says("the journal is full").await;
+    let stats = simulator.stats(Vendor::Telnyx);
+    assert!(stats.records < 6_000, "{stats:?}");
+
+    let receiver = Receiver::listen(&address).await;
+    running.says("the journal has room again").await;
+    let all = expected(&simulator, Vendor::Telnyx);
+    running.until("delivers to the file", |_| installation.ids("telnyx").len() == all.len()).await;
+    running.signal("TERM").await;
+    assert_eq!(running.ended().await.status.code(), Some(0));
+    installation.read_all().await;
+    installation.expect_all_of(&simulator, Vendor::Telnyx);
+    assert_eq!(receiver.distinct().await, all);
+}
