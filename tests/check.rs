@@ -100,7 +100,10 @@ fn what_is_expected_belongs_to_a_case_and_holds_no_secret() {
             assert!(!expected.contains(secret), "{name}.stderr holds the secret `{secret}`");
         }
         let code = if expected.contains("\nerror: ") { 2 } else { 0 };
-        assert!(expected.starts_with(&format!("exit code: {code}\n")), "{name}.stderr has another exit code than {code}");
+        assert!(
+            expected.starts_with(&format!("exit code: {code}\n")),
+            "{name}.stderr has another exit code than {code}"
+        );
         assert_eq!(code == 2, expected.contains("--- stdout\n--- stderr\n"), "{name}.stderr: data beside an error");
     }
 }
