@@ -313,7 +313,7 @@ impl Redactor {
             if traits.ip6_arpa() {
                 ip::find_ip6_arpa(text, &mut found);
             }
-            if found.len() > emails {
+            if found.len() > emails.max(1) {
                 found = merged(found);
             }
         }
