@@ -57,27 +57,18 @@ impl Secret {
     }
 
     /// The secret in the variable `name` of `environment`.
-    pub fn from_env(
-        name: &str,
-        environment: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self, SecretError> {
+    pub fn from_env(name: &str, environment: impl Fn(&str) -> Option<String>) -> Result<Self, SecretError> {
         let value = environment(name).ok_or_else(|| SecretError::NotSet(name.to_owned()))?;
-        Self::new(value, Origin::Env(name.to_owned()), || {
-            format!("environment variable `{name}`")
-        })
+        Self::new(value, Origin::Env(name.to_owned()), || format!("environment variable `{name}`"))
     }
 
     /// The secret in the file at `path`, without the one line break an editor or `echo` leaves at its end.
     pub fn from_file(path: &Path) -> Result<Self, SecretError> {
-        let text = std::fs::read_to_string(path).map_err(|source| SecretError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| SecretError::Unreadable { path: path.to_owned(), source })?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         let line = line.strip_suffix('\r').unwrap_or(line);
-        Self::new(line.to_owned(), Origin::File(path.to_owned()), || {
-            format!("`{}`", path.display())
-        })
+        Self::new(line.to_owned(), Origin::File(path.to_owned()), || format!("`{}`", path.display()))
     }
 
     fn new(value: String, origin: Origin, what: impl Fn() -> String) -> Result<Self, SecretError> {
@@ -127,13 +118,10 @@ impl<'de> Visitor<'de> for SecretVisitor {
         f.write_str("a secret")
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> Result<Secret, D::Error> {
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Secret, D::Error> {
         // The deserializer's own words would quote the value.
-        let value = String::deserialize(deserializer)
-            .map_err(|_| de::Error::custom("expected a secret as a string"))?;
+        let value =
+            String::deserialize(deserializer).map_err(|_| de::Error::custom("expected a secret as a string"))?;
         Secret::literal(value).map_err(de::Error::custom)
     }
 
@@ -160,10 +148,7 @@ mod tests {
     #[test]
     fn is_never_printed() {
         let secret = Secret::literal("hunter2").unwrap();
-        assert_eq!(
-            format!("{secret} {secret:?} {:?}", Some(&secret)),
-            "*** *** Some(***)"
-        );
+        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "*** *** Some(***)");
         assert_eq!(secret.expose(), "hunter2");
     }
 
@@ -183,20 +168,12 @@ mod tests {
     fn a_file_loses_one_line_break_and_no_more() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        for (content, value) in [
-            ("abc", "abc"),
-            ("abc\n", "abc"),
-            ("abc\r\n", "abc"),
-            (" a\n\n", " a\n"),
-        ] {
+        for (content, value) in [("abc", "abc"), ("abc\n", "abc"), ("abc\r\n", "abc"), (" a\n\n", " a\n")] {
             std::fs::write(&path, content).unwrap();
             assert_eq!(Secret::from_file(&path).unwrap().expose(), value);
         }
         std::fs::write(&path, "\n").unwrap();
-        assert!(matches!(
-            Secret::from_file(&path),
-            Err(SecretError::Empty(_))
-        ));
+        assert!(matches!(Secret::from_file(&path), Err(SecretError::Empty(_))));
         let missing = Secret::from_file(&folder.path().join("none"));
         assert!(matches!(missing, Err(SecretError::Unreadable { .. })));
     }
@@ -204,10 +181,7 @@ mod tests {
     #[test]
     fn a_plain_format_yields_a_literal_and_errors_without_the_value() {
         let secret: Secret = serde_json::from_str("\"abc\"").unwrap();
-        assert_eq!(
-            (secret.expose(), secret.origin()),
-            ("abc", &Origin::Literal)
-        );
+        assert_eq!((secret.expose(), secret.origin()), ("abc", &Origin::Literal));
         let error = serde_json::from_str::<Secret>("8675309").unwrap_err();
         assert!(!error.to_string().contains("8675309"), "{error}");
         assert!(serde_json::from_str::<Secret>("\"\"").is_err());

@@ -60,9 +60,7 @@ const SIZES: [(&str, u64); 10] = [
 fn quantity(text: &str) -> Option<(u64, &str, &str)> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, rest) = text.split_at(digits);
-    let unit = rest
-        .find(|c: char| !c.is_ascii_alphabetic())
-        .unwrap_or(rest.len());
+    let unit = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
     let (unit, rest) = rest.split_at(unit);
     Some((number.parse().ok()?, unit, rest))
 }
@@ -90,10 +88,7 @@ impl FromStr for HumanDuration {
             let seconds = u64::try_from(total / 1_000_000_000).ok()?;
             Some(Duration::new(seconds, (total % 1_000_000_000) as u32))
         });
-        duration.map(Self).ok_or_else(|| UnitError {
-            expected: DURATION,
-            found: text.to_owned(),
-        })
+        duration.map(Self).ok_or_else(|| UnitError { expected: DURATION, found: text.to_owned() })
     }
 }
 
@@ -123,18 +118,13 @@ impl FromStr for ByteSize {
             let (_, bytes) = SIZES.iter().find(|(name, _)| *name == unit)?;
             number.checked_mul(*bytes)
         });
-        size.map(Self).ok_or_else(|| UnitError {
-            expected: SIZE,
-            found: text.to_owned(),
-        })
+        size.map(Self).ok_or_else(|| UnitError { expected: SIZE, found: text.to_owned() })
     }
 }
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = SIZES
-            .iter()
-            .find(|(_, bytes)| self.0 != 0 && self.0 % bytes == 0);
+        let exact = SIZES.iter().find(|(_, bytes)| self.0 != 0 && self.0.is_multiple_of(*bytes));
         let (unit, bytes) = exact.unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.0 / bytes)
     }
@@ -213,10 +203,7 @@ mod tests {
     #[test]
     fn what_is_no_duration_is_named_beside_an_example() {
         let error = "15".parse::<HumanDuration>().unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "expected a duration such as `250ms`, `15m` or `1h30m`, found `15`"
-        );
+        assert_eq!(error.to_string(), "expected a duration such as `250ms`, `15m` or `1h30m`, found `15`");
         for text in [
             "",
             "m",
@@ -237,49 +224,21 @@ mod tests {
 
     #[test]
     fn durations_print_so_that_they_read_back() {
-        for nanos in [
-            0,
-            1,
-            999,
-            1_000_000,
-            5_400_000_000_000,
-            90_061_001_002_003,
-            u64::MAX,
-        ] {
+        for nanos in [0, 1, 999, 1_000_000, 5_400_000_000_000, 90_061_001_002_003, u64::MAX] {
             let duration = HumanDuration(Duration::from_nanos(nanos));
             assert_eq!(duration.to_string().parse(), Ok(duration));
         }
-        assert_eq!(
-            HumanDuration(Duration::from_secs(5400)).to_string(),
-            "1h30m"
-        );
-        assert_eq!(
-            HumanDuration(Duration::MAX).to_string().parse(),
-            Ok(HumanDuration(Duration::MAX))
-        );
+        assert_eq!(HumanDuration(Duration::from_secs(5400)).to_string(), "1h30m");
+        assert_eq!(HumanDuration(Duration::MAX).to_string().parse(), Ok(HumanDuration(Duration::MAX)));
     }
 
     #[test]
     fn sizes_need_a_unit_and_print_so_that_they_read_back() {
-        for (text, bytes) in [
-            ("512B", 512),
-            ("10GB", 10_000_000_000),
-            ("64MiB", 67_108_864),
-            ("1kB", 1000),
-            ("0B", 0),
-        ] {
+        for (text, bytes) in [("512B", 512), ("10GB", 10_000_000_000), ("64MiB", 67_108_864), ("1kB", 1000), ("0B", 0)]
+        {
             assert_eq!(text.parse(), Ok(ByteSize(bytes)), "{text}");
         }
-        for text in [
-            "",
-            "512",
-            "64 MiB",
-            "64mib",
-            "1.5GB",
-            "-1B",
-            "1B1B",
-            "99999999TiB",
-        ] {
+        for text in ["", "512", "64 MiB", "64mib", "1.5GB", "-1B", "1B1B", "99999999TiB"] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
         for bytes in [0, 1, 1000, 1024, 1536, 67_108_864, 10_000_000_000, u64::MAX] {
@@ -291,17 +250,7 @@ mod tests {
     #[test]
     fn a_bare_number_is_answered_with_an_example() {
         let error = serde_json::from_str::<ByteSize>("512").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("expected a size such as `512B`, `10GB` or `64MiB`, found `512`")
-        );
-        assert_eq!(
-            serde_json::from_str::<HumanDuration>("\"1s\"")
-                .unwrap()
-                .0
-                .as_secs(),
-            1
-        );
+        assert!(error.to_string().starts_with("expected a size such as `512B`, `10GB` or `64MiB`, found `512`"));
+        assert_eq!(serde_json::from_str::<HumanDuration>("\"1s\"").unwrap().0.as_secs(), 1);
     }
 }

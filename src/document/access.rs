@@ -29,29 +29,20 @@ impl<'s> Fields<'s> {
 
     pub(super) fn of_struct(table: Reader<'s>, known: &'static [&'static str]) -> Self {
         let entries = table.node.entries().unwrap_or_default().iter();
-        let written = entries
-            .filter(|entry| !table.session.is_passed_over(entry))
-            .map(Slot::Written);
+        let written = entries.filter(|entry| !table.session.is_passed_over(entry)).map(Slot::Written);
         let ghosts = known.iter().filter_map(|field| {
             let ghost = table.session.ghost(table.node, field)?;
             Some(Slot::Ghost(field, ghost))
         });
         let slots: Vec<_> = written.chain(ghosts).collect();
-        Self {
-            table,
-            slots: slots.into_iter(),
-            current: None,
-        }
+        Self { table, slots: slots.into_iter(), current: None }
     }
 }
 
 impl<'de> MapAccess<'de> for Fields<'_> {
     type Error = Failure;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Failure> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failure> {
         self.current = self.slots.next();
         match self.current {
             None => Ok(None),
@@ -72,12 +63,10 @@ impl<'de> MapAccess<'de> for Fields<'_> {
                 let value = seed.deserialize(Reader::new(&entry.value, session));
                 session.settle(&entry.value, value)
             }
-            Some(Slot::Ghost(field, kind)) => {
-                seed.deserialize(Ghost::new(node, kind)).map_err(|_| {
-                    session.ghost_refused(node, field);
-                    Failure::Told
-                })
-            }
+            Some(Slot::Ghost(field, kind)) => seed.deserialize(Ghost::new(node, kind)).map_err(|_| {
+                session.ghost_refused(node, field);
+                Failure::Told
+            }),
         }
     }
 }
@@ -90,20 +79,14 @@ pub(super) struct Elements<'s> {
 
 impl<'s> Elements<'s> {
     pub(super) fn new(nodes: &'s [Node], session: &'s Session<'s>) -> Self {
-        Self {
-            nodes: nodes.iter(),
-            session,
-        }
+        Self { nodes: nodes.iter(), session }
     }
 }
 
 impl<'de> SeqAccess<'de> for Elements<'_> {
     type Error = Failure;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(
-        &mut self,
-        seed: T,
-    ) -> Result<Option<T::Value>, Failure> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Failure> {
         let session = self.session;
         let Some(node) = self.nodes.find(|node| !session.is_struck(node)) else {
             return Ok(None);
@@ -123,34 +106,19 @@ pub(super) struct Kind<'s> {
 
 impl<'s> Kind<'s> {
     pub(super) fn word(reader: Reader<'s>) -> Self {
-        Self {
-            name: reader.node,
-            content: None,
-            session: reader.session,
-        }
+        Self { name: reader.node, content: None, session: reader.session }
     }
 
     pub(super) fn key(entry: &'s Entry, session: &'s Session<'s>) -> Self {
-        Self {
-            name: &entry.key,
-            content: Some(&entry.value),
-            session,
-        }
+        Self { name: &entry.key, content: Some(&entry.value), session }
     }
 
-    fn with_content<T>(
-        self,
-        read: impl FnOnce(Reader<'s>) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
+    fn with_content<T>(self, read: impl FnOnce(Reader<'s>) -> Result<T, Failure>) -> Result<T, Failure> {
         let name = self.name.as_str().unwrap_or_default();
         let Some(node) = self.content else {
-            return Err(Failure::with_hint(
-                format!("`{name}` needs settings"),
-                format!("write `{{ {name} = … }}`"),
-            ));
+            return Err(Failure::with_hint(format!("`{name}` needs settings"), format!("write `{{ {name} = … }}`")));
         };
-        self.session
-            .settle(node, read(Reader::new(node, self.session)))
+        self.session.settle(node, read(Reader::new(node, self.session)))
     }
 }
 
@@ -158,10 +126,7 @@ impl<'de, 's> EnumAccess<'de> for Kind<'s> {
     type Error = Failure;
     type Variant = Kind<'s>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, Kind<'s>), Failure> {
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Kind<'s>), Failure> {
         let name = self.name.as_str().unwrap_or_default();
         Ok((seed.deserialize(reader::name(name))?, self))
     }
@@ -177,15 +142,10 @@ impl<'de> VariantAccess<'de> for Kind<'_> {
         let name = self.name.as_str().unwrap_or_default();
         let result = match node.entries() {
             Some(entries) => {
-                entries
-                    .iter()
-                    .for_each(|entry| self.session.unknown(node, entry, "key", &[]));
+                entries.iter().for_each(|entry| self.session.unknown(node, entry, "key", &[]));
                 Ok(())
             }
-            None => Err(Failure::wrong(format!(
-                "`{name}` takes no value, found {}",
-                node.kind()
-            ))),
+            None => Err(Failure::wrong(format!("`{name}` takes no value, found {}", node.kind()))),
         };
         self.session.settle(node, result)
     }
@@ -198,11 +158,7 @@ impl<'de> VariantAccess<'de> for Kind<'_> {
         self.with_content(|content| content.deserialize_seq(visitor))
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Failure> {
         self.with_content(|content| content.deserialize_struct("", fields, visitor))
     }
 }

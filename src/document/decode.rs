@@ -22,10 +22,7 @@ use super::suggest;
 const MAX_PASSES: usize = 2000;
 
 pub(super) fn decode<T: DeserializeOwned>(root: &Node, context: &Context<'_>) -> Option<T> {
-    let session = Session {
-        context,
-        state: RefCell::default(),
-    };
+    let session = Session { context, state: RefCell::default() };
     for _ in 0..MAX_PASSES {
         let result = T::deserialize(Reader::new(root, &session));
         match session.settle(root, result) {
@@ -51,17 +48,11 @@ pub(super) enum Failure {
 
 impl Failure {
     pub(super) fn wrong(message: impl Into<String>) -> Self {
-        Self::Wrong {
-            message: message.into(),
-            hint: None,
-        }
+        Self::Wrong { message: message.into(), hint: None }
     }
 
     pub(super) fn with_hint(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Wrong {
-            message: message.into(),
-            hint: Some(hint.into()),
-        }
+        Self::Wrong { message: message.into(), hint: Some(hint.into()) }
     }
 }
 
@@ -131,9 +122,7 @@ impl Session<'_> {
             state.meant.extend(meant.map(|field| (table.id(), *field)));
         }
         let problem = Problem::error(format!("unknown {noun} `{name}`")).at(&entry.name.place);
-        self.context
-            .problems
-            .push(problem.hint(suggest::known(name, noun, known)));
+        self.context.problems.push(problem.hint(suggest::known(name, noun, known)));
     }
 
     pub(super) fn strike(&self, node: &Node) {
@@ -152,11 +141,7 @@ impl Session<'_> {
 
     /// Which made-up value `field` of `table` gets in this pass, if any.
     pub(super) fn ghost(&self, table: &Node, field: &'static str) -> Option<usize> {
-        self.state
-            .borrow()
-            .ghosts
-            .get(&(table.id(), field))
-            .copied()
+        self.state.borrow().ghosts.get(&(table.id(), field)).copied()
     }
 
     /// The made-up value was not taken. Tries another in the next pass, as long as there are any.
@@ -170,21 +155,14 @@ impl Session<'_> {
     }
 
     fn is_tainted(&self, node: &Node) -> bool {
-        if self.is_struck(node)
-            || self
-                .state
-                .borrow()
-                .ghosts
-                .keys()
-                .any(|(id, _)| *id == node.id())
-        {
+        if self.is_struck(node) || self.state.borrow().ghosts.keys().any(|(id, _)| *id == node.id()) {
             return true;
         }
         match node.value() {
             Value::Array(nodes) => nodes.iter().any(|node| self.is_tainted(node)),
-            Value::Table(entries) => entries
-                .iter()
-                .any(|entry| self.is_struck(&entry.key) || self.is_tainted(&entry.value)),
+            Value::Table(entries) => {
+                entries.iter().any(|entry| self.is_struck(&entry.key) || self.is_tainted(&entry.value))
+            }
             _ => false,
         }
     }
@@ -224,17 +202,11 @@ impl de::Error for Failure {
     }
 
     fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
-        Self::with_hint(
-            format!("unknown value `{found}`"),
-            suggest::known(found, "value", known),
-        )
+        Self::with_hint(format!("unknown value `{found}`"), suggest::known(found, "value", known))
     }
 
     fn unknown_field(found: &str, known: &'static [&'static str]) -> Self {
-        Self::with_hint(
-            format!("unknown key `{found}`"),
-            suggest::known(found, "key", known),
-        )
+        Self::with_hint(format!("unknown key `{found}`"), suggest::known(found, "key", known))
     }
 }
 

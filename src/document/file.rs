@@ -24,12 +24,7 @@ pub(super) struct Mask {
 
 impl File {
     pub(super) fn new(name: &str, folder: &Path, text: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            folder: folder.to_owned(),
-            text: text.to_owned(),
-            masks: Mutex::default(),
-        }
+        Self { name: name.to_owned(), folder: folder.to_owned(), text: text.to_owned(), masks: Mutex::default() }
     }
 
     /// What messages call it.
@@ -70,14 +65,8 @@ impl File {
     pub(super) fn line_at(&self, offset: usize) -> (usize, Range<usize>) {
         let bytes = self.text.as_bytes();
         let (before, after) = bytes.split_at(offset.min(bytes.len()));
-        let start = before
-            .iter()
-            .rposition(|b| *b == b'\n')
-            .map_or(0, |at| at + 1);
-        let length = after
-            .iter()
-            .position(|b| *b == b'\n')
-            .unwrap_or(after.len());
+        let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let length = after.iter().position(|b| *b == b'\n').unwrap_or(after.len());
         let end = before.len() + length;
         let line = &bytes[start..end];
         let end = start + line.strip_suffix(b"\r").unwrap_or(line).len();
@@ -88,9 +77,7 @@ impl File {
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("File")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("File").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -104,19 +91,13 @@ pub struct Place {
 
 impl Place {
     pub(super) fn new(file: &Arc<File>, span: Range<usize>) -> Self {
-        Self {
-            file: file.clone(),
-            span: Some(span),
-        }
+        Self { file: file.clone(), span: Some(span) }
     }
 
     /// The file as a whole, where no line is to blame.
     #[must_use]
     pub fn whole(file: &Arc<File>) -> Self {
-        Self {
-            file: file.clone(),
-            span: None,
-        }
+        Self { file: file.clone(), span: None }
     }
 
     /// The file it is in.
@@ -148,9 +129,7 @@ impl fmt::Display for Place {
         };
         let (number, line) = self.file.line_at(span.start);
         let text = &self.file.text()[line.clone()];
-        let before = text
-            .char_indices()
-            .filter(|(at, _)| line.start + at < span.start);
+        let before = text.char_indices().filter(|(at, _)| line.start + at < span.start);
         write!(f, ":{}:{}", number + 1, before.count() + 1)
     }
 }

@@ -11,15 +11,7 @@ use super::node::{NODE_NAME, Node};
 use super::spanned::{self, SPANNED_NAME};
 
 /// Strings that types which parse them may take. A type that takes none hides the missing fields behind it, no more.
-const TEXTS: [&str; 7] = [
-    "x",
-    "1s",
-    "1B",
-    "https://localhost",
-    "localhost:1",
-    "2026-01-01T00:00:00Z",
-    "",
-];
+const TEXTS: [&str; 7] = ["x", "1s", "1B", "https://localhost", "localhost:1", "2026-01-01T00:00:00Z", ""];
 /// How many kinds of ghost there are.
 pub(super) const KINDS: usize = TEXTS.len();
 /// Types may hold themselves.
@@ -35,11 +27,7 @@ pub(super) struct Ghost<'s> {
 
 impl<'s> Ghost<'s> {
     pub(super) fn new(table: &'s Node, kind: usize) -> Self {
-        Self {
-            table,
-            kind,
-            depth: 0,
-        }
+        Self { table, kind, depth: 0 }
     }
 
     fn text(&self) -> &'static str {
@@ -48,9 +36,7 @@ impl<'s> Ghost<'s> {
 
     fn inner(self) -> Result<Self, Failure> {
         let depth = self.depth + 1;
-        (depth < MAX_DEPTH)
-            .then_some(Self { depth, ..self })
-            .ok_or(Failure::Told)
+        (depth < MAX_DEPTH).then_some(Self { depth, ..self }).ok_or(Failure::Told)
     }
 }
 
@@ -89,19 +75,11 @@ impl<'de> Deserializer<'de> for Ghost<'_> {
         visitor.visit_str(self.text())
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Failure> {
         visitor.visit_unit()
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Failure> {
         match name {
             SPANNED_NAME | NODE_NAME => spanned::lend(self.table),
             SECRET_NAME => {
@@ -119,11 +97,7 @@ impl<'de> Deserializer<'de> for Ghost<'_> {
         visitor.visit_seq(SeqDeserializer::new(elements.into_iter()))
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(
-        self,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Failure> {
         let elements = vec![self.inner()?; length];
         visitor.visit_seq(SeqDeserializer::new(elements.into_iter()))
     }
@@ -147,10 +121,7 @@ impl<'de> Deserializer<'de> for Ghost<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Failure> {
-        visitor.visit_map(GhostFields {
-            ghost: self.inner()?,
-            fields: fields.iter(),
-        })
+        visitor.visit_map(GhostFields { ghost: self.inner()?, fields: fields.iter() })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -159,13 +130,8 @@ impl<'de> Deserializer<'de> for Ghost<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Failure> {
-        let variant = variants
-            .get(self.kind % variants.len().max(1))
-            .ok_or(Failure::Told)?;
-        visitor.visit_enum(GhostKind {
-            ghost: self.inner()?,
-            variant,
-        })
+        let variant = variants.get(self.kind % variants.len().max(1)).ok_or(Failure::Told)?;
+        visitor.visit_enum(GhostKind { ghost: self.inner()?, variant })
     }
 }
 
@@ -185,14 +151,9 @@ struct GhostFields<'s> {
 impl<'de> MapAccess<'de> for GhostFields<'_> {
     type Error = Failure;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, Failure> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Failure> {
         let field = self.fields.next();
-        field
-            .map(|field| seed.deserialize(StrDeserializer::new(field)))
-            .transpose()
+        field.map(|field| seed.deserialize(StrDeserializer::new(field))).transpose()
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Failure> {
@@ -209,14 +170,8 @@ impl<'de, 's> EnumAccess<'de> for GhostKind<'s> {
     type Error = Failure;
     type Variant = Ghost<'s>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(
-        self,
-        seed: V,
-    ) -> Result<(V::Value, Ghost<'s>), Failure> {
-        Ok((
-            seed.deserialize(StrDeserializer::new(self.variant))?,
-            self.ghost,
-        ))
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Ghost<'s>), Failure> {
+        Ok((seed.deserialize(StrDeserializer::new(self.variant))?, self.ghost))
     }
 }
 
@@ -231,19 +186,11 @@ impl<'de> VariantAccess<'de> for Ghost<'_> {
         seed.deserialize(self)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(
-        self,
-        length: usize,
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, Failure> {
         self.deserialize_tuple(length, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Failure> {
         self.deserialize_struct("", fields, visitor)
     }
 }

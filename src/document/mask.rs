@@ -11,19 +11,9 @@ fn names_a_secret(key: &str) -> bool {
     let key = key.to_lowercase();
     let key = key.strip_suffix('s').unwrap_or(&key);
     // Without the `s` that was just taken away.
-    [
-        "key",
-        "token",
-        "secret",
-        "password",
-        "passwd",
-        "passphrase",
-        "credential",
-        "authorization",
-        "cookie",
-    ]
-    .iter()
-    .any(|name| key.ends_with(name))
+    ["key", "token", "secret", "password", "passwd", "passphrase", "credential", "authorization", "cookie"]
+        .iter()
+        .any(|name| key.ends_with(name))
 }
 
 /// Hides every literal that stands under a key named like a secret, and the credentials in every URL.
@@ -101,8 +91,7 @@ fn hide_url_parts(node: &Node) {
     }
     if let Some(query) = rest.find('?') {
         let end = span.end - (text.len() - text.trim_end_matches(['"', '\'']).len());
-        node.file()
-            .hide(span.start + authority + query + 1..end, None);
+        node.file().hide(span.start + authority + query + 1..end, None);
     }
 }
 
@@ -114,9 +103,7 @@ pub(super) fn hide_in_broken_text(file: &File) {
     let text = file.text();
     let mut start = 0;
     while start < text.len() {
-        let end = text[start..]
-            .find('\n')
-            .map_or(text.len(), |at| start + at + 1);
+        let end = text[start..].find('\n').map_or(text.len(), |at| start + at + 1);
         let hidden = secret_in_line(&text[start..end]).map(|at| {
             let end = end_of_value(text, start + at, end);
             file.hide(start + at..end, None);
@@ -129,28 +116,21 @@ pub(super) fn hide_in_broken_text(file: &File) {
 /// Where in `line` the first secret begins, if any.
 fn secret_in_line(line: &str) -> Option<usize> {
     let behind_separator = line.match_indices(['{', ',', '[']).map(|(at, _)| at + 1);
-    std::iter::once(0)
-        .chain(behind_separator)
-        .find_map(|start| {
-            let key_start = start
-                + leading(&line[start..], |c| {
-                    c.is_whitespace() || c == '[' || c == '#'
-                });
-            let key = &line[key_start..];
-            let key = &key[..leading(key, |c| c.is_alphanumeric() || "_-.\"'".contains(c))];
-            let name = key.trim_matches(['"', '\'']);
-            if !names_a_secret(name) {
-                return None;
-            }
-            let behind = key_start + key.len();
-            let value =
-                behind + leading(&line[behind..], |c| c.is_whitespace() || "=:".contains(c));
-            let rest = line[value..].trim_start_matches(|c: char| c == '{' || c.is_whitespace());
-            let is_heading = line[behind..].starts_with(']');
-            let is_reference = line[value..].starts_with('{')
-                && ["env", "file"].iter().any(|w| rest.starts_with(w));
-            (value < line.len() && !is_heading && !is_reference).then_some(value)
-        })
+    std::iter::once(0).chain(behind_separator).find_map(|start| {
+        let key_start = start + leading(&line[start..], |c| c.is_whitespace() || c == '[' || c == '#');
+        let key = &line[key_start..];
+        let key = &key[..leading(key, |c| c.is_alphanumeric() || "_-.\"'".contains(c))];
+        let name = key.trim_matches(['"', '\'']);
+        if !names_a_secret(name) {
+            return None;
+        }
+        let behind = key_start + key.len();
+        let value = behind + leading(&line[behind..], |c| c.is_whitespace() || "=:".contains(c));
+        let rest = line[value..].trim_start_matches(|c: char| c == '{' || c.is_whitespace());
+        let is_heading = line[behind..].starts_with(']');
+        let is_reference = line[value..].starts_with('{') && ["env", "file"].iter().any(|w| rest.starts_with(w));
+        (value < line.len() && !is_heading && !is_reference).then_some(value)
+    })
 }
 
 fn leading(text: &str, belongs: impl Fn(char) -> bool) -> usize {
@@ -177,15 +157,7 @@ mod tests {
 
     #[test]
     fn secrets_are_known_by_their_keys() {
-        for key in [
-            "api_key",
-            "token",
-            "API-TOKEN",
-            "client_secret",
-            "passwords",
-            "credentials",
-            "Authorization",
-        ] {
+        for key in ["api_key", "token", "API-TOKEN", "client_secret", "passwords", "credentials", "Authorization"] {
             assert!(names_a_secret(key), "{key}");
         }
         for key in ["topic", "keyed", "tokenizer", "base_url", ""] {
@@ -202,18 +174,9 @@ mod tests {
             ("auth.\"password\" hunter2", "hunter2"),
             ("# token = abc", "abc"),
         ] {
-            assert_eq!(
-                secret_in_line(line).map(|at| &line[at..]),
-                Some(rest),
-                "{line}"
-            );
+            assert_eq!(secret_in_line(line).map(|at| &line[at..]), Some(rest), "{line}");
         }
-        for line in [
-            "topic = \"a\" b",
-            "[api_key]",
-            "api_key = { env = \"A\" x }",
-            "api_key",
-        ] {
+        for line in ["topic = \"a\" b", "[api_key]", "api_key = { env = \"A\" x }", "api_key"] {
             assert_eq!(secret_in_line(line), None, "{line}");
         }
     }

@@ -54,22 +54,13 @@ impl<'a> Context<'a> {
     /// Reports to `problems` and looks variables up in the environment of this process.
     #[must_use]
     pub fn new(problems: &'a Problems) -> Self {
-        Self {
-            problems,
-            environment: &|name| std::env::var(name).ok(),
-        }
+        Self { problems, environment: &|name| std::env::var(name).ok() }
     }
 
     /// The same with another environment.
     #[must_use]
-    pub fn with_environment(
-        self,
-        environment: &'a (dyn Fn(&str) -> Option<String> + Sync),
-    ) -> Self {
-        Self {
-            environment,
-            ..self
-        }
+    pub fn with_environment(self, environment: &'a (dyn Fn(&str) -> Option<String> + Sync)) -> Self {
+        Self { environment, ..self }
     }
 }
 

@@ -76,9 +76,7 @@ impl Node {
     pub fn head(&self) -> Place {
         match (&self.0.value, &self.0.key) {
             (Value::Table(_), None) if self.0.id == 0 => Place::whole(&self.0.file),
-            (Value::Table(_), Some(key)) if self.is_inline() => {
-                Place::new(&self.0.file, key.clone())
-            }
+            (Value::Table(_), Some(key)) if self.is_inline() => Place::new(&self.0.file, key.clone()),
             _ => self.place(),
         }
     }
@@ -161,10 +159,7 @@ impl Node {
     /// The value under `key`, if it is a table that has one.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Node> {
-        let entry = self
-            .entries()?
-            .iter()
-            .find(|entry| entry.name.value == key)?;
+        let entry = self.entries()?.iter().find(|entry| entry.name.value == key)?;
         Some(&entry.value)
     }
 
@@ -180,9 +175,7 @@ impl Node {
             Value::Datetime(datetime) => datetime.to_string().into(),
             Value::Array(nodes) => nodes.iter().map(Node::to_json).collect(),
             Value::Table(entries) => {
-                let pairs = entries
-                    .iter()
-                    .map(|e| (e.name.value.clone(), e.value.to_json()));
+                let pairs = entries.iter().map(|e| (e.name.value.clone(), e.value.to_json()));
                 pairs.collect::<serde_json::Map<_, _>>().into()
             }
         }
@@ -220,11 +213,7 @@ impl Node {
     }
 
     pub(super) fn root(file: &Arc<File>, table: DeTable<'_>, problems: &Problems) -> Self {
-        let planter = Planter {
-            file,
-            problems,
-            next: Cell::new(0),
-        };
+        let planter = Planter { file, problems, next: Cell::new(0) };
         planter.node(0..0, None, |planter| planter.table(table))
     }
 }
@@ -237,20 +226,9 @@ struct Planter<'a> {
 }
 
 impl Planter<'_> {
-    fn node(
-        &self,
-        span: Range<usize>,
-        key: Option<Range<usize>>,
-        value: impl FnOnce(&Self) -> Value,
-    ) -> Node {
+    fn node(&self, span: Range<usize>, key: Option<Range<usize>>, value: impl FnOnce(&Self) -> Value) -> Node {
         let id = self.next.replace(self.next.get() + 1);
-        Node(Arc::new(Inner {
-            id,
-            file: self.file.clone(),
-            span,
-            key,
-            value: value(self),
-        }))
+        Node(Arc::new(Inner { id, file: self.file.clone(), span, key, value: value(self) }))
     }
 
     fn table(&self, table: DeTable<'_>) -> Value {
@@ -277,16 +255,13 @@ impl Planter<'_> {
             }
             DeValue::Float(number) => {
                 let parsed = number.as_str().parse().ok();
-                let kept =
-                    parsed.filter(|n: &f64| n.is_finite() || number.as_str().contains(['i', 'n']));
+                let kept = parsed.filter(|n: &f64| n.is_finite() || number.as_str().contains(['i', 'n']));
                 Value::Float(kept.unwrap_or_else(|| self.too_large(span)))
             }
             DeValue::Boolean(yes) => Value::Boolean(yes),
             DeValue::Datetime(datetime) => Value::Datetime(datetime),
             DeValue::Array(array) => {
-                let node = |value: toml::Spanned<DeValue<'_>>| {
-                    self.node(value.span(), None, |me| me.value(value))
-                };
+                let node = |value: toml::Spanned<DeValue<'_>>| self.node(value.span(), None, |me| me.value(value));
                 Value::Array(array.into_iter().map(node).collect())
             }
             DeValue::Table(table) => self.table(table),

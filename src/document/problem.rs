@@ -45,12 +45,7 @@ impl Problem {
     }
 
     fn new(severity: Severity, message: String) -> Self {
-        Self {
-            severity,
-            message,
-            place: None,
-            hint: None,
-        }
+        Self { severity, message, place: None, hint: None }
     }
 
     /// Where it stands.
@@ -184,14 +179,8 @@ impl Problems {
         problems.sort_by_key(|problem| match &problem.place {
             None => (usize::MAX, 0),
             Some(place) => {
-                let order = found
-                    .files
-                    .iter()
-                    .position(|file| Arc::ptr_eq(file, place.file()));
-                (
-                    order.unwrap_or(usize::MAX),
-                    place.span().map_or(0, |span| span.start),
-                )
+                let order = found.files.iter().position(|file| Arc::ptr_eq(file, place.file()));
+                (order.unwrap_or(usize::MAX), place.span().map_or(0, |span| span.start))
             }
         });
         problems
@@ -208,8 +197,7 @@ impl Problems {
         let found = self.found();
         let is_error_here = |problem: &Problem| {
             let place = problem.place.as_ref();
-            problem.severity == Severity::Error
-                && place.is_some_and(|p| Arc::ptr_eq(p.file(), file))
+            problem.severity == Severity::Error && place.is_some_and(|p| Arc::ptr_eq(p.file(), file))
         };
         found.problems.iter().any(is_error_here)
     }

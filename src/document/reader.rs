@@ -36,10 +36,7 @@ impl<'s> Reader<'s> {
             (_, most) if most > u32::MAX.into() => "a whole number".to_owned(),
             (least, most) => format!("a whole number from {least} to {most}"),
         };
-        let number = self
-            .node
-            .as_integer()
-            .ok_or_else(|| self.expected(&range))?;
+        let number = self.node.as_integer().ok_or_else(|| self.expected(&range))?;
         let wrong = |_| Failure::wrong(format!("expected {range}, found `{number}`"));
         T::try_from(number).map_err(wrong)
     }
@@ -48,10 +45,9 @@ impl<'s> Reader<'s> {
     fn kind(&self, known: &'static [&'static str]) -> Result<Kind<'s>, Failure> {
         match self.node.value() {
             Value::String(name) if known.contains(&name.as_str()) => Ok(Kind::word(*self)),
-            Value::String(name) => Err(Failure::with_hint(
-                format!("unknown value `{name}`"),
-                suggest::known(name, "value", known),
-            )),
+            Value::String(name) => {
+                Err(Failure::with_hint(format!("unknown value `{name}`"), suggest::known(name, "value", known)))
+            }
             Value::Table(_) => self.only_key(known),
             _ => Err(self.expected(format!("one of {}", suggest::quoted(known)))),
         }
@@ -63,10 +59,7 @@ impl<'s> Reader<'s> {
         for entry in entries.iter().filter(|entry| !is_known(&entry.name)) {
             self.session.unknown(self.node, entry, "kind", known);
         }
-        let kinds: Vec<_> = entries
-            .iter()
-            .filter(|entry| is_known(&entry.name))
-            .collect();
+        let kinds: Vec<_> = entries.iter().filter(|entry| is_known(&entry.name)).collect();
         match kinds.as_slice() {
             [] if entries.is_empty() => Err(Failure::with_hint(
                 "this table says of no kind what it is",
@@ -74,10 +67,7 @@ impl<'s> Reader<'s> {
             )),
             [entry] if !self.session.is_passed_over(entry) => Ok(Kind::key(entry, self.session)),
             [first, second, ..] => {
-                let message = format!(
-                    "`{}` beside `{}`: only one kind can be meant",
-                    second.name, first.name
-                );
+                let message = format!("`{}` beside `{}`: only one kind can be meant", second.name, first.name);
                 let failure = Failure::with_hint(message, "give each a table of its own");
                 let _ = self.session.settle::<()>(&second.key, Err(failure));
                 self.strike()
@@ -139,18 +129,12 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        let yes = self
-            .node
-            .as_bool()
-            .ok_or_else(|| self.expected("`true` or `false`"))?;
+        let yes = self.node.as_bool().ok_or_else(|| self.expected("`true` or `false`"))?;
         visitor.visit_bool(yes)
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        let number = self
-            .node
-            .as_float()
-            .ok_or_else(|| self.expected("a number"))?;
+        let number = self.node.as_float().ok_or_else(|| self.expected("a number"))?;
         visitor.visit_f64(number)
     }
 
@@ -166,11 +150,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Failure> {
         match name {
             SPANNED_NAME | NODE_NAME => spanned::lend(self.node),
             SECRET_NAME => {
@@ -183,10 +163,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        let nodes = self
-            .node
-            .as_array()
-            .ok_or_else(|| self.expected("an array"))?;
+        let nodes = self.node.as_array().ok_or_else(|| self.expected("an array"))?;
         visitor.visit_seq(Elements::new(nodes, self.session))
     }
 
@@ -216,24 +193,14 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Failure> {
-        let entries = self
-            .node
-            .entries()
-            .ok_or_else(|| self.expected("a table"))?;
-        for entry in entries
-            .iter()
-            .filter(|entry| !known.contains(&entry.name.as_str()))
-        {
+        let entries = self.node.entries().ok_or_else(|| self.expected("a table"))?;
+        for entry in entries.iter().filter(|entry| !known.contains(&entry.name.as_str())) {
             self.session.unknown(self.node, entry, "key", known);
         }
         visitor.visit_map(Fields::of_struct(self, known))
     }
 
-    fn deserialize_unit_struct<V: Visitor<'de>>(
-        self,
-        name: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Failure> {
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Failure> {
         self.deserialize_struct(name, &[], visitor)
     }
 

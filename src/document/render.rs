@@ -34,11 +34,7 @@ pub(super) fn problem(problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Res
 }
 
 /// Writes the line of `span` and a caret under it. Returns how wide the line number is.
-fn source(
-    place: &Place,
-    span: &Range<usize>,
-    f: &mut fmt::Formatter<'_>,
-) -> Result<usize, fmt::Error> {
+fn source(place: &Place, span: &Range<usize>, f: &mut fmt::Formatter<'_>) -> Result<usize, fmt::Error> {
     let (number, bounds) = place.file().line_at(span.start);
     let number = (number + 1).to_string();
     let margin = number.len();
@@ -47,14 +43,7 @@ fn source(
     writeln!(f, "{:margin$}--> {place}", "")?;
     writeln!(f, "{:margin$} |", "")?;
     writeln!(f, "{}", format!("{number} | {text}").trim_end())?;
-    writeln!(
-        f,
-        "{:margin$} | {:2$}{3}",
-        "",
-        "",
-        carets.start,
-        "^".repeat(carets.len())
-    )?;
+    writeln!(f, "{:margin$} | {:2$}{3}", "", "", carets.start, "^".repeat(carets.len()))?;
     Ok(margin)
 }
 
@@ -72,15 +61,10 @@ impl Line {
         for (at, char) in file.text()[bounds.clone()].char_indices() {
             let start = bounds.start + at;
             let bytes = start..start + char.len_utf8();
-            if masks
-                .iter()
-                .any(|mask| mask.span.start < bytes.end && bytes.start < mask.span.end)
-            {
+            if masks.iter().any(|mask| mask.span.start < bytes.end && bytes.start < mask.span.end) {
                 if masked {
                     let stars = cells.len() - 3;
-                    cells[stars..]
-                        .iter_mut()
-                        .for_each(|(cell, _)| cell.end = bytes.end);
+                    cells[stars..].iter_mut().for_each(|(cell, _)| cell.end = bytes.end);
                 } else {
                     cells.extend("***".chars().map(|star| (bytes.clone(), star)));
                 }
@@ -94,29 +78,20 @@ impl Line {
                 char => cells.push((bytes, char)),
             }
         }
-        Self {
-            cells,
-            end: bounds.end,
-        }
+        Self { cells, end: bounds.end }
     }
 
     /// The columns that show `span`, at least one; the one behind the line if it begins there.
     fn columns(&self, span: &Range<usize>) -> Range<usize> {
         let end = span.end.min(self.end).max(span.start + 1);
-        let touches =
-            |(bytes, _): &(Range<usize>, char)| bytes.start < end && span.start < bytes.end;
-        let first = self
-            .cells
-            .iter()
-            .position(touches)
-            .unwrap_or(self.cells.len());
+        let touches = |(bytes, _): &(Range<usize>, char)| bytes.start < end && span.start < bytes.end;
+        let first = self.cells.iter().position(touches).unwrap_or(self.cells.len());
         let last = self.cells.iter().rposition(touches).unwrap_or(first);
         first..last + 1
     }
 
     fn cut(&self, carets: Range<usize>) -> (String, Range<usize>) {
-        let text =
-            |cells: &[(Range<usize>, char)]| cells.iter().map(|(_, c)| *c).collect::<String>();
+        let text = |cells: &[(Range<usize>, char)]| cells.iter().map(|(_, c)| *c).collect::<String>();
         if self.cells.len() <= MAX_COLUMNS {
             return (text(&self.cells), carets);
         }
@@ -127,10 +102,7 @@ impl Line {
         let after = if end < self.cells.len() { "…" } else { "" };
         let shift = |column: usize| column - start + before.chars().count();
         let carets = shift(carets.start)..shift(carets.end.min(end.max(carets.start + 1)));
-        (
-            format!("{before}{}{after}", text(&self.cells[start..end])),
-            carets,
-        )
+        (format!("{before}{}{after}", text(&self.cells[start..end])), carets)
     }
 }
 
@@ -149,10 +121,7 @@ pub(super) fn without_secrets(text: &str, place: Option<&Place>) -> String {
     let file = place.file();
     let lines = file.line_at(span.start).1.start..file.line_at(span.end).1.end;
     let masks = file.masks_in(&lines);
-    let mut secrets: Vec<&str> = masks
-        .iter()
-        .flat_map(|mask| spellings(file, mask))
-        .collect();
+    let mut secrets: Vec<&str> = masks.iter().flat_map(|mask| spellings(file, mask)).collect();
     // The longest first, so that one secret inside another does not leave the rest of it standing.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in secrets {

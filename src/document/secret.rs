@@ -32,8 +32,7 @@ pub(super) fn resolve(node: &Node, session: &Session<'_>) -> Result<[String; 3],
 }
 
 fn literal(node: &Node, text: &str, session: &Session<'_>) -> Result<Secret, Failure> {
-    let secret =
-        Secret::literal(text).map_err(|error| Failure::with_hint(error.to_string(), HOW))?;
+    let secret = Secret::literal(text).map_err(|error| Failure::with_hint(error.to_string(), HOW))?;
     let problem = Problem::warning("a secret is written out here").at(&node.place());
     session.context.problems.push(problem.hint(HOW));
     Ok(secret)
@@ -41,45 +40,30 @@ fn literal(node: &Node, text: &str, session: &Session<'_>) -> Result<Secret, Fai
 
 fn reference(node: &Node, session: &Session<'_>) -> Result<Secret, Failure> {
     let entries = node.entries().unwrap_or_default();
-    for entry in entries
-        .iter()
-        .filter(|entry| !KNOWN.contains(&entry.name.as_str()))
-    {
+    for entry in entries.iter().filter(|entry| !KNOWN.contains(&entry.name.as_str())) {
         session.unknown(node, entry, "key", &KNOWN);
     }
-    let (name, read): (_, fn(&Node, &str, &Session<'_>) -> Result<Secret, Failure>) =
-        match (node.get("env"), node.get("file")) {
-            (Some(name), None) => (name, from_env),
-            (None, Some(path)) => (path, from_file),
-            (Some(_), Some(_)) => {
-                return Err(Failure::with_hint(
-                    "`env` beside `file`: only one can be meant",
-                    HOW,
-                ));
-            }
-            (None, None) if entries.is_empty() => {
-                return Err(Failure::with_hint(
-                    "this table does not say where the secret is",
-                    HOW,
-                ));
-            }
-            (None, None) => {
-                // The unknown key has been reported, and is all there is.
-                session.strike(node);
-                return Err(Failure::Told);
-            }
-        };
-    let result = match name.as_str() {
-        Some(text) => read(node, text, session),
-        None => Err(Failure::wrong(format!(
-            "expected a string, found {}",
-            name.kind()
-        ))),
+    let wrong = |message: &str| Err(Failure::with_hint(message, HOW));
+    let (name, result) = match (node.get("env"), node.get("file")) {
+        (Some(name), None) => (name, text(name).and_then(|text| from_env(name, text, session))),
+        (None, Some(path)) => (path, text(path).and_then(|text| from_file(path, text))),
+        (Some(_), Some(_)) => return wrong("`env` beside `file`: only one can be meant"),
+        (None, None) if entries.is_empty() => {
+            return wrong("this table does not say where the secret is");
+        }
+        (None, None) => {
+            // The unknown key has been reported, and is all there is.
+            session.strike(node);
+            return Err(Failure::Told);
+        }
     };
     // Settled at the name, so that the caret is under it; the whole secret is then done with as well.
-    session
-        .settle(name, result)
-        .inspect_err(|_| session.strike(node))
+    session.settle(name, result).inspect_err(|_| session.strike(node))
+}
+
+fn text(node: &Node) -> Result<&str, Failure> {
+    let wrong = || Failure::wrong(format!("expected a string, found {}", node.kind()));
+    node.as_str().ok_or_else(wrong)
 }
 
 fn from_env(node: &Node, name: &str, session: &Session<'_>) -> Result<Secret, Failure> {
@@ -107,13 +91,12 @@ fn is_variable(name: &str) -> bool {
     !name.is_empty() && name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
-fn from_file(node: &Node, path: &str, _: &Session<'_>) -> Result<Secret, Failure> {
+fn from_file(node: &Node, path: &str) -> Result<Secret, Failure> {
     let path = node.file().folder().join(Path::new(path));
     Secret::from_file(&path).map_err(|error| match error {
-        SecretError::Unreadable { ref source, .. } => Failure::with_hint(
-            format!("{error}: {source}"),
-            "relative paths begin at the folder of this file",
-        ),
+        SecretError::Unreadable { ref source, .. } => {
+            Failure::with_hint(format!("{error}: {source}"), "relative paths begin at the folder of this file")
+        }
         error => Failure::wrong(error.to_string()),
     })
 }

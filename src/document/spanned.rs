@@ -120,12 +120,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SpannedVisitor<T> {
         f.write_str("a value")
     }
 
-    fn visit_newtype_struct<D: Deserializer<'de>>(
-        self,
-        deserializer: D,
-    ) -> Result<Spanned<T>, D::Error> {
-        let node =
-            take_lent().ok_or_else(|| de::Error::custom("a place is read from a document only"))?;
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Spanned<T>, D::Error> {
+        let node = take_lent().ok_or_else(|| de::Error::custom("a place is read from a document only"))?;
         let value = T::deserialize(deserializer)?;
         Ok(Spanned::new(value, node.head()))
     }

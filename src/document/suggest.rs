@@ -10,8 +10,7 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
     });
     // A third of the letters may be wrong: `topc` is `topic`, `port` is not `topic`.
     let near = distances.filter(|(distance, candidate)| *distance <= candidate.len().max(3) / 3);
-    near.min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    near.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
 /// A hint that names what would have been right: `did you mean …? known keys: …`.

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use auditline_sinks::units::{ByteSize, HumanDuration};
 use serde::Deserialize;
 
-use super::super::{Document, Node, Problems, Spanned};
+use super::super::{Node, Spanned};
 use super::{assert_said, read, said};
 
 #[derive(Debug, Deserialize)]
@@ -325,12 +325,7 @@ error: `kafka` needs settings
 #[test]
 fn all_syntax_errors_of_a_file() {
     let said = said::<Config>("a = \nb = \"x\nc = 1\nc = 2\nd = 99999999999999999999\n");
-    for line in [
-        "a.toml:1:",
-        "a.toml:2:",
-        "duplicate key `c`\n --> a.toml:4:1",
-        "too large\n --> a.toml:5:5",
-    ] {
+    for line in ["a.toml:1:", "a.toml:2:", "duplicate key `c`\n --> a.toml:4:1", "too large\n --> a.toml:5:5"] {
         assert!(said.contains(line), "{line} in\n{said}");
     }
     assert!(!said.contains("unknown key"), "{said}");
@@ -374,44 +369,4 @@ error: give `left` or `right`
   | ^
 ",
     );
-}
-
-#[test]
-fn problems_of_two_files_come_in_the_order_of_loading() {
-    let problems = Problems::new();
-    let first = Document::parse("z.toml", "a = 1\nb = 2\n", &problems).unwrap();
-    let second = Document::parse("a.toml", "c = 3\n", &problems).unwrap();
-    let place = |document: &Document, key: &str| document.root().get(key).unwrap().place();
-    problems.error_at(&place(&second, "c"), "third");
-    problems.warning_at(&place(&first, "b"), "second");
-    problems.error_at(&place(&first, "a"), "first");
-    problems.error_at(&place(&first, "a"), "first");
-    problems.push(super::super::Problem::error("nowhere").hint("look"));
-    assert_eq!(
-        problems.to_string(),
-        "\
-error: first
- --> z.toml:1:5
-  |
-1 | a = 1
-  |     ^
-
-warning: second
- --> z.toml:2:5
-  |
-2 | b = 2
-  |     ^
-
-error: third
- --> a.toml:1:5
-  |
-1 | c = 3
-  |     ^
-
-error: nowhere
-  hint: look
-"
-    );
-    assert_eq!(problems.summary(), "3 errors, 1 warning");
-    assert!(problems.has_errors());
 }

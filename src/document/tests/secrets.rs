@@ -20,10 +20,7 @@ struct Source {
 fn from_the_environment() {
     let (source, said) = read::<Source>("a.toml", "api_key = { env = \"TOKEN\" }\n");
     let secret = source.unwrap().api_key.unwrap();
-    assert_eq!(
-        (secret.expose(), secret.origin()),
-        ("from-env", &Origin::Env("TOKEN".to_owned()))
-    );
+    assert_eq!((secret.expose(), secret.origin()), ("from-env", &Origin::Env("TOKEN".to_owned())));
     assert_eq!(said, "");
 }
 
@@ -65,10 +62,7 @@ error: cannot read `/nowhere/token`: No such file or directory (os error 2)
 fn a_literal_is_taken_with_a_warning_that_hides_it() {
     let (source, said) = read::<Source>("a.toml", "pepper = \"grains\"\n");
     let secret = source.unwrap().pepper.unwrap();
-    assert_eq!(
-        (secret.expose(), secret.origin()),
-        ("grains", &Origin::Literal)
-    );
+    assert_eq!((secret.expose(), secret.origin()), ("grains", &Origin::Literal));
     assert_eq!(
         said,
         "\
@@ -154,10 +148,7 @@ fn a_message_that_quotes_the_secret_is_masked() {
         token: url::Url,
     }
     let said = said::<Wrong>("token = \"hunter2\"");
-    assert!(
-        said.starts_with("error: relative URL without a base: \"***\"\n"),
-        "{said}"
-    );
+    assert!(said.starts_with("error: relative URL without a base: \"***\"\n"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
 }
 
