@@ -113,7 +113,7 @@ pub enum JournalError {
         reason: String,
     },
     /// The disk refused: full, read-only, broken. Nothing of the call happened.
-    #[error("the journal cannot be written")]
+    #[error("the journal cannot be read or written")]
     Storage(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

@@ -109,7 +109,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, JournalError> {
             MIGRATIONS.len()
         )));
     }
-    prepare(&conn).map_err(damaged)?;
+    let mode = prepare(&conn).map_err(damaged)?;
+    if mode != "wal" {
+        return Err(unreadable(
+            "its file system cannot hold a log beside it; set `state_dir` to a local disk".to_owned(),
+        ));
+    }
     migrate(&mut conn, version).map_err(damaged)?;
     Ok(conn)
 }
@@ -147,23 +152,20 @@ fn identify(conn: &Connection) -> rusqlite::Result<Option<usize>> {
     })
 }
 
-fn prepare(conn: &Connection) -> rusqlite::Result<()> {
+/// Returns the journal mode the file has got.
+fn prepare(conn: &Connection) -> rusqlite::Result<String> {
     // These two only take effect on an empty file. Pages go back to the file system in steps, never by a full rewrite.
     conn.pragma_update(None, "page_size", PAGE_SIZE)?;
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-    if mode != "wal" {
-        let reason = format!("its file system cannot hold a write-ahead log (journal mode stays `{mode}`)");
-        return Err(rusqlite::Error::ToSqlConversionFailure(reason.into()));
-    }
     // FULL: a commit has reached the disk when it returns. NORMAL would lose the last pages to a power cut.
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "cache_size", -2048)?;
-    // The log is emptied into the file every 4 MiB and never gives up those 4 MiB while we run: they are the room in which
-    // a full disk can still note what was delivered and remove it.
+    // The log is emptied into the file every 4 MiB, and cut back to that after a page that was larger. It is not cut to
+    // nothing while we run: its room on the disk is what a full one leaves to note what was delivered, and to remove it.
     conn.pragma_update(None, "wal_autocheckpoint", LOG_BYTES / PAGE_SIZE)?;
     conn.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-    Ok(())
+    Ok(mode)
 }
 
 const PAGE_SIZE: i64 = 8192;
