@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
+use super::filter::Filters;
 use super::schema::{LAST_SEQUENCE, place};
 use super::seen::{self, Sighting};
 use crate::journal::{Append, Appended, DeadLetter, JournalError, Sequence};
@@ -38,6 +39,7 @@ pub(super) fn make_pipeline(conn: &Connection, name: &str) -> rusqlite::Result<P
 /// forgotten since.
 pub(super) fn append(
     conn: &mut Connection,
+    filters: &mut Filters,
     pipeline: &str,
     page: &Append,
     now: DateTime<Utc>,
@@ -52,7 +54,7 @@ pub(super) fn append(
         kept_by: record.time.min(now).max(page.seen_at),
         index,
     });
-    let new = seen::remember(&tx, pipeline.no, sightings.collect(), forget_hour)?;
+    let new = seen::remember(&tx, filters, pipeline.no, sightings.collect(), forget_hour)?;
     let (last, last_bytes) = add_records(&tx, &pipeline, page, &new, now)?;
     keep_dead_letters(&tx, pipeline.no, &page.dead_letters, now)?;
     // A page that says nothing new is not written at all, and so costs the disk nothing.

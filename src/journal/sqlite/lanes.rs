@@ -160,7 +160,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
 }
 
 fn instant(column: usize, micros: i64) -> rusqlite::Result<DateTime<Utc>> {
-    DateTime::from_timestamp_micros(micros).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, micros.into()))
+    DateTime::from_timestamp_micros(micros).ok_or(rusqlite::Error::IntegralValueOutOfRange(column, micros))
 }
 
 /// Writes down the bounds of a draft. `false` if the lane has moved since it was read: then it has to be read again.

@@ -7,6 +7,7 @@
 //! The file belongs on a local disk: the log's index is shared memory, and the lock is the kernel's.
 
 mod append;
+mod filter;
 mod folder;
 mod lanes;
 mod schema;
@@ -16,7 +17,7 @@ mod sweep;
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 use auditline_sinks::{Batch, BatchLimits};
@@ -25,6 +26,7 @@ use chrono::Utc;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Mutex;
 
+use self::filter::Filters;
 use self::sweep::Sweeper;
 use super::{Append, Appended, DeadLetter, Fill, Journal, JournalError, Lane, Sequence, Waiting};
 use crate::event::RecordKey;
@@ -54,6 +56,8 @@ pub struct SqliteJournal {
     writer: Shared,
     batches: Shared,
     questions: Shared,
+    // Locked by who holds the writer, so never waited for.
+    filters: Arc<std::sync::Mutex<Filters>>,
 }
 
 /// A connection in turns. tokio's lock is fair, so the sweeper cannot starve a page.
@@ -88,7 +92,8 @@ impl SqliteJournal {
         let writer = share(writer);
         let sweeper = Sweeper::start(writer.clone()).map_err(|error| JournalError::Storage(Box::new(error)))?;
         let (limit_bytes, page_bytes) = (options.limit_bytes, page_bytes as u64);
-        Ok(Self { id: id.into(), limit_bytes, page_bytes, sweeper, writer, batches, questions })
+        let filters = Arc::default();
+        Ok(Self { id: id.into(), limit_bytes, page_bytes, sweeper, writer, batches, questions, filters })
     }
 }
 
@@ -133,9 +138,12 @@ impl Journal for SqliteJournal {
     }
 
     async fn append(&self, pipeline: &Arc<str>, append: Append) -> Result<Appended, JournalError> {
-        let pipeline = pipeline.clone();
-        let (appended, forget) =
-            with(&self.writer, move |conn| append::append(conn, &pipeline, &append, Utc::now())).await?;
+        let (pipeline, filters) = (pipeline.clone(), self.filters.clone());
+        let (appended, forget) = with(&self.writer, move |conn| {
+            let mut filters = filters.lock().unwrap_or_else(PoisonError::into_inner);
+            append::append(conn, &mut filters, &pipeline, &append, Utc::now())
+        })
+        .await?;
         if let Some(no) = forget {
             self.sweeper.wake(no);
         }

@@ -2,13 +2,14 @@
 //!
 //! Ids are hashes, so in one b-tree every new one would land on a page of its own, and forgetting would touch each of
 //! those once more. They are therefore kept in *eras*: an era is named by the hour (since 1970) it ends at, and holds ids
-//! that are kept by an instant before that. New ids of a page go to one or two eras, and a forgotten era is one run of
-//! rows. To look an id up, every era of the pipeline is asked, so there are few: each is about a quarter as long as all
-//! that is remembered. An id may thus be kept for an era longer than asked for, and never for less.
+//! that are kept by an instant before that. New ids of a page go to one or two eras, which are small enough to stay in
+//! memory, and a forgotten era is one run of rows. Filters in memory say which eras need not be asked for an id. An id may
+//! be kept for an era longer than asked for, and never for less.
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::filter::Filters;
 use crate::event::RecordKey;
 
 /// An id as one page hands it out.
@@ -24,6 +25,7 @@ pub(super) struct Sighting {
 /// Remembers what a page handed out; returns which of its records are new, each key once, in the page's order.
 pub(super) fn remember(
     conn: &Connection,
+    filters: &mut Filters,
     pipeline: i64,
     mut page: Vec<Sighting>,
     forget_hour: Option<i64>,
@@ -32,27 +34,60 @@ pub(super) fn remember(
     // In the order of the b-tree, so that each of its pages is visited once.
     page.sort_unstable_by_key(|seen| (seen.key, seen.index));
     let eras = eras(conn, pipeline)?;
+    load_filters(conn, filters, pipeline, &eras)?;
     let oldest = eras.first().copied().into_iter().chain(forget_hour).max().unwrap_or(newest);
     let length = era_length(newest - oldest);
 
-    let mut find = conn.prepare(&find_in(&eras))?;
     let mut insert = conn.prepare_cached("INSERT INTO seen (pipeline, era, key) VALUES (?1, ?2, ?3)")?;
     let mut delete = conn.prepare_cached("DELETE FROM seen WHERE pipeline = ?1 AND era = ?2 AND key = ?3")?;
     let mut new = Vec::with_capacity(page.len());
     for same in page.chunk_by(|one, next| one.key == next.key) {
         let first = same[0];
         let hour = same.iter().map(|seen| hour_after(seen.kept_by)).max().unwrap_or(newest);
-        let known: Option<i64> = find.query_row(params![pipeline, first.key.0], |row| row.get(0)).optional()?;
-        match known {
+        match find(conn, filters, pipeline, &eras, first.key)? {
             // The usual re-read of an overlap: its era lasts long enough, nothing is written.
             Some(era) if era >= hour => continue,
-            Some(era) => drop(delete.execute(params![pipeline, era, first.key.0])?),
+            Some(era) => {
+                delete.execute(params![pipeline, era, first.key.0])?;
+            }
             None => new.push(first.index),
         }
-        insert.execute(params![pipeline, round_up(hour, length), first.key.0])?;
+        let era = round_up(hour, length);
+        filters.add(pipeline, era, first.key);
+        insert.execute(params![pipeline, era, first.key.0])?;
     }
     new.sort_unstable();
     Ok(new)
+}
+
+/// The era that has the id.
+fn find(
+    conn: &Connection,
+    filters: &Filters,
+    pipeline: i64,
+    eras: &[i64],
+    key: RecordKey,
+) -> rusqlite::Result<Option<i64>> {
+    for era in eras.iter().rev().filter(|era| filters.may_have(pipeline, **era, key)) {
+        let mut find = conn.prepare_cached("SELECT 1 FROM seen WHERE pipeline = ?1 AND era = ?2 AND key = ?3")?;
+        if find.exists(params![pipeline, era, key.0])? {
+            return Ok(Some(*era));
+        }
+    }
+    Ok(None)
+}
+
+/// Reads the eras that an earlier run wrote, once each.
+fn load_filters(conn: &Connection, filters: &mut Filters, pipeline: i64, eras: &[i64]) -> rusqlite::Result<()> {
+    filters.keep_only(pipeline, eras);
+    for era in eras {
+        if !filters.knows(pipeline, *era) {
+            let mut select = conn.prepare_cached("SELECT key FROM seen WHERE pipeline = ?1 AND era = ?2")?;
+            let keys = select.query_map([pipeline, *era], |row| Ok(RecordKey(row.get(0)?)))?;
+            filters.load(pipeline, *era, keys)?;
+        }
+    }
+    Ok(())
 }
 
 /// Forgets up to `piece` ids of eras that ended by `forget_hour`; returns whether there are more.
@@ -83,11 +118,11 @@ fn hour_after(time: DateTime<Utc>) -> i64 {
     hour_of(time) + 1
 }
 
-/// A power of two, so that eras of one length end where those of another do. At most 64 hours: one far outlier must not
-/// make the ids of today stay for months.
+/// About a 32nd of all that is remembered, and a power of two, so that eras of one length end where those of another do.
+/// At most 64 hours: one far outlier must not make the ids of today stay for months.
 fn era_length(span: i64) -> i64 {
-    let quarter = u64::try_from(span / 4).unwrap_or(0).clamp(1, 64);
-    quarter.next_power_of_two() as i64
+    let part = u64::try_from(span / 32).unwrap_or(0).clamp(1, 64);
+    part.next_power_of_two() as i64
 }
 
 fn round_up(hour: i64, length: i64) -> i64 {
@@ -106,11 +141,6 @@ fn eras(conn: &Connection, pipeline: i64) -> rusqlite::Result<Vec<i64>> {
     Ok(eras)
 }
 
-fn find_in(eras: &[i64]) -> String {
-    let eras: Vec<_> = eras.iter().map(i64::to_string).collect();
-    format!("SELECT era FROM seen WHERE pipeline = ?1 AND era IN ({}) AND key = ?2", eras.join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,9 +150,14 @@ mod tests {
         DateTime::from_timestamp(hour * 3600 + 1800, 0).unwrap()
     }
 
+    /// What is new, by the filters of a run that has just begun.
     fn see(conn: &Connection, ids: &[&str], hour: i64, forget: Option<i64>) -> Vec<usize> {
+        see_by(conn, &mut Filters::default(), ids, hour, forget)
+    }
+
+    fn see_by(conn: &Connection, filters: &mut Filters, ids: &[&str], hour: i64, forget: Option<i64>) -> Vec<usize> {
         let sighting = |(index, id): (usize, &&str)| Sighting { key: RecordKey::of(id), kept_by: at(hour), index };
-        remember(conn, 1, ids.iter().enumerate().map(sighting).collect(), forget).unwrap()
+        remember(conn, filters, 1, ids.iter().enumerate().map(sighting).collect(), forget).unwrap()
     }
 
     fn writer() -> (tempfile::NamedTempFile, Connection) {
@@ -180,16 +215,29 @@ mod tests {
     }
 
     #[test]
-    fn a_day_that_moves_on_for_a_year_has_few_eras() {
+    fn a_week_that_moves_on_for_a_year_has_few_eras() {
         let (_file, conn) = writer();
+        let mut filters = Filters::default();
         for hour in 0..365 * 24 {
-            assert_eq!(see(&conn, &[&hour.to_string()], hour, Some(hour - 25)), [0]);
-            while forget(&conn, 1, hour - 25, 100).unwrap() {}
-            // It begins with eras of an hour, and has longer ones when there is more to remember.
-            let most = if hour < 50 { 16 } else { 8 };
-            assert!(eras(&conn, 1).unwrap().len() <= most, "at {hour}: {:?}", eras(&conn, 1));
+            assert_eq!(see_by(&conn, &mut filters, &[&hour.to_string()], hour, Some(hour - 168)), [0]);
+            let known = hour.max(160) - 160;
+            assert!(see_by(&conn, &mut filters, &[&known.to_string()], known, None).is_empty());
+            while forget(&conn, 1, hour - 168, 100).unwrap() {}
+            assert!(eras(&conn, 1).unwrap().len() <= 100, "at {hour}: {:?}", eras(&conn, 1));
         }
         let kept: i64 = conn.query_row("SELECT count(*) FROM seen", [], |row| row.get(0)).unwrap();
-        assert!((25..=25 + 8).contains(&kept), "{kept}");
+        assert!((168..=168 + 8).contains(&kept), "{kept}");
+    }
+
+    #[test]
+    fn a_transaction_that_is_rolled_back_leaves_its_ids_new() {
+        let (_file, conn) = writer();
+        let mut filters = Filters::default();
+        for _ in 0..2 {
+            let tx = conn.unchecked_transaction().unwrap();
+            assert_eq!(see_by(&tx, &mut filters, &["a", "b"], 100, None), [0, 1]);
+        }
+        assert_eq!(see_by(&conn, &mut filters, &["b", "a"], 100, None), [0, 1]);
+        assert!(see_by(&conn, &mut filters, &["b", "a"], 100, None).is_empty());
     }
 }
