@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::de::Error as _;
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use self::tail::{Append, Tail, Trouble};
@@ -198,14 +198,28 @@ impl Default for FileMode {
 
 impl<'de> Deserialize<'de> for FileMode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        // Any kind of value, so that a bare number is answered with the example as well.
+        deserializer.deserialize_any(FileModeVisitor)
+    }
+}
+
+struct FileModeVisitor;
+
+impl Visitor<'_> for FileModeVisitor {
+    type Value = FileMode;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a file mode such as `\"0640\"`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<FileMode, E> {
         let digits = text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
-        match u32::from_str_radix(&text, 8) {
-            Ok(mode) if digits && mode <= 0o777 && mode & 0o600 == 0o600 => Ok(Self(mode)),
+        match u32::from_str_radix(text, 8) {
+            Ok(mode) if digits && mode <= 0o777 && mode & 0o600 == 0o600 => Ok(FileMode(mode)),
             Ok(mode) if digits && mode <= 0o777 => {
-                Err(D::Error::custom("the owner must be able to read and write: `\"0600\"` or wider"))
+                Err(E::custom("the owner must be able to read and write: `\"0600\"` or wider"))
             }
-            _ => Err(D::Error::custom(format!("expected a file mode such as `\"0640\"`, found `{text}`"))),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
         }
     }
 }

@@ -90,10 +90,7 @@ impl Config {
             return Err(BuildError::new("timeout", "`timeout` is out of bounds", "choose between `1s` and `15m`"));
         }
         let client = self.client()?;
-        client.create_native_config().map_err(|error| BuildError {
-            source: Some(error.into()),
-            ..BuildError::new("options", "librdkafka does not take these options", "see librdkafka's CONFIGURATION.md")
-        })?;
+        client.create_native_config().map_err(|error| options::refused(&error))?;
         Ok(Kafka { config: self.clone(), client, connected: Mutex::new(None) })
     }
 

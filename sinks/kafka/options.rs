@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -111,6 +112,17 @@ impl Options {
     }
 }
 
+/// What librdkafka says of an option, without its value, which may be a secret.
+pub(super) fn refused(error: &KafkaError) -> BuildError {
+    let hint = "librdkafka's CONFIGURATION.md lists its options";
+    match error {
+        KafkaError::ClientConfig(_, _, name, _) => {
+            BuildError::new(&format!("options.{name}"), format!("librdkafka does not take the option `{name}`"), hint)
+        }
+        _ => BuildError::new("options", "librdkafka does not take these options", hint),
+    }
+}
+
 /// Reads the files once, so that one that is missing is told before anything is sent.
 pub(super) fn set_tls(client: &mut ClientConfig, tls: &TlsConfig) -> Result<(), BuildError> {
     if tls.server_name.is_some() {
@@ -164,18 +176,53 @@ impl<'de> Deserialize<'de> for Name {
     }
 }
 
+/// An option's value: librdkafka takes text, and people write numbers.
+struct Text(String);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl Visitor<'_> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, a number or a boolean")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text(text.to_owned()))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Text, E> {
+        Ok(Text(number.to_string()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Text, E> {
+        Ok(Text(number.to_string()))
+    }
+
+    fn visit_bool<E>(self, yes: bool) -> Result<Text, E> {
+        Ok(Text(yes.to_string()))
+    }
+}
+
 struct OptionsVisitor;
 
 impl<'de> Visitor<'de> for OptionsVisitor {
     type Value = Options;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table of librdkafka's options, such as `{ \"linger.ms\" = \"50\" }`")
+        f.write_str("a table of librdkafka's options, such as `{ \"linger.ms\" = 50 }`")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Options, A::Error> {
         let mut options = BTreeMap::new();
-        while let Some((Name(name), value)) = map.next_entry()? {
+        while let Some((Name(name), Text(value))) = map.next_entry()? {
             options.insert(name, value);
         }
         Ok(Options(options))

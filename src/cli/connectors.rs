@@ -76,7 +76,7 @@ fn description(name: &str, definition: &Definition) -> String {
         definition.limits.rate.requests,
         span(definition.limits.rate.per)
     ));
-    out.push_str(&filters(definition));
+    out.push_str(&filters(name, definition));
     out.push_str("\nAuthentication, the first that is complete:\n");
     for way in &definition.auth {
         out.push_str(&format!("- {}\n", authentication(&way.value)));
@@ -98,7 +98,7 @@ fn parameter_line(name: &str, parameter: &Parameter) -> String {
     format!("{name} = {example}  # {optional}{}\n", parameter.about)
 }
 
-fn filters(definition: &Definition) -> String {
+fn filters(source: &str, definition: &Definition) -> String {
     let filters = &definition.filters;
     let names: Vec<&str> = filters.all().collect();
     if names.is_empty() {
@@ -109,7 +109,7 @@ fn filters(definition: &Definition) -> String {
         (_, true) => "each takes a value, a list, or { only = […], not = […] }",
         (_, false) => "each takes a value or a list",
     };
-    format!("\n[source.….filters]  # {form}\n{}\n", names.join(", "))
+    format!("\n[source.{source}.filters]  # {form}\n{}\n", names.join(", "))
 }
 
 fn authentication(way: &Auth) -> String {

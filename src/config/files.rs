@@ -44,8 +44,7 @@ impl Files {
             let found = expand(folder, &glob.value);
             if found.is_empty() {
                 let message = format!("no file matches `{glob}`");
-                let hint = format!("looked in `{}`", folder.join(&glob.value).display());
-                problems.push(Problem::error(message).at(&glob.place).hint(hint));
+                problems.push(Problem::error(message).at(&glob.place).hint(why_nothing(folder, &glob.value)));
             }
             pipelines.extend(found);
         }
@@ -84,6 +83,18 @@ fn expand(folder: &Path, pattern: &str) -> Vec<PathBuf> {
     let names = entries.filter_map(Result::ok).map(|entry| entry.file_name());
     let matching = names.filter(|name| name.to_str().is_some_and(|name| !name.starts_with('.') && matches(last, name)));
     matching.map(|name| pattern.with_file_name(name)).filter(|path| path.is_file()).collect()
+}
+
+/// Where was looked, or why nothing can be found there.
+fn why_nothing(folder: &Path, pattern: &str) -> String {
+    let searched = folder.join(pattern);
+    let searched = searched.parent().unwrap_or(Path::new(""));
+    match searched.to_str() {
+        Some(path) if path.contains('*') => "`*` stands for characters of a file's name, not of a folder's".to_owned(),
+        Some(path) if !path.is_empty() && !searched.is_dir() => format!("there is no folder `{path}`"),
+        Some("") => "patterns begin at the folder of this file".to_owned(),
+        _ => format!("looked in the folder `{}`", searched.display()),
+    }
 }
 
 fn matches(pattern: &str, name: &str) -> bool {

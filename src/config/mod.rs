@@ -8,6 +8,7 @@ mod plan;
 mod raw;
 mod resolve;
 mod source;
+mod steps;
 
 pub use self::files::{Files, PipelineFile};
 pub use self::plan::{LanePlan, PipelinePlan, Plan};

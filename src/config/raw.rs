@@ -30,7 +30,11 @@ pub struct Main {
     pub grace: Option<HumanDuration>,
     /// The destinations, by the names pipelines use.
     #[serde(default)]
-    pub sinks: BTreeMap<Spanned<String>, Node>,
+    #[expect(
+        dead_code,
+        reason = "read apart, so that a mistake elsewhere in the file does not hide those of the sinks"
+    )]
+    pub sinks: Option<Node>,
 }
 
 /// `[journal]`
@@ -38,20 +42,28 @@ pub struct Main {
 pub struct Journal {
     /// Reading stops when the journal holds so much that the sinks have not taken.
     #[serde(default)]
-    pub max_size: Option<ByteSize>,
+    pub max_size: Option<Spanned<ByteSize>>,
 }
 
-/// A pipeline's file.
+/// A pipeline's file. Its parts are read apart, so that a mistake in one does not hide those of another.
 #[derive(Debug, Deserialize)]
 pub struct Pipeline {
     /// One connector's name and its settings.
-    pub source: Spanned<BTreeMap<Spanned<String>, Node>>,
+    #[serde(default)]
+    pub source: Option<Node>,
     /// What happens to each event, in this order.
     #[serde(default)]
-    pub transform: Vec<Spanned<Transform>>,
+    pub transform: Option<Node>,
     /// The sinks it goes to.
-    pub to: Spanned<BTreeMap<Spanned<String>, To>>,
+    #[serde(default)]
+    pub to: Option<Node>,
 }
+
+/// `[source]`: a connector's name and its settings.
+pub type Source = Spanned<BTreeMap<Spanned<String>, Node>>;
+
+/// `[to]`: sinks by name, each with a [`To`].
+pub type Targets = Spanned<BTreeMap<Spanned<String>, Node>>;
 
 /// `[[transform]]`
 #[derive(Debug, Deserialize)]
@@ -70,13 +82,13 @@ pub enum Transform {
 pub struct Redact {
     /// What becomes of e-mail addresses.
     #[serde(default)]
-    pub emails: Option<EmailAction>,
+    pub emails: Option<Spanned<EmailAction>>,
     /// What becomes of IP addresses.
     #[serde(default)]
-    pub ips: Option<IpAction>,
+    pub ips: Option<Spanned<IpAction>>,
     /// The key of pseudonyms.
     #[serde(default)]
-    pub key: Option<Secret>,
+    pub key: Option<Spanned<Secret>>,
 }
 
 /// `[to.NAME]`
@@ -107,6 +119,11 @@ pub fn pipeline_globs(main: &Document) -> Vec<Spanned<String>> {
     let items = node.and_then(Node::as_array).unwrap_or_default();
     // What is no text is reported when the whole file is decoded.
     items.iter().filter_map(|item| Some(Spanned::new(item.as_str()?.to_owned(), item.place()))).collect()
+}
+
+/// The sinks of the main file by name, each to be decoded on its own.
+pub fn sinks(main: &Document, context: &Context<'_>) -> Option<BTreeMap<Spanned<String>, Node>> {
+    main.root().get("sinks").map_or_else(|| Some(BTreeMap::new()), |node| node.decode(context))
 }
 
 /// A sink's own table, decoded by its kind. The files it names lie beside the file it stands in.

@@ -6,24 +6,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auditline_sinks::{BatchLimits, Sink, SinkConfig};
+use serde::de::DeserializeOwned;
 
 use super::files::{Files, PipelineFile};
 use super::plan::{LanePlan, PipelinePlan, Plan};
 use super::raw;
 use super::source;
+use super::steps::steps;
 use crate::chain;
 use crate::document::{Context, Node, Place, Problem, Spanned, did_you_mean};
-use crate::transform::Transform;
-use crate::transform::normalize::{Form, Normalize};
-use crate::transform::redact::{Policy, PseudonymKey, Redact, Redactor};
 
 /// The journal's size when nobody says.
 const JOURNAL_LIMIT: u64 = 10 << 30;
+/// Less than this is taken up by a page or two, and by the ids that were seen.
+const SMALLEST_JOURNAL: u64 = 1 << 20;
 /// The grace period when nobody says: Kubernetes kills after 30 seconds.
 const GRACE: Duration = Duration::from_secs(25);
 
-/// The epoch of the one key there is.
-const FIRST_EPOCH: u16 = 1;
+/// What is missing where a pipeline has no destination.
+const WHERE_TO: &str = "add `[to.NAME]`, NAME being a sink of the main file";
 
 /// A sink that can be delivered to, and what it gathers by default.
 struct Destination {
@@ -35,9 +36,10 @@ struct Destination {
 /// Resolves the operator's files. `None` when anything is wrong: what, is then among the problems.
 pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
     let main: Option<raw::Main> = files.main.decode(context);
-    let names: Vec<&Spanned<String>> = main.iter().flat_map(|main| main.sinks.keys()).collect();
+    let written = raw::sinks(&files.main, context);
+    let names: Vec<&Spanned<String>> = written.iter().flat_map(BTreeMap::keys).collect();
     let known: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
-    let sinks = main.as_ref().map(|main| destinations(&main.sinks, context)).unwrap_or_default();
+    let sinks = written.as_ref().map(|sinks| destinations(sinks, context)).unwrap_or_default();
 
     let mut pipelines = Vec::new();
     let mut taken = BTreeMap::new();
@@ -47,8 +49,8 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
             let hint = format!("the other is `{first}`; a pipeline's name is its file's stem, so rename one of them");
             context.problems.push(Problem::error(message).at(&file.document.root().head()).hint(hint));
         }
-        // Without a sound main file every sink would seem unknown.
-        let known = main.is_some().then_some(known.as_slice());
+        // Where the sinks cannot be read at all, each of them would seem unknown.
+        let known = written.is_some().then_some(known.as_slice());
         pipelines.extend(pipeline(file, known, &sinks, context));
     }
     if files.pipelines.is_empty() && !context.problems.has_errors() {
@@ -56,14 +58,27 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
         context.problems.push(Problem::error("there is no pipeline").at(&files.main.root().head()).hint(hint));
     }
     refuse_mixed_files(&pipelines, &files.pipelines, &sinks, context);
-    warn_of_idle_sinks(&names, &files.pipelines, context);
+    // What a pipeline goes to is not known for sure before it is sound.
+    if !context.problems.has_errors() {
+        warn_of_idle_sinks(&names, &files.pipelines, context);
+    }
     let main = main?;
+    let journal_limit = journal_limit(&main, context);
     (!context.problems.has_errors()).then(|| Plan {
         state_dir: state_dir(&main, files),
-        journal_limit: main.journal.max_size.map_or(JOURNAL_LIMIT, |size| size.0),
+        journal_limit,
         grace: main.grace.map_or(GRACE, |grace| grace.0),
         pipelines,
     })
+}
+
+fn journal_limit(main: &raw::Main, context: &Context<'_>) -> u64 {
+    let Some(size) = &main.journal.max_size else { return JOURNAL_LIMIT };
+    if size.value.0 < SMALLEST_JOURNAL {
+        let problem = Problem::error("a journal this small would never have room").at(&size.place);
+        context.problems.push(problem.hint("choose at least `1MiB`"));
+    }
+    size.value.0
 }
 
 /// Relative to the main file, like everything in it.
@@ -95,10 +110,17 @@ fn destinations(sinks: &BTreeMap<Spanned<String>, Node>, context: &Context<'_>) 
 fn at_fault(sink: &Node, key: &str) -> Place {
     let mut node = sink.as_table().and_then(|mut table| table.next()).map_or(sink, |(_, kind)| kind);
     let mut place = node.head();
-    for part in key.split('.') {
+    let mut rest = key;
+    while !rest.is_empty() {
+        // librdkafka's options have dots in their names.
+        let (part, after) = match node.get(rest) {
+            Some(_) => (rest, ""),
+            None => rest.split_once('.').unwrap_or((rest, "")),
+        };
         let Some(next) = node.get(part) else { break };
         node = next;
         place = node.place();
+        rest = after;
     }
     place
 }
@@ -110,28 +132,46 @@ fn pipeline(
     context: &Context<'_>,
 ) -> Option<PipelinePlan> {
     let raw: raw::Pipeline = file.document.decode(context)?;
-    let source = source::resolve(&raw.source, context);
-    let lanes = lanes(&raw.to, known, sinks, context);
-    let source = source?;
-    let transforms = transforms(&raw.transform, &source.settings, context)?;
+    // Each part is looked at whatever the others are, so that everything wrong is told at once.
+    let source = section(file, "source", raw.source.as_ref(), &source::which_connector(), context);
+    let source = source.and_then(|source| source::resolve(&source, context));
+    let to = section(file, "to", raw.to.as_ref(), WHERE_TO, context);
+    let lanes = to.map(|to| lanes(&to, known, sinks, context));
+    let steps = steps(raw.transform.as_ref(), context);
+    let (source, lanes, steps) = (source?, lanes?, steps?);
     Some(PipelinePlan {
         name: file.name.as_str().into(),
-        source: source.settings,
         poll: source.poll,
-        transforms,
+        transforms: steps.into_iter().map(|step| step.build(&source.settings.connector)).collect(),
+        source: source.settings,
         lanes,
     })
 }
 
+/// A part that no pipeline can do without.
+fn section<T: DeserializeOwned>(
+    file: &PipelineFile,
+    key: &str,
+    node: Option<&Node>,
+    hint: &str,
+    context: &Context<'_>,
+) -> Option<T> {
+    if node.is_none() {
+        let problem = Problem::error(format!("missing key `{key}`")).at(&file.document.root().head());
+        context.problems.push(problem.hint(hint));
+    }
+    node?.decode(context)
+}
+
 fn lanes(
-    to: &Spanned<BTreeMap<Spanned<String>, raw::To>>,
+    to: &raw::Targets,
     known: Option<&[&str]>,
     sinks: &BTreeMap<String, Destination>,
     context: &Context<'_>,
 ) -> Vec<LanePlan> {
     if to.value.is_empty() {
         let problem = Problem::error("this pipeline goes nowhere").at(&to.place);
-        context.problems.push(problem.hint("name a sink of the main file: `[to.NAME]`"));
+        context.problems.push(problem.hint(WHERE_TO));
     }
     let mut lanes = Vec::new();
     for (name, settings) in &to.value {
@@ -143,7 +183,8 @@ fn lanes(
             };
             context.problems.push(Problem::error(format!("there is no sink `{name}`")).at(&name.place).hint(hint));
         }
-        let Some(destination) = sinks.get(&name.value) else { continue };
+        let settings = settings.decode::<raw::To>(context);
+        let (Some(destination), Some(settings)) = (sinks.get(&name.value), settings) else { continue };
         let defaults = destination.defaults;
         let max_records = match &settings.batch.max_records {
             Some(most) if most.value == 0 => {
@@ -161,43 +202,6 @@ fn lanes(
         lanes.push(LanePlan { name: name.value.as_str().into(), sink: Arc::clone(&destination.sink), limits });
     }
     lanes
-}
-
-fn transforms(
-    raw: &[Spanned<raw::Transform>],
-    source: &crate::source::Settings,
-    context: &Context<'_>,
-) -> Option<Vec<Box<dyn Transform>>> {
-    let connector = &source.connector;
-    let normalize = |form: Form| Normalize::new(form, Arc::clone(&connector.map), connector.identity.clone());
-    let mut steps: Vec<Box<dyn Transform>> = Vec::new();
-    let normalizes = raw.iter().filter(|step| matches!(step.value, raw::Transform::Normalize(_)));
-    for again in normalizes.clone().skip(1) {
-        context.problems.error_at(&again.place, "an event can be normalized only once");
-    }
-    if normalizes.count() == 0 {
-        steps.push(Box::new(normalize(Form::default())));
-    }
-    for step in raw {
-        match &step.value {
-            raw::Transform::Normalize(form) => steps.push(Box::new(normalize(*form))),
-            raw::Transform::Enrich(enrich) => steps.push(Box::new(enrich.clone())),
-            raw::Transform::Redact(redact) => steps.push(Box::new(redactor(redact, step, context)?)),
-        }
-    }
-    Some(steps)
-}
-
-fn redactor(redact: &raw::Redact, step: &Spanned<raw::Transform>, context: &Context<'_>) -> Option<Redact> {
-    let key = redact.key.as_ref().map(|key| PseudonymKey::new(FIRST_EPOCH, key.expose().as_bytes())).transpose();
-    let policy = key.map(|key| Policy { emails: redact.emails, ips: redact.ips, key });
-    match policy.and_then(Redactor::new) {
-        Ok(redactor) => Some(Redact::new(redactor)),
-        Err(error) => {
-            context.problems.push(Problem::error(error.to_string()).at(&step.place));
-            None
-        }
-    }
 }
 
 /// A file in which two pipelines write has no place that either could find again after a crash.

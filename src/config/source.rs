@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use url::Url;
 
+use super::raw;
 use crate::connector::model::{Definition, Parameter, Pattern, Rate};
 use crate::connector::{self, Connector};
 use crate::document::{Context, Node, Problem, Spanned, did_you_mean};
@@ -33,13 +34,22 @@ pub struct ResolvedSource {
 }
 
 /// Resolves `[source.NAME]`. `None` when something in it is wrong.
-pub fn resolve(source: &Spanned<BTreeMap<Spanned<String>, Node>>, context: &Context<'_>) -> Option<ResolvedSource> {
-    let mut entries = source.value.iter();
-    let (Some((name, node)), None) = (entries.next(), entries.next()) else {
-        let hint = format!("one of: {}", connector::names().collect::<Vec<_>>().join(", "));
-        let problem = Problem::error("a pipeline reads from one source: `[source.NAME]`").at(&source.place);
-        context.problems.push(problem.hint(hint));
-        return None;
+pub fn resolve(source: &raw::Source, context: &Context<'_>) -> Option<ResolvedSource> {
+    let mut entries: Vec<_> = source.value.iter().collect();
+    entries.sort_by_key(|(name, _)| name.place.span().map(|span| span.start));
+    let (name, node) = match entries.as_slice() {
+        [(name, node)] => (*name, *node),
+        [] => {
+            let problem = Problem::error("this pipeline reads nothing").at(&source.place);
+            context.problems.push(problem.hint(which_connector()));
+            return None;
+        }
+        [(first, _), (second, _), ..] => {
+            let message = format!("`{second}` beside `{first}`: a pipeline reads from one source");
+            let hint = format!("move `[source.{second}]` into a pipeline file of its own");
+            context.problems.push(Problem::error(message).at(&second.place).hint(hint));
+            return None;
+        }
     };
     let Some(connector) = Connector::embedded(name) else {
         let hint = match did_you_mean(name, connector::names()) {
@@ -50,6 +60,11 @@ pub fn resolve(source: &Spanned<BTreeMap<Spanned<String>, Node>>, context: &Cont
         return None;
     };
     Section { name, node, connector: &connector, context }.resolve()
+}
+
+/// Says how a source is written, and of which connectors.
+pub fn which_connector() -> String {
+    format!("add `[source.NAME]`, NAME being one of: {}", connector::names().collect::<Vec<_>>().join(", "))
 }
 
 struct Section<'a> {
@@ -85,6 +100,9 @@ impl Section<'_> {
             reserve: self.reserve(),
         };
         let poll = self.decode::<HumanDuration>("poll").map_or(POLL, |poll| poll.0);
+        if poll < Duration::from_secs(1) {
+            self.error_at_key("poll", "a source is asked at most once a second");
+        }
         if self.context.problems.count(crate::document::Severity::Error) > before {
             return None;
         }
@@ -141,6 +159,9 @@ impl Section<'_> {
             default.clone()
         };
         match Url::parse(&text) {
+            Ok(url) if !url.username().is_empty() || url.password().is_some() || url.query().is_some() => {
+                fail("a base URL has no user, password or query".to_owned(), &format!("for example \"{default}\""))
+            }
             Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => url,
             Ok(url) if url.scheme() == "http" => {
                 let message =
@@ -216,6 +237,11 @@ impl Section<'_> {
         let Some(text) = node.decode::<String>(self.context) else { return Utc::now() - START };
         let past = text.strip_prefix('-').and_then(|span| HumanDuration::from_str(span).ok());
         match past.map(|span| Utc::now() - delta(span.0)).or_else(|| time::from_text(&text)) {
+            Some(start) if start > Utc::now() => {
+                let problem = Problem::error(format!("`{text}` lies in the future")).at(&node.place());
+                self.context.problems.push(problem.hint("reading begins at `start` and goes on to now"));
+                start
+            }
             Some(start) => start,
             None => {
                 let problem = Problem::error(format!("`{text}` is not an instant")).at(&node.place());
@@ -264,9 +290,10 @@ impl Section<'_> {
         match share.filter(|share| (0.0..=0.95).contains(share)) {
             Some(share) => share,
             None => {
-                let problem =
-                    Problem::error("expected the share of the quota that is left to others").at(&node.place());
-                self.context.problems.push(problem.hint("for example \"20%\", at most \"95%\""));
+                let found = node.as_str().map_or_else(|| node.to_json().to_string(), ToOwned::to_owned);
+                let message = format!("expected a share from `0%` to `95%`, found `{found}`");
+                let hint = "for example \"20%\": the share of the quota that is left to the account's other automation";
+                self.context.problems.push(Problem::error(message).at(&node.place()).hint(hint));
                 0.0
             }
         }
@@ -287,7 +314,7 @@ impl Section<'_> {
         if !known.contains(&name.value.as_str()) {
             let hint = match (did_you_mean(name, known.iter().copied()), known.is_empty()) {
                 (Some(near), _) => format!("did you mean `{near}`? there are: {}", quoted(&known)),
-                (None, true) => format!("{} has no filters", self.definition().connector.title),
+                (None, true) => format!("`{}` has no filters: leave `filters` out", self.name),
                 (None, false) => format!("there are: {}", quoted(&known)),
             };
             self.context

@@ -16,6 +16,9 @@ fn names_a_secret(key: &str) -> bool {
         .any(|name| key.ends_with(name))
 }
 
+/// What a library takes under names of its own: a misspelled password among them is known to nobody as one.
+const OPTIONS: &str = "options";
+
 /// Hides every literal that stands under a key named like a secret, and the credentials in every URL.
 pub(super) fn hide_named_secrets(root: &Node) {
     walk(root, false);
@@ -29,7 +32,8 @@ fn walk(node: &Node, secret: bool) {
             let reference = secret && is_reference(node);
             for entry in entries {
                 let names_place = reference && matches!(entry.name.value.as_str(), "env" | "file");
-                let secret = (secret && !names_place) || names_a_secret(&entry.name.value);
+                let secret =
+                    (secret && !names_place) || names_a_secret(&entry.name.value) || entry.name.value == OPTIONS;
                 walk(&entry.value, secret);
             }
         }

@@ -89,8 +89,8 @@ impl Document {
         if !errors.is_empty() {
             mask::hide_in_broken_text(&file);
         }
-        for error in &errors {
-            problems.push(syntax_error(&file, error));
+        for problem in syntax_errors(&file, &errors) {
+            problems.push(problem);
         }
         // What could be saved of a broken file would answer with mistakes its author did not make.
         (errors.is_empty() && !problems.has_errors_in(&file)).then_some(Self { root })
@@ -124,6 +124,26 @@ impl Document {
     pub fn decode<T: DeserializeOwned>(&self, context: &Context<'_>) -> Option<T> {
         self.root.decode(context)
     }
+}
+
+/// All of them, but for an array that is not closed: the parser takes every line behind it for an element that is wrong.
+fn syntax_errors(file: &Arc<File>, errors: &[toml::de::Error]) -> Vec<Problem> {
+    let says = |error: &toml::de::Error, what: &str| error.message().starts_with(what);
+    let mut told = Vec::new();
+    let mut rest = errors;
+    while let [first, after @ ..] = rest {
+        rest = after;
+        let end = after.iter().position(|error| says(error, "unclosed array"));
+        let mut problem = syntax_error(file, first);
+        if let (true, Some(end)) = (says(first, "missing comma between array elements"), end) {
+            rest = &after[end + 1..];
+            let span = first.span().unwrap_or_default();
+            problem = Problem::error("an array that begins before this is never closed").at(&Place::new(file, span));
+            problem = problem.hint("close it with `]`");
+        }
+        told.push(problem);
+    }
+    told
 }
 
 fn syntax_error(file: &Arc<File>, error: &toml::de::Error) -> Problem {

@@ -30,6 +30,17 @@ impl<'s> Reader<'s> {
         Failure::wrong(format!("expected {what}, found {}", self.node.kind()))
     }
 
+    fn expected_array(&self) -> Failure {
+        let message = format!("expected an array, found {}", self.node.kind());
+        match self.node.value() {
+            Value::Table(_) if !self.node.is_inline() => {
+                Failure::with_hint(message, "double the brackets of its header: `[[…]]`")
+            }
+            Value::String(_) => Failure::with_hint(message, "put it in brackets: `[\"…\"]`"),
+            _ => Failure::wrong(message),
+        }
+    }
+
     fn integer<T: TryFrom<i64>>(&self, least: i128, most: i128) -> Result<T, Failure> {
         let range = match (least, most) {
             (0, most) if most > u32::MAX.into() => "a whole number from 0".to_owned(),
@@ -61,10 +72,9 @@ impl<'s> Reader<'s> {
         }
         let kinds: Vec<_> = entries.iter().filter(|entry| is_known(&entry.name)).collect();
         match kinds.as_slice() {
-            [] if entries.is_empty() => Err(Failure::with_hint(
-                "this table says of no kind what it is",
-                format!("known kinds: {}", suggest::quoted(known)),
-            )),
+            [] if entries.is_empty() => {
+                Err(Failure::with_hint("no kind is named here", format!("known kinds: {}", suggest::quoted(known))))
+            }
             [entry] if !self.session.is_passed_over(entry) => Ok(Kind::key(entry, self.session)),
             [first, second, ..] => {
                 let message = format!("`{}` beside `{}`: only one kind can be meant", second.name, first.name);
@@ -163,7 +173,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Failure> {
-        let nodes = self.node.as_array().ok_or_else(|| self.expected("an array"))?;
+        let nodes = self.node.as_array().ok_or_else(|| self.expected_array())?;
         visitor.visit_seq(Elements::new(nodes, self.session))
     }
 

@@ -54,14 +54,12 @@ impl Enrich {
 
     fn fields<'a>(&self, known: Option<Value<'a>>, arena: &'a Arena) -> Option<Value<'a>> {
         let known = known.and_then(|fields| fields.as_object()).unwrap_or_default();
-        let known: &[_] = arena.alloc_slice_fill_iter(
-            known.iter().filter(|member| !self.fields.contains_key(member.key)).copied().collect::<Vec<_>>(),
-        );
-        let own = self
-            .fields
-            .iter()
-            .map(|(name, value)| Member::new(arena.alloc_str(name), Value::String(arena.alloc_str(value))));
-        (!self.fields.is_empty()).then(|| Value::Object(joined(known, own, arena)))
+        let mut all = ArenaVec::with_capacity_in(known.len() + self.fields.len(), arena);
+        all.extend(known.iter().filter(|member| !self.fields.contains_key(member.key)));
+        for (name, value) in &self.fields {
+            all.push(Member::new(arena.alloc_str(name), Value::String(arena.alloc_str(value))));
+        }
+        (!self.fields.is_empty()).then(|| Value::Object(all.into_bump_slice()))
     }
 }
 
@@ -146,6 +144,18 @@ mod tests {
         let more = Enrich { labels: Vec::new(), fields: [("team".to_owned(), "red".to_owned())].into() };
         let twice = apply(&more, &once);
         assert!(twice.ends_with(r#""labels":["prod","eu"],"fields":{"cost":"7","team":"red"}}"#), "{twice}");
+    }
+
+    #[test]
+    fn an_ocsf_event_stays_valid() {
+        use crate::transform::ocsf::{tests, validate};
+        let map = tests::load(tests::TINY, &tests::identity("Example", "example", &[], &[]));
+        let arena = Arena::new();
+        let event = Event { id: "r-1", time: chrono::DateTime::UNIX_EPOCH, body: Value::Null };
+        let enriched = apply(&enrich(), &json::to_string(&map.apply(&event, &arena).unwrap()));
+        let enriched: serde_json::Value = serde_json::from_str(&enriched).unwrap();
+        assert_eq!(validate::problems(&enriched), [""; 0]);
+        assert_eq!(enriched["metadata"]["tags"][1]["name"], "team");
     }
 
     #[test]

@@ -257,7 +257,7 @@ error: unknown kind `kafak`
   |
   hint: did you mean `kafka`? known kinds: `kafka`, `file`, `memory`
 
-error: this table says of no kind what it is
+error: no kind is named here
  --> a.toml:3:1
   |
 3 | [sinks.b]
@@ -295,7 +295,7 @@ error: expected a table, found an integer
 13 | redact = 3
    |          ^
 
-error: this table says of no kind what it is
+error: no kind is named here
   --> a.toml:14:1
    |
 14 | [[transform]]

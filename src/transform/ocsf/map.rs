@@ -47,7 +47,7 @@ impl Map {
     #[must_use]
     pub fn apply<'a>(&self, event: &Event<'a>, arena: &'a Arena) -> Option<Value<'a>> {
         let slots = arena.alloc_slice_fill_copy(self.source.slots(), Value::Null);
-        self.source.read(event.body, slots);
+        let doubled = self.source.read(event.body, slots);
         let mut run = Run { event, slots, taken: ArenaVec::with_capacity_in(slots.len(), arena), found: 0, arena };
         let fitting = self.rules.iter().filter(|rule| rule.holds(run.slots));
         let mut members = fitting.map(|rule| rule.event.fill(&mut run, 1)).find_map(|members| members)?;
@@ -55,7 +55,7 @@ impl Map {
         for slot in &run.taken {
             taken[*slot] = true;
         }
-        let rest = self.source.rest(event.body, taken, arena);
+        let rest = self.source.rest(event.body, taken, doubled, arena);
         members.extend(rest.map(|rest| Member::new("unmapped", as_object(rest, arena))));
         Some(Value::Object(members.into_bump_slice()))
     }

@@ -195,10 +195,9 @@ impl Node {
             }
             Self::Time => Some(Value::integer(run.event.time.timestamp_millis(), run.arena)),
             Self::OriginalTime(slots) => {
-                let mut written = slots.iter().map(|slot| (*slot, run.slots[*slot]));
-                let (slot, value) = written.find(|(_, value)| crate::event::time::parse(*value).is_some())?;
+                let (slot, written) = slots.iter().find_map(|slot| Some((*slot, word(run.slots[*slot])?)))?;
                 run.taken.push(slot);
-                word(value).map(Value::String)
+                Some(Value::String(written))
             }
         }
     }

@@ -19,6 +19,12 @@ struct Branch {
     children: Vec<(Part, Branch)>,
 }
 
+/// What is not left any more.
+struct Taken<'t> {
+    slots: &'t [bool],
+    doubled: bool,
+}
+
 /// One part of a path: the key of a member, and the place in a list if it is a number.
 #[derive(Debug)]
 struct Part {
@@ -43,16 +49,18 @@ impl Source {
         self.slots
     }
 
-    /// Puts what stands at each path into its slot; `null` for what does not stand there.
-    pub fn read<'a>(&self, record: Value<'a>, slots: &mut [Value<'a>]) {
-        self.root.read(record, slots);
+    /// Puts what stands at each path into its slot, and leaves the other slots as they are.
+    ///
+    /// Says whether a key on the way was doubled, as [`rest`](Self::rest) wants to know.
+    pub fn read<'a>(&self, record: Value<'a>, slots: &mut [Value<'a>]) -> bool {
+        self.root.read(record, slots)
     }
 
     /// What is left of `record` without the values in the slots that were taken.
     ///
     /// `null`, empty values and objects of which nothing is left go, too.
-    pub fn rest<'a>(&self, record: Value<'a>, taken: &[bool], arena: &'a Arena) -> Option<Value<'a>> {
-        self.root.rest(record, taken, arena)
+    pub fn rest<'a>(&self, record: Value<'a>, taken: &[bool], doubled: bool, arena: &'a Arena) -> Option<Value<'a>> {
+        self.root.rest(record, &Taken { slots: taken, doubled }, arena)
     }
 }
 
@@ -66,11 +74,9 @@ impl Branch {
         &mut self.children[at].1
     }
 
-    /// The branch that a member of an object belongs to. Only the last of doubled keys counts.
-    fn of_member(&self, members: &[Member], at: usize) -> Option<&Branch> {
-        let key = members[at].key;
+    fn of_key(&self, key: &str) -> Option<&Branch> {
         let (_, branch) = self.children.iter().find(|(part, _)| part.key == key)?;
-        members[at + 1..].iter().all(|later| later.key != key).then_some(branch)
+        Some(branch)
     }
 
     fn of_item(&self, at: usize) -> Option<&Branch> {
@@ -78,34 +84,37 @@ impl Branch {
         Some(branch)
     }
 
-    fn read<'a>(&self, value: Value<'a>, slots: &mut [Value<'a>]) {
+    fn read<'a>(&self, value: Value<'a>, slots: &mut [Value<'a>]) -> bool {
+        let mut doubled = false;
         if let Some(slot) = self.slot {
             slots[slot] = value;
         }
-        if self.children.is_empty() {
-            return;
-        }
         match value {
+            _ if self.children.is_empty() => {}
             Value::Object(members) => {
                 for (at, member) in members.iter().enumerate() {
-                    if let Some(branch) = self.of_member(members, at) {
-                        branch.read(member.value, slots);
+                    let Some(branch) = self.of_key(member.key) else { continue };
+                    if is_last(members, at) {
+                        doubled |= branch.read(member.value, slots);
+                    } else {
+                        doubled = true;
                     }
                 }
             }
             Value::Array(items) => {
                 for (part, branch) in &self.children {
                     if let Some(item) = part.place.and_then(|place| items.get(place)) {
-                        branch.read(*item, slots);
+                        doubled |= branch.read(*item, slots);
                     }
                 }
             }
             _ => {}
         }
+        doubled
     }
 
-    fn rest<'a>(&self, value: Value<'a>, taken: &[bool], arena: &'a Arena) -> Option<Value<'a>> {
-        if value.is_empty() || self.slot.is_some_and(|slot| taken[slot]) {
+    fn rest<'a>(&self, value: Value<'a>, taken: &Taken, arena: &'a Arena) -> Option<Value<'a>> {
+        if value.is_empty() || self.slot.is_some_and(|slot| taken.slots[slot]) {
             return None;
         }
         match value {
@@ -113,9 +122,11 @@ impl Branch {
             Value::Object(members) => {
                 let mut rest = ArenaVec::with_capacity_in(members.len(), arena);
                 for (at, member) in members.iter().enumerate() {
-                    let left = match self.of_member(members, at) {
-                        Some(branch) => branch.rest(member.value, taken, arena),
-                        None => Some(member.value).filter(|value| !value.is_empty()),
+                    let left = match self.of_key(member.key) {
+                        Some(branch) if !taken.doubled || is_last(members, at) => {
+                            branch.rest(member.value, taken, arena)
+                        }
+                        _ => Some(member.value).filter(|value| !value.is_empty()),
                     };
                     rest.extend(left.map(|value| Member::new(member.key, value)));
                 }
@@ -136,6 +147,12 @@ impl Branch {
     }
 }
 
+/// Of doubled keys the last one counts.
+fn is_last(members: &[Member], at: usize) -> bool {
+    let key = members[at].key;
+    members[at + 1..].iter().all(|later| later.key != key)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,7 +171,7 @@ mod tests {
     fn rest(record: &str, paths: &[&str], taken: &[bool]) -> Option<String> {
         let arena = Arena::new();
         let record = json::decode(record.as_bytes(), &arena).unwrap();
-        source(paths).rest(record, taken, &arena).map(|rest| json::to_string(&rest))
+        source(paths).rest(record, taken, false, &arena).map(|rest| json::to_string(&rest))
     }
 
     #[test]
@@ -163,7 +180,7 @@ mod tests {
         let arena = Arena::new();
         let record = json::decode(RECORD.as_bytes(), &arena).unwrap();
         let mut slots = [Value::Null; 8];
-        source(&paths).read(record, &mut slots);
+        assert!(!source(&paths).read(record, &mut slots));
         for (path, value) in paths.iter().zip(slots) {
             assert_eq!(value, path.parse::<Path>().unwrap().find(record).unwrap_or(Value::Null), "{path}");
         }
@@ -191,9 +208,9 @@ mod tests {
         let record = json::decode(br#"{"a":{"x":1},"a":{"y":2}}"#, &arena).unwrap();
         let source = source(&["a.x", "a.y"]);
         let mut slots = [Value::Null; 2];
-        source.read(record, &mut slots);
+        assert!(source.read(record, &mut slots));
         assert_eq!(slots, [Value::Null, Value::Number("2")]);
-        let rest = source.rest(record, &[true, true], &arena).unwrap();
+        let rest = source.rest(record, &[true, true], true, &arena).unwrap();
         assert_eq!(json::to_string(&rest), r#"{"a":{"x":1}}"#);
     }
 

@@ -114,7 +114,7 @@ pub struct Policy {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PolicyError {
     /// A `pseudonym` action and no key.
-    #[error("`{option} = \"pseudonym\"` needs a key\n\nhint: add `key = {{ file = \"…\" }}` with {min} random bytes or more, or choose \"mask\"", min = PseudonymKey::MIN_BYTES)]
+    #[error("`{option} = \"pseudonym\"` needs a key")]
     MissingKey {
         /// `emails` or `ips`.
         option: &'static str,
@@ -125,6 +125,20 @@ pub enum PolicyError {
         /// Its length.
         bytes: usize,
     },
+}
+
+impl PolicyError {
+    /// What the operator can do.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let least = PseudonymKey::MIN_BYTES;
+        match self {
+            Self::MissingKey { .. } => {
+                format!("add `key = {{ file = \"…\" }}` with {least} random bytes or more, or choose \"mask\"")
+            }
+            Self::ShortKey { .. } => "make one with `openssl rand -hex 32`".to_owned(),
+        }
+    }
 }
 
 /// How many addresses were replaced.
@@ -299,7 +313,7 @@ impl Redactor {
             if traits.ip6_arpa() {
                 ip::find_ip6_arpa(text, &mut found);
             }
-            if found.len() > emails {
+            if found.len() > emails.max(1) {
                 found = merged(found);
             }
         }

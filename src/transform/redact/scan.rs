@@ -7,6 +7,9 @@
 
 const LANES: usize = 16;
 
+/// Of an IPv4 address.
+const LONGEST_PART: usize = 3;
+
 const AT: u8 = 1;
 const DOT: u8 = 1 << 1;
 const COLON: u8 = 1 << 2;
@@ -23,10 +26,10 @@ const HIGH: u8 = 1 << 7;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Traits {
     seen: u8,
-    dots: u32,
-    /// Those of the dots that follow a digit.
-    number_dots: u32,
-    colons: u32,
+    dots: usize,
+    /// How many numbers with a dot behind them follow upon each other.
+    dotted_numbers: usize,
+    colons: usize,
     double_colon: bool,
 }
 
@@ -59,7 +62,7 @@ impl Traits {
 
     #[inline]
     pub(super) fn ipv4(&self) -> bool {
-        self.number_dots >= 3
+        self.dotted_numbers >= 3
     }
 
     /// The shortest is `::1`; without `::` there are seven colons, or six and a dotted tail.
@@ -85,12 +88,16 @@ pub(super) fn traits(text: &[u8]) -> Traits {
         mark_telling(&mut seen, chunk);
     }
     // The last bytes are looked at together with some that were seen: cheaper than one by one.
-    match text.last_chunk::<LANES>() {
-        Some(last) if !rest.is_empty() => mark_telling(&mut seen, last),
-        Some(_) => {}
-        None => seen[0] = text.iter().fold(0, |seen, &byte| seen | CLASSES[usize::from(byte)]),
-    }
-    if u128::from_ne_bytes(seen) == 0 { Traits::default() } else { count(text) }
+    let telling = match text.last_chunk::<LANES>() {
+        Some(last) => {
+            if !rest.is_empty() {
+                mark_telling(&mut seen, last);
+            }
+            u128::from_ne_bytes(seen) != 0
+        }
+        None => text.iter().fold(0, |seen, &byte| seen | CLASSES[usize::from(byte)]) != 0,
+    };
+    if telling { count(text) } else { Traits::default() }
 }
 
 /// Comparisons and no table: a table look-up cannot be done for sixteen bytes at once.
@@ -104,14 +111,31 @@ fn mark_telling(seen: &mut [u8; LANES], chunk: &[u8; LANES]) {
 
 fn count(text: &[u8]) -> Traits {
     let mut traits = Traits::default();
-    let mut before = 0u8;
-    for &byte in text {
-        traits.seen |= CLASSES[usize::from(byte)];
-        traits.dots = traits.dots.saturating_add(u32::from(byte == b'.'));
-        traits.number_dots = traits.number_dots.saturating_add(u32::from(byte == b'.' && before.is_ascii_digit()));
-        traits.colons = traits.colons.saturating_add(u32::from(byte == b':'));
-        traits.double_colon |= byte == b':' && before == b':';
-        before = byte;
+    let (mut last_dot, mut numbers) = (0, 0);
+    for (at, &byte) in text.iter().enumerate() {
+        let class = CLASSES[usize::from(byte)];
+        // Nearly always: this branch is foreseen, and the rest costs nothing.
+        if class == 0 {
+            continue;
+        }
+        traits.seen |= class;
+        let before = at.checked_sub(1).map_or(0, |before| text[before]);
+        if class == DOT {
+            traits.dots += 1;
+            let continues = numbers > 0 && at - last_dot <= LONGEST_PART + 1;
+            numbers = if !before.is_ascii_digit() {
+                0
+            } else if continues {
+                numbers + 1
+            } else {
+                1
+            };
+            traits.dotted_numbers = traits.dotted_numbers.max(numbers);
+            last_dot = at;
+        } else if class == COLON {
+            traits.colons += 1;
+            traits.double_colon |= before == b':';
+        }
     }
     traits
 }
