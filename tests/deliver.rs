@@ -25,20 +25,32 @@ fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is set together with the server's address"))
 }
 
-/// Reads all five vendors into one sink. Some requests are refused on the way, as in life.
-async fn deliver(sink: &str) -> Simulator {
+/// Reads all five vendors into one sink, and is killed so often on the way. Some requests are refused, as in life.
+async fn deliver(sink: &str, kills: u64) -> Simulator {
     let throttle = Throttle { every: 5, retry_after: RetryAfter::Seconds(0), ..Throttle::default() };
-    let simulator = simulate(World { throttle, ..world(RECORDS) }).await;
-    let pipelines: Vec<Pipeline> = Vendor::ALL
-        .into_iter()
-        .map(|vendor| Pipeline::of(&simulator, vendor).not_to("siem").to("real", "batch = { max_records = 150 }"))
-        .collect();
+    let latency = Duration::from_millis(if kills > 0 { 40 } else { 0 });
+    let simulator = simulate(World { throttle, latency, ..world(RECORDS) }).await;
+    let to_sink = |vendor| {
+        let pipeline = Pipeline::of(&simulator, vendor).set("window", "\"2h\"");
+        pipeline.not_to("siem").to("real", "batch = { max_records = 30, max_wait = \"20ms\" }")
+    };
+    let pipelines: Vec<Pipeline> = Vendor::ALL.into_iter().map(to_sink).collect();
     let installation = Installation::new(sink, &pipelines);
+    for life in 0..kills {
+        let running = installation.start();
+        // From before it connects to well within its deliveries.
+        sleep(Duration::from_millis(30 + 97 * life)).await;
+        let ended = running.kill().await;
+        assert_eq!(ended.status.code(), None, "it ended by itself: {}", ended.stderr);
+    }
     installation.read_all().await;
     // A second run finds the journal at its end and sends nothing.
     installation.read_all().await;
     simulator
 }
+
+/// How often it is killed in the tests that do.
+const KILLS: u64 = 12;
 
 /// What all vendors have, as their pipelines' names and the ids.
 fn all(simulator: &Simulator) -> BTreeSet<String> {
@@ -51,19 +63,38 @@ fn named(event: &Json) -> String {
     format!("{} {}", event["metadata"]["log_name"].as_str().unwrap_or_default(), id(event))
 }
 
+/// Each at least once, and nothing else: what is promised where a second copy cannot be told from the first.
+fn expect_at_least_once(what: &str, arrived: Vec<String>, all: &BTreeSet<String>) {
+    let distinct: BTreeSet<String> = arrived.into_iter().collect();
+    expect_once(what, distinct.into_iter().collect(), all);
+}
+
 #[tokio::test]
 async fn all_vendors_reach_kafka() {
     let Some(broker) = server("all_vendors_reach_kafka", "kafka", "AUDITLINE_TEST_KAFKA") else { return };
+    let (simulator, arrived) = through_kafka(&broker, 0).await;
+    // Nothing broke on the way, so nothing came twice either.
+    expect_once("kafka", arrived, &all(&simulator));
+}
+
+#[tokio::test]
+async fn killed_on_the_way_kafka_has_each_at_least_once() {
+    let test = "killed_on_the_way_kafka_has_each_at_least_once";
+    let Some(broker) = server(test, "kafka", "AUDITLINE_TEST_KAFKA") else { return };
+    let (simulator, arrived) = through_kafka(&broker, KILLS).await;
+    expect_at_least_once("kafka", arrived, &all(&simulator));
+}
+
+async fn through_kafka(broker: &str, kills: u64) -> (Simulator, Vec<String>) {
     let topic = unique("deliver");
     let sink = format!("[sinks.real.kafka]\nbrokers = [\"{broker}\"]\ntopic = \"{topic}.{{vendor}}\"\n");
-    let simulator = deliver(&sink).await;
+    let simulator = deliver(&sink, kills).await;
     let mut arrived = Vec::new();
     for vendor in Vendor::ALL {
-        let (broker, topic) = (broker.clone(), format!("{topic}.{vendor}"));
+        let (broker, topic) = (broker.to_owned(), format!("{topic}.{vendor}"));
         arrived.extend(tokio::task::spawn_blocking(move || consume(&broker, &topic)).await.unwrap());
     }
-    // Nothing broke on the way, so nothing came twice either.
-    expect_once("kafka", arrived.iter().map(named).collect(), &all(&simulator));
+    (simulator, arrived.iter().map(named).collect())
 }
 
 fn consume(broker: &str, topic: &str) -> Vec<Json> {
@@ -91,6 +122,16 @@ fn consume(broker: &str, topic: &str) -> Vec<Json> {
 #[tokio::test]
 async fn all_vendors_reach_s3_once() {
     let Some(endpoint) = server("all_vendors_reach_s3_once", "s3", "AUDITLINE_TEST_S3") else { return };
+    through_s3(&endpoint, 0).await;
+}
+
+#[tokio::test]
+async fn killed_on_the_way_s3_has_each_once() {
+    let Some(endpoint) = server("killed_on_the_way_s3_has_each_once", "s3", "AUDITLINE_TEST_S3") else { return };
+    through_s3(&endpoint, KILLS).await;
+}
+
+async fn through_s3(endpoint: &str, kills: u64) {
     let root = unique("deliver");
     let (key, secret) = (variable("AUDITLINE_TEST_S3_ACCESS_KEY"), variable("AUDITLINE_TEST_S3_SECRET_KEY"));
     let bucket = variable("AUDITLINE_TEST_S3_BUCKET");
@@ -98,8 +139,8 @@ async fn all_vendors_reach_s3_once() {
         "[sinks.real.s3]\nbucket = \"{bucket}\"\nendpoint = \"{endpoint}\"\npath_style = true\n\
          access_key_id = \"{key}\"\nsecret_access_key = \"{secret}\"\nprefix = \"{root}/{{vendor}}/{{date}}/\"\n"
     );
-    let simulator = deliver(&sink).await;
-    let objects = objects(&endpoint, &key, &secret, &bucket, &root).await;
+    let simulator = deliver(&sink, kills).await;
+    let objects = objects(endpoint, &key, &secret, &bucket, &root).await;
     let mut arrived = Vec::new();
     for (name, text) in &objects {
         for line in text.lines() {
@@ -140,7 +181,7 @@ async fn objects(endpoint: &str, key: &str, secret: &str, bucket: &str, root: &s
 }
 
 /// Delivers to a syslog receiver and waits until its file has every event.
-async fn reach(transport: &str, address: &str, output: &str, event_of: fn(&str, &str) -> Option<Json>) {
+async fn reach(transport: &str, address: &str, output: &str, event_of: fn(&str, &str) -> Option<Json>, kills: u64) {
     let app = unique("deliver");
     let tls = match transport {
         "tls" => format!("tls = {{ ca = \"{}\" }}\n", variable("AUDITLINE_TEST_TLS_CA")),
@@ -149,8 +190,9 @@ async fn reach(transport: &str, address: &str, output: &str, event_of: fn(&str, 
     let sink = format!(
         "[sinks.real.syslog]\naddress = \"{address}\"\ntransport = \"{transport}\"\napp_name = \"{app}\"\n{tls}"
     );
-    let simulator = deliver(&sink).await;
+    let simulator = deliver(&sink, kills).await;
     let all = all(&simulator);
+    let expect = if kills > 0 { expect_at_least_once } else { expect_once };
     let output = PathBuf::from(variable(output));
     let give_up = Instant::now() + Duration::from_secs(60);
     loop {
@@ -159,52 +201,59 @@ async fn reach(transport: &str, address: &str, output: &str, event_of: fn(&str, 
         let arrived: Vec<String> =
             whole.lines().filter_map(|line| event_of(line, &app)).map(|event| named(&event)).collect();
         if all.is_subset(&arrived.iter().cloned().collect()) {
-            return expect_once(transport, arrived, &all);
+            return expect(transport, arrived, &all);
         }
         if Instant::now() > give_up {
-            return expect_once(transport, arrived, &all);
+            return expect(transport, arrived, &all);
         }
         sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// The event in a line of rsyslog's file of raw messages.
+/// The event in a line of rsyslog's file of raw messages. One that a kill cut short is none.
 fn from_rsyslog(line: &str, app: &str) -> Option<Json> {
     line.split(' ').nth(3).filter(|name| *name == app)?;
-    Some(serde_json::from_str(&line[line.find("] {")? + 2..]).unwrap())
+    serde_json::from_str(&line[line.find("] {")? + 2..]).ok()
 }
 
-/// The event in a line of syslog-ng's JSON.
+/// The event in a line of syslog-ng's JSON. One that a kill cut short is none.
 fn from_syslog_ng(line: &str, app: &str) -> Option<Json> {
     let line: Json = serde_json::from_str(line).ok()?;
     let message = line.get("MSG").filter(|_| line["APP-NAME"] == app)?.as_str()?;
-    Some(serde_json::from_str(message).unwrap())
+    serde_json::from_str(message).ok()
 }
 
 #[tokio::test]
 async fn all_vendors_reach_rsyslog_over_tcp() {
     let variable = "AUDITLINE_TEST_RSYSLOG_TCP";
     let Some(address) = server("all_vendors_reach_rsyslog_over_tcp", "rsyslog", variable) else { return };
-    reach("tcp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT", from_rsyslog).await;
+    reach("tcp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT", from_rsyslog, 0).await;
 }
 
 #[tokio::test]
 async fn all_vendors_reach_rsyslog_over_tls() {
     let variable = "AUDITLINE_TEST_RSYSLOG_TLS";
     let Some(address) = server("all_vendors_reach_rsyslog_over_tls", "rsyslog", variable) else { return };
-    reach("tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT", from_rsyslog).await;
+    reach("tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT", from_rsyslog, 0).await;
 }
 
 #[tokio::test]
 async fn all_vendors_reach_syslog_ng_over_tcp() {
     let variable = "AUDITLINE_TEST_SYSLOG_NG_TCP";
     let Some(address) = server("all_vendors_reach_syslog_ng_over_tcp", "syslog-ng", variable) else { return };
-    reach("tcp", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT", from_syslog_ng).await;
+    reach("tcp", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT", from_syslog_ng, 0).await;
 }
 
 #[tokio::test]
 async fn all_vendors_reach_syslog_ng_over_tls() {
     let variable = "AUDITLINE_TEST_SYSLOG_NG_TLS";
     let Some(address) = server("all_vendors_reach_syslog_ng_over_tls", "syslog-ng", variable) else { return };
-    reach("tls", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT", from_syslog_ng).await;
+    reach("tls", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT", from_syslog_ng, 0).await;
+}
+
+#[tokio::test]
+async fn killed_on_the_way_syslog_ng_has_each_at_least_once() {
+    let (test, variable) = ("killed_on_the_way_syslog_ng_has_each_at_least_once", "AUDITLINE_TEST_SYSLOG_NG_TCP");
+    let Some(address) = server(test, "syslog-ng", variable) else { return };
+    reach("tcp", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT", from_syslog_ng, KILLS).await;
 }
