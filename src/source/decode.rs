@@ -19,20 +19,18 @@ pub enum Raw<'a> {
     },
 }
 
-/// Decodes a page. Text that is not UTF-8 is read with the replacement character where it is broken.
+/// Decodes a page and hands out its records, each gone when the next one comes. Text that is not UTF-8 is read with the
+/// replacement character where it is broken.
 ///
 /// # Errors
-/// When the body is not JSON.
-pub fn page<'a>(body: &[u8], arena: &'a Arena) -> Result<Value<'a>, json::JsonError> {
-    match json::decode(body, arena) {
-        Err(_) if std::str::from_utf8(body).is_err() => json::decode(String::from_utf8_lossy(body).as_bytes(), arena),
-        other => other,
-    }
-}
-
-/// The records of a page; `None` when there is no list where it should be.
-pub fn records<'a>(page: Value<'a>, decode: &Decode) -> Option<&'a [Value<'a>]> {
-    decode.records.find(page)?.as_array()
+/// When the body is not JSON: what was handed out until then is not to be kept.
+pub fn page<'a>(
+    body: &[u8],
+    decode: &Decode,
+    arena: &'a Arena,
+    each: &mut json::Each<'_>,
+) -> Result<json::Around<'a>, json::JsonError> {
+    json::decode_around(String::from_utf8_lossy(body).as_bytes(), &decode.records, arena, Some(each))
 }
 
 /// Reads a CSV file with a header line into records. The separator is the one the header line uses.

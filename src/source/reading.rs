@@ -17,7 +17,7 @@ use super::upstream::{Refusal, Upstream};
 use super::verdict::Answer;
 use super::{Page, Progress, SourceError};
 use crate::connector::model::{Definition, Job, Order, Read, Request, Then};
-use crate::event::{Arena, Value};
+use crate::event::{Arena, Value, json};
 
 /// A window that comes newest first is read whole before any of it goes on. Beyond this many records it is halved, so
 /// that memory stays bounded.
@@ -234,17 +234,17 @@ impl Source {
         refine: Refine<'_, T>,
     ) -> Result<Decoded<T>, Refusal> {
         let rules = &self.definition().decode;
-        let arena = Arena::with_capacity(answer.body.len() * 2);
-        let page = decode::page(&answer.body, &arena)
+        let arena = Arena::new();
+        let mut decoded = Decoded { items: Vec::new(), own_reads: 0, step: Step::End };
+        let mut each = |record: Value<'_>, arena: &Arena| {
+            self.decode_record(record, window, refine, arena, &mut decoded);
+        };
+        let page = decode::page(&answer.body, rules, &arena, &mut each)
             .map_err(|error| self.stuck(&format!("answered with something that is {error}")))?;
-        let records = decode::records(page, rules)
-            .ok_or_else(|| self.stuck(&format!("answered without the list `{}`", rules.records)))?;
+        let received =
+            page.items.ok_or_else(|| self.stuck(&format!("answered without the list `{}`", rules.records)))?;
         let paginate = self.way(&window.read).paginate.as_ref();
-        let step = paginate::step(paginate, &window.place, page, records.len(), asked);
-        let mut decoded = Decoded { items: Vec::with_capacity(records.len()), own_reads: 0, step };
-        for record in records {
-            self.decode_record(*record, window, refine, &arena, &mut decoded);
-        }
+        decoded.step = paginate::step(paginate, &window.place, page.rest, received, asked);
         Ok(decoded)
     }
 
@@ -432,7 +432,7 @@ impl Source {
 
     fn text_at(&self, answer: &Answer, path: &crate::event::Path) -> Option<String> {
         let arena = Arena::new();
-        let page = decode::page(&answer.body, &arena).ok()?;
+        let page = json::decode(String::from_utf8_lossy(&answer.body).as_bytes(), &arena).ok()?;
         match path.find(page)? {
             Value::String(text) | Value::Number(text) if !text.is_empty() => Some(text.to_owned()),
             _ => None,
