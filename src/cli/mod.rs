@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything else to stderr. Exit code 0: done; 1: a pipeline failed; 2: the command or the
 //! configuration is wrong.
 
+mod allocator;
 mod check;
 mod connectors;
 mod demo;
@@ -56,6 +57,7 @@ enum Verb {
 /// Does what the arguments of this process ask for.
 #[must_use]
 pub fn main() -> ExitCode {
+    allocator::keep_little();
     let arguments = Arguments::parse();
     logging::start(arguments.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {

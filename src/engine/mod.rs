@@ -17,4 +17,5 @@ mod run;
 mod writer;
 
 pub use self::counters::{Counters, LaneCounters};
+pub use self::refine::{Refined, refine};
 pub use self::run::{Outcome, RunOptions, check_online, counters_of, run};

@@ -29,8 +29,9 @@ impl Event<'_> {
     /// Encodes what the transforms made of it. From here on it does not change.
     #[must_use]
     pub fn freeze(&self) -> Record {
-        let mut json = Vec::with_capacity(2048);
+        let mut json = Vec::with_capacity(4096);
         json::encode(&self.body, &mut json);
-        Record { id: self.id.to_owned(), time: self.time, json: Bytes::from(json) }
+        // A page and a batch of them wait in memory: none keeps room that it does not need.
+        Record { id: self.id.to_owned(), time: self.time, json: Bytes::from(json.into_boxed_slice()) }
     }
 }

@@ -19,22 +19,19 @@ pub enum Raw<'a> {
     },
 }
 
-/// Decodes a page. Text that is not UTF-8 is read with the replacement character where it is broken, and what is nested
-/// too deep as a text: neither is a reason to stay before a page for ever.
+/// Decodes a page and hands out its records, each gone when the next one comes. Text that is not UTF-8 is read with the
+/// replacement character where it is broken.
 ///
 /// # Errors
-/// When the body is not JSON.
-pub fn page<'a>(body: &[u8], arena: &'a Arena) -> Result<Value<'a>, json::JsonError> {
-    match json::decode(body, arena) {
-        Err(json::JsonError::TooDeep { .. }) => page(&json::flatten(body), arena),
-        Err(_) if std::str::from_utf8(body).is_err() => page(String::from_utf8_lossy(body).as_bytes(), arena),
-        other => other,
-    }
-}
-
-/// The records of a page; `None` when there is no list where it should be.
-pub fn records<'a>(page: Value<'a>, decode: &Decode) -> Option<&'a [Value<'a>]> {
-    decode.records.find(page)?.as_array()
+/// When the body is not JSON, or nested too deep: what was handed out until then is not to be kept. A page that is too
+/// deep can be read after [`json::flatten`].
+pub fn page<'a>(
+    body: &[u8],
+    decode: &Decode,
+    arena: &'a Arena,
+    each: &mut json::Each<'_>,
+) -> Result<json::Around<'a>, json::JsonError> {
+    json::decode_around(String::from_utf8_lossy(body).as_bytes(), &decode.records, arena, Some(each))
 }
 
 /// Reads a CSV file with a header line into records. The separator is the one the header line uses.
@@ -146,11 +143,17 @@ mod tests {
 
     #[test]
     fn broken_text_and_bottomless_nesting_do_not_stop_a_page() {
-        let arena = Arena::new();
+        let rules = &Connector::embedded("telnyx").unwrap().definition.decode;
+        let read = |body: &[u8]| {
+            let arena = Arena::new();
+            let mut records = Vec::new();
+            let mut each = |record: Value<'_>, _: &Arena| records.push(json::to_string(&record));
+            page(body, rules, &arena, &mut each).map(|_| ()).map(|()| records)
+        };
         let deep = format!(r#"{{"data":[{{"id":"1","x":{}{}}}]}}"#, "[".repeat(500), "]".repeat(500));
-        assert_eq!(page(deep.as_bytes(), &arena).unwrap().get("data").unwrap().as_array().unwrap().len(), 1);
-        let broken = b"{\"data\":[{\"id\":\"\xff\"}]}";
-        assert_eq!(json::to_string(&page(broken, &arena).unwrap()), "{\"data\":[{\"id\":\"\u{fffd}\"}]}");
+        assert!(matches!(read(deep.as_bytes()), Err(json::JsonError::TooDeep { .. })));
+        assert_eq!(read(&json::flatten(deep.as_bytes())).unwrap().len(), 1);
+        assert_eq!(read(b"{\"data\":[{\"id\":\"\xff\"}]}").unwrap(), ["{\"id\":\"\u{fffd}\"}"]);
     }
 
     #[test]

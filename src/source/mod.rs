@@ -9,7 +9,7 @@ pub mod advice;
 pub mod auth;
 pub mod budget;
 pub mod cursor;
-mod decode;
+pub mod decode;
 mod paginate;
 mod reading;
 mod request;

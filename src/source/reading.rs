@@ -17,6 +17,7 @@ use super::upstream::{Refusal, Upstream};
 use super::verdict::Answer;
 use super::{Page, Progress, SourceError};
 use crate::connector::model::{Definition, Job, Order, Read, Request, Then};
+use crate::event::json::{self, JsonError};
 use crate::event::{Arena, Value};
 
 /// A window that comes newest first is read whole before any of it goes on. Beyond this many records it is halved, so
@@ -38,6 +39,12 @@ pub type Refine<'r, T> = &'r (dyn for<'a> Fn(Raw<'a>, &'a Arena) -> T + Sync);
 
 /// A refined record and the time it is ordered by.
 type Held<T> = (DateTime<Utc>, T);
+
+/// Why an answer is no page.
+enum Undecoded {
+    Json(JsonError),
+    NoList,
+}
 
 /// One answer, taken apart.
 struct Decoded<T> {
@@ -233,18 +240,37 @@ impl Source {
         asked: usize,
         refine: Refine<'_, T>,
     ) -> Result<Decoded<T>, Refusal> {
-        let rules = &self.definition().decode;
-        let arena = Arena::with_capacity(answer.body.len() * 2);
-        let page = decode::page(&answer.body, &arena)
-            .map_err(|error| self.stuck(&format!("answered with something that is {error}")))?;
-        let records = decode::records(page, rules)
-            .ok_or_else(|| self.stuck(&format!("answered without the list `{}`", rules.records)))?;
+        let decoded = match self.decode_text(&answer.body, window, asked, refine) {
+            // What is nested too deep is kept as a text: no reason to stay before a page for ever.
+            Err(Undecoded::Json(JsonError::TooDeep { .. })) => {
+                self.decode_text(&json::flatten(&answer.body), window, asked, refine)
+            }
+            decoded => decoded,
+        };
+        decoded.map_err(|error| match error {
+            Undecoded::Json(error) => self.stuck(&format!("answered with something that is {error}")),
+            Undecoded::NoList => {
+                self.stuck(&format!("answered without the list `{}`", self.definition().decode.records))
+            }
+        })
+    }
+
+    fn decode_text<T>(
+        &self,
+        text: &[u8],
+        window: &Window,
+        asked: usize,
+        refine: Refine<'_, T>,
+    ) -> Result<Decoded<T>, Undecoded> {
+        let arena = Arena::new();
+        let mut decoded = Decoded { items: Vec::new(), own_reads: 0, step: Step::End };
+        let mut each = |record: Value<'_>, arena: &Arena| {
+            self.decode_record(record, window, refine, arena, &mut decoded);
+        };
+        let page = decode::page(text, &self.definition().decode, &arena, &mut each).map_err(Undecoded::Json)?;
+        let received = page.items.ok_or(Undecoded::NoList)?;
         let paginate = self.way(&window.read).paginate.as_ref();
-        let step = paginate::step(paginate, &window.place, page, records.len(), asked);
-        let mut decoded = Decoded { items: Vec::with_capacity(records.len()), own_reads: 0, step };
-        for record in records {
-            self.decode_record(*record, window, refine, &arena, &mut decoded);
-        }
+        decoded.step = paginate::step(paginate, &window.place, page.rest, received, asked);
         Ok(decoded)
     }
 
@@ -433,7 +459,7 @@ impl Source {
 
     fn text_at(&self, answer: &Answer, path: &crate::event::Path) -> Option<String> {
         let arena = Arena::new();
-        let page = decode::page(&answer.body, &arena).ok()?;
+        let page = json::decode(String::from_utf8_lossy(&answer.body).as_bytes(), &arena).ok()?;
         match path.find(page)? {
             Value::String(text) | Value::Number(text) if !text.is_empty() => Some(text.to_owned()),
             _ => None,

@@ -183,11 +183,13 @@ impl Upstream {
     }
 
     fn sort(&self, answer: &Answer, with_cursor: bool) -> Option<Verdict> {
-        let errors = &self.settings.connector.definition.errors;
-        // A page is decoded by whoever reads it; only what may be an error is worth looking into here.
+        let definition = &self.settings.connector.definition;
+        let errors = &definition.errors;
+        // A page is decoded by whoever reads it; only what may be an error is looked into here, and not its records.
         let looked_at = !answer.status.is_success() || errors.failed.is_some();
         let arena = Arena::new();
-        let body = looked_at.then(|| json::decode(&answer.body, &arena).ok()).flatten();
+        let look = || json::decode_around(&answer.body, &definition.decode.records, &arena, None).ok();
+        let body = looked_at.then(look).flatten().map(|page| page.rest);
         judge(answer, body, errors, with_cursor, Utc::now())
     }
 

@@ -1,0 +1,76 @@
+//! The product's own form, on the product's own way: decode the page, then each record through the transforms to the
+//! frozen record the journal gets.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use auditline::connector::Connector;
+use auditline::engine::{Refined, refine};
+use auditline::event::{Arena, Event, Record, Value, json};
+use auditline::source::{Raw, decode};
+use auditline::transform::normalize::{Form, Normalize};
+use auditline::transform::redact::{Redact, Redactor};
+use auditline::transform::{Tally, Transform};
+use chrono::DateTime;
+
+use super::clock::Lap;
+
+/// A pipeline's connector and transforms.
+pub struct Product {
+    connector: Arc<Connector>,
+    transforms: Vec<Box<dyn Transform>>,
+}
+
+impl Product {
+    /// Cloudflare's pipeline: normalize to OCSF, then redact.
+    pub fn new(redactor: Redactor) -> Self {
+        let connector = Connector::embedded("cloudflare").expect("an embedded connector");
+        let normalize = Normalize::new(Form::Ocsf, Arc::clone(&connector.map), connector.identity.clone());
+        Self { connector, transforms: vec![Box::new(normalize), Box::new(Redact::new(redactor))] }
+    }
+
+    /// The records of a page, and how many addresses were redacted.
+    pub fn run(&self, page: &[u8]) -> (Vec<Record>, Tally) {
+        let rules = &self.connector.definition.decode;
+        let mut sum = Tally::default();
+        let mut done = Vec::new();
+        let mut each = |record: Value<'_>, arena: &Arena| {
+            let raw = decode::record(record, rules, DateTime::UNIX_EPOCH, arena);
+            let (refined, tally) = refine(raw, &self.transforms, arena);
+            sum.emails += tally.emails;
+            sum.ips += tally.ips;
+            match refined {
+                Refined::Record(_, record) => done.push(record),
+                Refined::Dead(letter) => panic!("a dead letter: {}", letter.reason),
+            }
+        };
+        decode::page(page, rules, &Arena::new(), &mut each).expect("the page is JSON");
+        (done, sum)
+    }
+
+    /// The same work part by part over the whole page: decode, map, redact, encode.
+    pub fn parts(&self, page: &[u8]) -> [f64; 4] {
+        let rules = &self.connector.definition.decode;
+        let mut tally = Tally::default();
+        let mut lap = Lap::start();
+        let arena = Arena::with_capacity(page.len() * 2);
+        let page = json::decode(page, &arena).expect("the page is JSON");
+        let records = rules.records.find(page).and_then(|list| list.as_array()).expect("the page has records");
+        let event = |record| match decode::record(record, rules, DateTime::UNIX_EPOCH, &arena) {
+            Raw::Event(event) => event,
+            Raw::Unreadable { reason, .. } => panic!("{reason}"),
+        };
+        let mut events: Vec<Event> = records.iter().map(|record| event(*record)).collect();
+        let decoded = lap.next();
+        let mut step = |transform: &dyn Transform| {
+            for event in &mut events {
+                *event = transform.apply(*event, &arena, &mut tally).expect("every record fits");
+            }
+            lap.next()
+        };
+        let (mapped, redacted) = (step(&*self.transforms[0]), step(&*self.transforms[1]));
+        let frozen: Vec<Record> = events.iter().map(Event::freeze).collect();
+        black_box(frozen);
+        [decoded, mapped, redacted, lap.next()]
+    }
+}
