@@ -275,7 +275,7 @@ mod tests {
         let error = config(json!({ "options": { "security.protocol": "ssl" } })).unwrap_err();
         assert!(error.to_string().contains("use the key `tls`"), "{error}");
         let error = config(json!({ "options": { "lingr.ms": "5" } })).unwrap().build().err().unwrap();
-        assert_eq!(error.key, "options");
+        assert_eq!(error.key, "options.lingr.ms");
         assert!(crate::contract::chain(&error).contains("lingr.ms"), "{error:?}");
     }
 

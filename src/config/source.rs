@@ -22,6 +22,8 @@ use crate::source::{Filter, Mode, Rules, Setting, Settings, is_loopback};
 /// The keys that every source takes.
 const COMMON: &[&str] =
     &["base_url", "start", "poll", "lag", "overlap", "window", "rate", "reserve", "mode", "filters"];
+/// Less than this is a mistake; how often the vendor is asked is bounded by its budget all the same.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
 /// How long a source waits when it has read everything and nobody says.
 const POLL: Duration = Duration::from_secs(60);
 /// Where reading begins when nobody says.
@@ -100,8 +102,8 @@ impl Section<'_> {
             reserve: self.reserve(),
         };
         let poll = self.decode::<HumanDuration>("poll").map_or(POLL, |poll| poll.0);
-        if poll < Duration::from_secs(1) {
-            self.error_at_key("poll", "a source is asked at most once a second");
+        if poll < SHORTEST_POLL {
+            self.error_at_key("poll", "expected at least `100ms`: less would keep asking for nothing");
         }
         if self.context.problems.count(crate::document::Severity::Error) > before {
             return None;
