@@ -78,7 +78,7 @@ fn pipelines(simulator: &Simulator) -> Vec<(Vendor, Pipeline)> {
             .set("window", &format!("\"{window}\""))
             .set("lag", "\"0s\"")
             .set("overlap", &format!("\"{}s\"", OVERLAP.as_secs()))
-            .set("poll", "\"50ms\"")
+            .set("poll", "\"100ms\"")
             .with(&format!("[[transform]]\nenrich = {{ labels = [\"{name}\"] }}\n"))
             .not_to("siem")
             .to("each", "batch = { max_records = 40, max_wait = \"1ms\" }")
