@@ -48,7 +48,7 @@ pub async fn run(
     let budgets = Budgets::default();
     let abort = CancellationToken::new();
     let mut outcome = Outcome::default();
-    let mut tasks: JoinSet<(String, Result<(), (String, Option<String>)>)> = JoinSet::new();
+    let mut tasks = Tasks::new();
     let grace = plan.grace;
     for (pipeline, counters) in plan.pipelines.into_iter().zip(counters) {
         let name = pipeline.name.to_string();
@@ -101,6 +101,9 @@ async fn grace_limit(stop: CancellationToken, abort: CancellationToken, grace: D
     abort.cancel();
 }
 
+/// Readers and writers, each with its pipeline's name and, when it failed, the reason and what to do.
+type Tasks = JoinSet<(String, Result<(), (String, Option<String>)>)>;
+
 enum StartError {
     Journal(JournalError),
     Source(SourceError),
@@ -113,7 +116,7 @@ async fn start(
     options: &RunOptions,
     abort: &CancellationToken,
     counters: &Arc<Counters>,
-    tasks: &mut JoinSet<(String, Result<(), (String, Option<String>)>)>,
+    tasks: &mut Tasks,
 ) -> Result<(), StartError> {
     let vendor = Arc::clone(&plan.source.connector.name);
     let source = source(&plan, budgets, &journal.id()).map_err(StartError::Source)?;

@@ -104,7 +104,8 @@ mod tests {
     fn every_form_of_a_wait_is_understood() {
         let now: DateTime<Utc> = "2026-09-14T08:22:31Z".parse().unwrap();
         let epoch = now.timestamp();
-        let cases: &[(&[(&'static str, &str)], Option<f64>)] = &[
+        type Case<'a> = (&'a [(&'static str, &'a str)], Option<f64>);
+        let cases: &[Case<'_>] = &[
             (&[("retry-after", "30")], Some(30.0)),
             (&[("retry-after", "0")], Some(0.0)),
             (&[("retry-after", "1.5")], Some(1.5)),

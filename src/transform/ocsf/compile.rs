@@ -1,5 +1,7 @@
 //! From what a map says to a shape, with every mistake reported at its place.
 
+#![expect(clippy::ptr_arg, reason = "whether a name is static decides whether the event may borrow it")]
+
 use std::borrow::Cow;
 
 use super::language::{Critic, Expression, constant, suggest};
@@ -438,7 +440,7 @@ impl Compiler<'_> {
         // Whoever tried and failed has been told why. In a small object a misspelt name was probably the one it needs.
         let was_tried = |name: &&str| draft.failed.iter().any(|failed| failed == name);
         let is_excused = |names: &[&str]| match draft.path.is_empty() {
-            true => names.iter().any(|name| was_tried(name)),
+            true => names.iter().any(&was_tried),
             false => !draft.failed.is_empty(),
         };
         for (_, names) in needs.iter().chain(&just_one).filter(|(set, names)| *set == 0 && !is_excused(names)) {

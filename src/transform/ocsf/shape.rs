@@ -1,5 +1,7 @@
 //! The event as the map says it: a tree of what goes where, walked once per record.
 
+#![expect(clippy::ptr_arg, reason = "whether a name is static decides whether the event may borrow it")]
+
 use std::borrow::Cow;
 
 use bumpalo::collections::Vec as ArenaVec;
