@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use auditline::event::RecordKey;
-use auditline::journal::{Append, DeadLetter, Journal, Lane, Sequence};
+use auditline::journal::{Append, DeadLetter, Journal, Lane, Sequence, Walk};
 use auditline::journal::{Options, SqliteJournal};
 use auditline_sinks::{BatchLimits, Record};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -65,6 +65,7 @@ fn page(number: u64) -> Append {
     };
     Append {
         records: ids(number).map(record).collect(),
+        walk: Walk::live(),
         cursor: number.to_string().into(),
         dead_letters: vec![dead_letter(number)],
         forget_before: Some(time - TimeDelta::hours(2)),
@@ -79,7 +80,7 @@ fn dead_letter(page: u64) -> DeadLetter {
 }
 
 async fn cursor(journal: &SqliteJournal) -> u64 {
-    let cursor = journal.cursor(&app()).await.unwrap();
+    let cursor = journal.cursor(&app(), &Walk::live()).await.unwrap();
     cursor.map_or(0, |cursor| std::str::from_utf8(&cursor).unwrap().parse().unwrap())
 }
 

@@ -15,7 +15,7 @@ use super::raw;
 use crate::connector::model::{Definition, Parameter, Pattern, Rate};
 use crate::connector::{self, Connector};
 use crate::document::{Context, Node, Problem, Spanned, did_you_mean};
-use crate::event::time;
+use crate::event::{Clock, time};
 use crate::source::auth::{choose, templates};
 use crate::source::{Filter, Mode, Rules, Setting, Settings, is_loopback};
 
@@ -100,6 +100,7 @@ impl Section<'_> {
             mode: self.mode(),
             rate: self.decode::<Rate>("rate").unwrap_or(definition.limits.rate),
             reserve: self.reserve(),
+            clock: Clock::system(),
         };
         let poll = self.decode::<HumanDuration>("poll").map_or(POLL, |poll| poll.0);
         if poll < SHORTEST_POLL {

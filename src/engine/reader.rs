@@ -13,8 +13,8 @@ use super::backoff::Backoff;
 use super::counters::Counters;
 use super::refine::{Refined, refine};
 use crate::event::{Record, RecordKey};
-use crate::journal::{Append, DeadLetter, Journal, JournalError, Sequence};
-use crate::source::{Cursor, Page, Progress, Source, SourceError};
+use crate::journal::{Append, DeadLetter, Journal, JournalError, Sequence, Walk};
+use crate::source::{Cursor, Page, Priority, Progress, Source, SourceError};
 use crate::transform::{Tally, Transform};
 
 /// A seen id is remembered this much longer than any read can reach back, for clocks and for vendors that correct times.
@@ -65,7 +65,7 @@ impl Reader {
     /// # Errors
     /// When the journal fails, or, in a run that is to end, when the vendor does.
     pub async fn run(self) -> Result<(), ReadError> {
-        let mut cursor = match self.journal.cursor(&self.pipeline).await? {
+        let mut cursor = match self.journal.cursor(&self.pipeline, &Walk::live()).await? {
             Some(bytes) => serde_json::from_slice(&bytes)?,
             None => self.source.start(),
         };
@@ -106,7 +106,7 @@ impl Reader {
 
     async fn read(&self, cursor: &Cursor) -> Result<Page<Item>, SourceError> {
         let transforms = &self.transforms;
-        self.source.read(cursor, &|raw, arena| refine(raw, transforms, arena)).await
+        self.source.read(cursor, Priority::Live, &|raw, arena| refine(raw, transforms, arena)).await
     }
 
     /// Waits while the journal is full; `false` when the reader was stopped meanwhile.
@@ -158,6 +158,7 @@ impl Reader {
                 &self.pipeline,
                 Append {
                     records,
+                    walk: Walk::live(),
                     cursor: Bytes::from(serde_json::to_vec(&next.durable())?),
                     dead_letters,
                     forget_before: Some(reach - REMEMBERED_LONGER),

@@ -1,5 +1,6 @@
 //! What flows: an [`Event`] while it is decoded and changed, a [`Record`](auditline_sinks::Record) once it is frozen.
 
+mod clock;
 mod id;
 pub mod json;
 mod path;
@@ -10,6 +11,7 @@ pub use auditline_sinks::Record;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+pub use self::clock::Clock;
 pub use self::id::{RecordKey, fingerprint};
 pub use self::path::{Path, PathError};
 pub use self::value::{Arena, Member, Value};

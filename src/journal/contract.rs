@@ -11,7 +11,7 @@ use auditline_sinks::{Batch, BatchLimits, Record};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Append, Appended, DeadLetter, Journal, JournalError, Lane};
+use super::{Append, Appended, DeadLetter, Journal, JournalError, Lane, Walk};
 use crate::event::RecordKey;
 
 pub(super) use model::follows_the_model;
@@ -23,6 +23,7 @@ pub(super) async fn all<J: Journal>(open: impl AsyncFn(&str) -> J) {
     an_empty_pipeline_has_nothing(open("empty").await).await;
     the_first_of_two_with_one_key_counts(open("first counts").await).await;
     a_page_without_records_moves_the_cursor(open("no records").await).await;
+    each_walk_has_a_cursor_and_all_share_what_was_seen(open("walks").await).await;
     a_single_large_record_makes_a_batch(open("large").await).await;
     what_would_skip_records_is_refused(open("refused").await).await;
     a_sink_that_takes_the_place_of_another_is_given_the_rest(open("replaced").await).await;
@@ -93,7 +94,7 @@ async fn a_journal_is_found_again<J: Journal>(open: &impl AsyncFn(&str) -> J) {
 
     let journal = open("again").await;
     assert_eq!(journal.id(), id);
-    assert_eq!(journal.cursor(&app).await.unwrap().unwrap(), "five");
+    assert_eq!(journal.cursor(&app, &Walk::live()).await.unwrap().unwrap(), "five");
     assert!(journal.open_pipeline(&app, &["siem".into()]).await.unwrap().is_empty());
     let after = next(&journal, &siem, &ANY).await;
     assert_eq!((after.key(), after.records), (before.key(), before.records));
@@ -102,7 +103,7 @@ async fn a_journal_is_found_again<J: Journal>(open: &impl AsyncFn(&str) -> J) {
 async fn an_empty_pipeline_has_nothing(journal: impl Journal) {
     let (app, siem) = opened(&journal).await;
     for pipeline in [&app, &"never opened".into()] {
-        assert_eq!(journal.cursor(pipeline).await.unwrap(), None);
+        assert_eq!(journal.cursor(pipeline, &Walk::live()).await.unwrap(), None);
         assert!(journal.dead_letters(pipeline, 10).await.unwrap().is_empty());
     }
     assert!(journal.seal(&siem, &"vendor".into(), &ANY).await.unwrap().is_none());
@@ -125,8 +126,24 @@ async fn a_page_without_records_moves_the_cursor(journal: impl Journal) {
     let (app, _) = opened(&journal).await;
     for cursor in ["one", "two", "two", ""] {
         assert_eq!(journal.append(&app, page([0; 0], cursor)).await.unwrap(), Appended::default());
-        assert_eq!(journal.cursor(&app).await.unwrap().unwrap(), cursor);
+        assert_eq!(journal.cursor(&app, &Walk::live()).await.unwrap().unwrap(), cursor);
     }
+}
+
+async fn each_walk_has_a_cursor_and_all_share_what_was_seen(journal: impl Journal) {
+    let (app, _) = opened(&journal).await;
+    let by = |walk: Walk, ids: &[&str], cursor: &str| Append { walk, ..page(ids, cursor) };
+    journal.append(&app, by(Walk::live(), &["a", "b"], "live")).await.unwrap();
+    let swept = journal.append(&app, by(Walk::sweep(), &["b", "c"], "sweep")).await.unwrap();
+    assert_eq!(swept, Appended { added: 1, late: 0, repeated: 1, last: 3 });
+    let walks = [(Walk::live(), Bytes::from("live")), (Walk::sweep(), Bytes::from("sweep"))];
+    assert_eq!(journal.walks(&app).await.unwrap(), walks);
+
+    journal.end_walk(&app, &Walk::sweep()).await.unwrap();
+    journal.end_walk(&"never opened".into(), &Walk::live()).await.unwrap();
+    assert_eq!(journal.walks(&app).await.unwrap(), walks[..1]);
+    let again = journal.append(&app, by(Walk::sweep(), &["c"], "")).await.unwrap();
+    assert_eq!((again.added, again.repeated), (0, 1));
 }
 
 async fn a_single_large_record_makes_a_batch(journal: impl Journal) {

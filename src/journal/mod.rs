@@ -5,6 +5,7 @@
 //! in step, so nothing is lost and nothing is read twice.
 
 mod sqlite;
+mod walk;
 
 #[cfg(test)]
 mod contract;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 pub use self::sqlite::{Options, SqliteJournal};
+pub use self::walk::Walk;
 use crate::event::RecordKey;
 
 /// A place in one pipeline's run of records. The first is 1, each next one is 1 more: no gaps.
@@ -29,7 +31,9 @@ pub struct Append {
     /// The records in the order in which they are to be delivered, each with the key it is known by. Of two with the
     /// same key the first counts. Their times are kept to the microsecond.
     pub records: Vec<(RecordKey, Record)>,
-    /// Where the source resumes once this page is durable. Opaque to the journal.
+    /// Which walk read the page.
+    pub walk: Walk,
+    /// Where that walk resumes once this page is durable. Opaque to the journal.
     pub cursor: Bytes,
     /// What could not be made a record, kept for a person to see. A second one of the same key is left out.
     pub dead_letters: Vec<DeadLetter>,
@@ -139,11 +143,17 @@ pub trait Journal: Send + Sync {
     /// A pipeline without lanes, or one that is not opened any more, keeps all its records.
     async fn open_pipeline(&self, pipeline: &Arc<str>, sinks: &[Arc<str>]) -> Result<Vec<(Lane, u64)>, JournalError>;
 
-    /// The cursor of the last append, `None` before the first.
-    async fn cursor(&self, pipeline: &Arc<str>) -> Result<Option<Bytes>, JournalError>;
+    /// The cursor of a walk's last append, `None` before the first.
+    async fn cursor(&self, pipeline: &Arc<str>, walk: &Walk) -> Result<Option<Bytes>, JournalError>;
+
+    /// Every walk of a pipeline with its cursor, by name.
+    async fn walks(&self, pipeline: &Arc<str>) -> Result<Vec<(Walk, Bytes)>, JournalError>;
+
+    /// Forgets a walk's cursor: the walk is over, or is to begin anew. What it read and what was seen stays.
+    async fn end_walk(&self, pipeline: &Arc<str>, walk: &Walk) -> Result<(), JournalError>;
 
     /// Makes a page durable: its new records get the next sequences, records seen before are left out and counted, dead
-    /// letters are kept, the cursor moves, all in one transaction.
+    /// letters are kept, the walk's cursor moves, all in one transaction.
     async fn append(&self, pipeline: &Arc<str>, append: Append) -> Result<Appended, JournalError>;
 
     /// The next batch of a lane, `None` when it has all there is.

@@ -52,6 +52,17 @@ impl std::fmt::Debug for Budget {
     }
 }
 
+/// Who goes first when there is not enough for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Priority {
+    /// What happens now.
+    Live,
+    /// What may have been published very late.
+    Sweep,
+    /// What a person asked for, and can wait for.
+    Backfill,
+}
+
 /// The right to have one request under way. Given back when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
@@ -81,7 +92,7 @@ impl Budget {
     ///
     /// # Panics
     /// Never: the semaphore is not closed.
-    pub async fn acquire(&self) -> Permit {
+    pub async fn acquire(&self, _priority: Priority) -> Permit {
         let room = Arc::clone(&self.room).acquire_owned().await.expect("the semaphore is never closed");
         loop {
             let pause = *self.paused_until.lock().expect("no panic while the lock is held");
@@ -150,7 +161,7 @@ mod tests {
         let budget = Budget::new(Rate { requests: 1200, per: Duration::from_secs(300) }, 1, 0.0);
         let start = Instant::now();
         for _ in 0..2000 {
-            drop(budget.acquire().await);
+            drop(budget.acquire(Priority::Live).await);
         }
         let ideal = 2000.0 * 0.25;
         assert!((1999.0 * 0.25..=1.02 * ideal).contains(&start.elapsed().as_secs_f64()), "{:?}", start.elapsed());
@@ -162,7 +173,7 @@ mod tests {
         budget.pause(Duration::from_secs(30));
         budget.pause(Duration::from_secs(1));
         let start = Instant::now();
-        tokio::join!(budget.acquire(), budget.acquire());
+        tokio::join!(budget.acquire(Priority::Live), budget.acquire(Priority::Live));
         assert!(start.elapsed() >= Duration::from_secs(30));
     }
 
@@ -171,7 +182,7 @@ mod tests {
         let budget = Budget::new(per_second(10), 1, 0.5);
         let start = Instant::now();
         for _ in 0..11 {
-            drop(budget.acquire().await);
+            drop(budget.acquire(Priority::Live).await);
         }
         assert_eq!(start.elapsed().as_secs(), 2);
     }

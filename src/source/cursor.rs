@@ -17,6 +17,9 @@ pub struct Cursor {
     pub window: Option<Window>,
     /// The width windows are kept to since the vendor or our memory could not take a wider one.
     pub width: Option<u32>,
+    /// Where this walk ends; one without an end follows the log as it grows.
+    #[serde(default)]
+    pub end: Option<DateTime<Utc>>,
 }
 
 /// A span of time being read: from the first instant to before the last one.
@@ -87,7 +90,19 @@ impl Cursor {
     #[must_use]
     pub fn at(start: DateTime<Utc>) -> Self {
         let start = whole_second(start);
-        Self { complete_up_to: start, settled: start, window: None, width: None }
+        Self { complete_up_to: start, settled: start, window: None, width: None, end: None }
+    }
+
+    /// The cursor of a walk from `since` to before `until`.
+    #[must_use]
+    pub fn between(since: DateTime<Utc>, until: DateTime<Utc>) -> Self {
+        Self { end: Some(whole_second(until)), ..Self::at(since) }
+    }
+
+    /// Whether the walk is at its end: everything before it was read.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.end.is_some_and(|end| self.complete_up_to >= end)
     }
 
     /// The next window, with the instant it begins and ends at; `None` when everything before `now - lag` was read.
@@ -97,6 +112,7 @@ impl Cursor {
     #[must_use]
     pub fn next_span(&self, rules: &Rules, now: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
         let horizon = whole_second(now - rules.lag);
+        let horizon = self.end.map_or(horizon, |end| horizon.min(end));
         if horizon <= self.complete_up_to {
             return None;
         }
@@ -118,7 +134,7 @@ impl Cursor {
             .filter(|width| i64::from(*width) < rules.size.num_seconds());
         // A window asked for with a clock ahead of the vendor's reached into the vendor's future.
         let complete = window.until.min(whole_second(window.asked_at - rules.lag));
-        Self { complete_up_to: complete.max(self.complete_up_to), settled, window: None, width }
+        Self { complete_up_to: complete.max(self.complete_up_to), settled, window: None, width, end: self.end }
     }
 
     /// The cursor with its window cut in half, to be read from its first page; `None` when it cannot be any narrower.

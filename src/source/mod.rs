@@ -19,6 +19,7 @@ mod verdict;
 
 use std::time::Duration;
 
+pub use self::budget::Priority;
 pub use self::cursor::{Cursor, Rules};
 pub use self::decode::Raw;
 pub use self::reading::Source;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 
-use super::budget::Budget;
+use super::budget::{Budget, Priority};
 use super::cursor::{Cursor, Place, Window};
 use super::decode::{self, Raw};
 use super::paginate::{self, Step};
@@ -89,22 +89,27 @@ impl Source {
         let window = self.open(cursor.complete_up_to, until);
         let (_, read) = self.pages();
         let request = self.prepared(&read.request, &window, &[]);
-        self.upstream.call(&request).await.map(drop).map_err(|refusal| self.failure(refusal))
+        self.upstream.call(&request, Priority::Live).await.map(drop).map_err(|refusal| self.failure(refusal))
     }
 
-    /// Reads the page `cursor` stands at. Every record of it goes through `refine`, and the results come oldest first.
+    /// Reads the page `cursor` stands at, when the budget lets that priority. Every record of it goes through `refine`, and the results come oldest first.
     ///
     /// # Errors
     /// When the page could not be read. Nothing was skipped: the same cursor leads there again.
-    pub async fn read<T: Send>(&self, cursor: &Cursor, refine: Refine<'_, T>) -> Result<Page<T>, SourceError> {
+    pub async fn read<T: Send>(
+        &self,
+        cursor: &Cursor,
+        priority: Priority,
+        refine: Refine<'_, T>,
+    ) -> Result<Page<T>, SourceError> {
         let Some(cursor) = self.with_window(cursor) else {
             return Ok(Page { items: Vec::new(), next: cursor.clone(), progress: Progress::CaughtUp, own_reads: 0 });
         };
         let window = cursor.window.as_ref().expect("a window was just opened");
         let read = self.way(&window.read);
         let outcome = match &read.job {
-            Some(job) => self.read_job(&cursor, read, job, refine).await,
-            None => self.read_pages(&cursor, read, refine).await,
+            Some(job) => self.read_job(&cursor, (read, job), priority, refine).await,
+            None => self.read_pages(&cursor, read, priority, refine).await,
         };
         match outcome {
             Ok(page) => Ok(page),
@@ -166,6 +171,7 @@ impl Source {
         &self,
         cursor: &Cursor,
         read: &Read,
+        priority: Priority,
         refine: Refine<'_, T>,
     ) -> Result<Page<T>, Refusal> {
         let mut cursor = cursor.clone();
@@ -175,7 +181,7 @@ impl Source {
             let window = cursor.window.as_mut().expect("the caller opened it");
             let asked = self.page_size_of(read);
             let request = self.prepared(&read.request, window, &self.place_variables(read, &window.place));
-            let answer = self.upstream.call(&request).await?;
+            let answer = self.upstream.call(&request, priority).await?;
             window.asked_at = window.asked_at.min(self.upstream.now());
             let mut decoded = self.decode_page(&answer, window, asked, refine)?;
             own_reads += decoded.own_reads;
@@ -298,25 +304,25 @@ impl Source {
     async fn read_job<T: Send>(
         &self,
         cursor: &Cursor,
-        read: &Read,
-        job: &Job,
+        (read, job): (&Read, &Job),
+        priority: Priority,
         refine: Refine<'_, T>,
     ) -> Result<Page<T>, Refusal> {
         let mut cursor = cursor.clone();
         let window = cursor.window.as_mut().expect("the caller opened it");
         let Place::Job { id, ordered_at, attempts } = window.place.clone() else {
-            let answer = self.upstream.call(&self.prepared(&read.request, window, &[])).await?;
+            let answer = self.upstream.call(&self.prepared(&read.request, window, &[]), priority).await?;
             let id =
                 self.text_at(&answer, &job.id).ok_or_else(|| self.stuck("took an order without giving it an id"))?;
             window.asked_at = window.asked_at.min(self.upstream.now());
-            window.place = Place::Job { id, ordered_at: Utc::now(), attempts: window.resets };
+            window.place = Place::Job { id, ordered_at: self.upstream.now(), attempts: window.resets };
             // The id becomes durable before anything else happens, so that nothing is ordered twice.
             return Ok(self.page(Vec::new(), cursor, Progress::Wait(next_poll(job, Duration::ZERO)), 0));
         };
         let variables = [("job", Json::String(id))];
-        let answer = self.upstream.call(&self.prepared_plain(&job.poll, window, &variables)).await?;
+        let answer = self.upstream.call(&self.prepared_plain(&job.poll, window, &variables), priority).await?;
         if self.text_at(&answer, &job.ready).is_none() {
-            let waited = (Utc::now() - ordered_at).to_std().unwrap_or_default();
+            let waited = (self.upstream.now() - ordered_at).to_std().unwrap_or_default();
             if waited > job.give_up.0 {
                 let next =
                     cursor.begin_again(MOST_RESETS).ok_or_else(|| self.stuck("does not finish what was ordered"))?;
@@ -325,7 +331,7 @@ impl Source {
             }
             return Ok(self.page(Vec::new(), cursor, Progress::Wait(next_poll(job, waited)), 0));
         }
-        let answer = self.upstream.call(&self.prepared_plain(&job.download, window, &variables)).await?;
+        let answer = self.upstream.call(&self.prepared_plain(&job.download, window, &variables), priority).await?;
         let decoded = self.decode_file(&answer, window, refine)?;
         let (next, progress) = self.finished(&cursor);
         Ok(self.page(decoded.items, next, progress, decoded.own_reads))

@@ -12,6 +12,7 @@ use url::Url;
 use super::cursor::Rules;
 use crate::connector::Connector;
 use crate::connector::model::Rate;
+use crate::event::Clock;
 
 /// Everything a source needs to know.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Settings {
     pub rate: Rate,
     /// The share of the quota left to others, 0 to below 1.
     pub reserve: f64,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 /// A parameter's value.

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 use super::SourceError;
 use super::auth::{Authenticator, choose};
-use super::budget::Budget;
+use super::budget::{Budget, Priority};
 use super::request::Prepared;
 use super::settings::Settings;
 use super::verdict::{Answer, Verdict, judge};
@@ -96,19 +96,19 @@ impl Upstream {
     /// The earlier of our clock and the vendor's: to read up to an instant that the vendor has not reached would leave
     /// out what happens until then.
     pub fn now(&self) -> DateTime<Utc> {
-        Utc::now() + TimeDelta::seconds(self.skew.load(Ordering::Relaxed).min(0))
+        self.settings.clock.now() + TimeDelta::seconds(self.skew.load(Ordering::Relaxed).min(0))
     }
 
     /// Sends a request as often as it takes, and returns an answer that is no error.
     ///
     /// # Errors
     /// What the walk has to decide, or what no further attempt is likely to mend.
-    pub async fn call(&self, request: &Prepared) -> Result<Answer, Refusal> {
+    pub async fn call(&self, request: &Prepared, priority: Priority) -> Result<Answer, Refusal> {
         let mut wait = FIRST_WAIT;
         let mut renewed = false;
         let mut attempt = 1;
         loop {
-            let permit = self.budget.acquire().await;
+            let permit = self.budget.acquire(priority).await;
             let outcome = self.attempt(request).await;
             drop(permit);
             let (message, after) = match outcome {
@@ -190,12 +190,12 @@ impl Upstream {
         let arena = Arena::new();
         let look = || json::decode_around(&answer.body, &definition.decode.records, &arena, None).ok();
         let body = looked_at.then(look).flatten().map(|page| page.rest);
-        judge(answer, body, errors, with_cursor, Utc::now())
+        judge(answer, body, errors, with_cursor, self.settings.clock.now())
     }
 
     async fn attempt(&self, request: &Prepared) -> Result<Answer, Broken> {
         let lookup = |name: &str| -> Option<Json> { self.settings.parameter(name) };
-        let vendor_time = Utc::now() + TimeDelta::seconds(self.skew.load(Ordering::Relaxed));
+        let vendor_time = self.settings.clock.now() + TimeDelta::seconds(self.skew.load(Ordering::Relaxed));
         let credentials = self.authenticator.headers(&lookup, vendor_time).map_err(|error| {
             Broken::Fatal(SourceError::Configuration {
                 message: format!("no request to {} can be made: {error}", self.vendor()),
@@ -243,7 +243,7 @@ impl Upstream {
     fn note_clock(&self, response: &Response) {
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
         let Some(theirs) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) else { return };
-        let skew = (theirs.to_utc() - Utc::now()).num_seconds();
+        let skew = (theirs.to_utc() - self.settings.clock.now()).num_seconds();
         // Dates are whole seconds and answers take a moment: a few seconds are no skew.
         self.skew.store(if skew.abs() <= 5 { 0 } else { skew }, Ordering::Relaxed);
     }

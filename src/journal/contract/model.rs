@@ -11,27 +11,39 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::{ANY, at, lane, letter, limits};
 use crate::event::RecordKey;
-use crate::journal::{Append, Appended, DeadLetter, Journal, JournalError, Lane, Waiting};
+use crate::journal::{Append, Appended, DeadLetter, Journal, JournalError, Lane, Waiting, Walk};
 
 /// How far behind the present ids are kept, in hours.
 const MEMORY: i64 = 12;
 
 #[derive(Clone, Debug)]
 enum Call {
-    Append { pipeline: usize, hours: i64, back: i64, forget: bool, records: Vec<(u8, i64, usize)>, letters: Vec<u8> },
+    Append { pipeline: usize, page: Page },
     Seal { pipeline: usize, sink: usize, limits: BatchLimits },
     Advance { pipeline: usize, sink: usize, reject: bool },
     Open { pipeline: usize, sinks: Vec<usize> },
     Restart,
 }
 
+/// One page, as numbers that the model makes records, times and letters of.
+#[derive(Clone, Debug)]
+struct Page {
+    hours: i64,
+    back: i64,
+    forget: bool,
+    records: Vec<(u8, i64, usize)>,
+    letters: Vec<u8>,
+    sweep: bool,
+}
+
 fn call() -> impl Strategy<Value = Call> {
     let record = (0..40u8, -20..3i64, 0..300usize);
-    let pages = (0..2usize, 0..4i64, 0..MEMORY, any::<bool>(), prop::collection::vec(record, 0..12), letters());
+    let pages =
+        (0..4i64, 0..MEMORY, any::<bool>(), prop::collection::vec(record, 0..12), letters(), any::<bool>()).prop_map(
+            |(hours, back, forget, records, letters, sweep)| Page { hours, back, forget, records, letters, sweep },
+        );
     prop_oneof![
-        6 => pages.prop_map(|(pipeline, hours, back, forget, records, letters)| {
-            Call::Append { pipeline, hours, back, forget, records, letters }
-        }),
+        6 => (0..2usize, pages).prop_map(|(pipeline, page)| Call::Append { pipeline, page }),
         5 => (0..2usize, 0..3usize, 1..9usize, 1..900u64).prop_map(|(pipeline, sink, records, bytes)| {
             Call::Seal { pipeline, sink, limits: limits(records, bytes) }
         }),
@@ -96,7 +108,7 @@ struct Pipeline {
     open: bool,
     /// The hour its source has reached.
     hour: i64,
-    cursor: Option<Bytes>,
+    cursors: BTreeMap<Walk, Bytes>,
     /// All there ever were.
     records: Vec<Record>,
     /// How many of them all lanes have passed.
@@ -120,7 +132,7 @@ impl Pipeline {
             name: name.into(),
             open: false,
             hour: 0,
-            cursor: None,
+            cursors: BTreeMap::new(),
             records: Vec::new(),
             passed: 0,
             lanes: BTreeMap::new(),
@@ -139,9 +151,9 @@ impl Pipeline {
             self.reopen(journal).await;
         }
         match call {
-            Call::Append { hours, back, forget, records, letters, .. } => {
-                self.hour += hours;
-                self.append(journal, self.hour - back, *forget, records, letters).await;
+            Call::Append { page, .. } => {
+                self.hour += page.hours;
+                self.append(journal, page).await;
             }
             Call::Seal { sink, limits, .. } => self.seal(journal, *sink, limits).await,
             Call::Advance { sink, reject, .. } => self.advance(journal, *sink, *reject).await,
@@ -178,22 +190,18 @@ impl Pipeline {
         self.passed = self.lanes.values().map(|lane| lane.at).min().unwrap_or(self.passed);
     }
 
-    async fn append(
-        &mut self,
-        journal: &impl Journal,
-        window: i64,
-        forget: bool,
-        records: &[(u8, i64, usize)],
-        letters: &[u8],
-    ) {
-        let forget_before = forget.then(|| at(self.hour - MEMORY));
+    async fn append(&mut self, journal: &impl Journal, page: &Page) {
+        let window = self.hour - page.back;
+        let forget_before = page.forget.then(|| at(self.hour - MEMORY));
         if let Some(before) = forget_before {
             self.give_up(before);
         }
-        let records: Vec<_> = records.iter().map(|record| self.record(*record)).collect();
-        let letters: Vec<_> = letters.iter().map(|number| letter(&number.to_string(), "transform")).collect();
+        let records: Vec<_> = page.records.iter().map(|record| self.record(*record)).collect();
+        let letters: Vec<_> = page.letters.iter().map(|number| letter(&number.to_string(), "transform")).collect();
         let cursor = Bytes::from(format!("{} {}", self.hour, self.records.len()));
+        let walk = if page.sweep { Walk::sweep() } else { Walk::live() };
         let page = Append {
+            walk: walk.clone(),
             records: records.iter().map(|record| (RecordKey::of(&record.id), record.clone())).collect(),
             cursor: cursor.clone(),
             dead_letters: letters.clone(),
@@ -219,7 +227,7 @@ impl Pipeline {
         expected.last = self.records.len() as u64;
         assert_eq!(appended, expected);
         self.keep(letters);
-        self.cursor = Some(cursor);
+        self.cursors.insert(walk, cursor);
     }
 
     /// What the journal may have forgotten from now on must not be asked for again: either answer would be right.
@@ -283,7 +291,8 @@ impl Pipeline {
     }
 
     async fn compare(&self, journal: &impl Journal) {
-        assert_eq!(journal.cursor(&self.name).await.unwrap(), self.cursor);
+        let walks = journal.walks(&self.name).await.unwrap();
+        assert_eq!(walks, self.cursors.clone().into_iter().collect::<Vec<_>>());
         assert_eq!(journal.dead_letters(&self.name, usize::MAX).await.unwrap(), self.letters);
         for (sink, position) in &self.lanes {
             let left = &self.records[position.at..];

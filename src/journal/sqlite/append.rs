@@ -59,10 +59,15 @@ pub(super) fn append(
     keep_dead_letters(&tx, pipeline.no, &page.dead_letters, now)?;
     // A page that says nothing new is not written at all, and so costs the disk nothing.
     tx.prepare_cached(
-        "UPDATE pipelines SET cursor = ?2, last = ?3, last_bytes = ?4, forget_hour = ?5
-         WHERE no = ?1 AND (cursor IS NOT ?2 OR last <> ?3 OR forget_hour IS NOT ?5)",
+        "UPDATE pipelines SET last = ?2, last_bytes = ?3, forget_hour = ?4
+         WHERE no = ?1 AND (last <> ?2 OR forget_hour IS NOT ?4)",
     )?
-    .execute(params![pipeline.no, page.cursor.as_ref(), last, last_bytes, forget_hour])?;
+    .execute(params![pipeline.no, last, last_bytes, forget_hour])?;
+    tx.prepare_cached(
+        "INSERT INTO walks (pipeline, name, cursor) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET cursor = excluded.cursor WHERE cursor <> excluded.cursor",
+    )?
+    .execute(params![pipeline.no, page.walk.as_str(), page.cursor.as_ref()])?;
     tx.commit()?;
 
     let added = new.len() as u64;

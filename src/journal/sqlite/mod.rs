@@ -15,6 +15,7 @@ mod seen;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod walks;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -23,12 +24,12 @@ use async_trait::async_trait;
 use auditline_sinks::{Batch, BatchLimits};
 use bytes::Bytes;
 use chrono::Utc;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 use tokio::sync::Mutex;
 
 use self::filter::Filters;
 use self::sweep::Sweeper;
-use super::{Append, Appended, DeadLetter, Fill, Journal, JournalError, Lane, Sequence, Waiting};
+use super::{Append, Appended, DeadLetter, Fill, Journal, JournalError, Lane, Sequence, Waiting, Walk};
 use crate::event::RecordKey;
 
 /// What an operator may set.
@@ -125,16 +126,19 @@ impl Journal for SqliteJournal {
         Ok(forgotten)
     }
 
-    async fn cursor(&self, pipeline: &Arc<str>) -> Result<Option<Bytes>, JournalError> {
+    async fn cursor(&self, pipeline: &Arc<str>, walk: &Walk) -> Result<Option<Bytes>, JournalError> {
+        let (pipeline, walk) = (pipeline.clone(), walk.clone());
+        with(&self.questions, move |conn| Ok(walks::cursor(conn, &pipeline, &walk)?)).await
+    }
+
+    async fn walks(&self, pipeline: &Arc<str>) -> Result<Vec<(Walk, Bytes)>, JournalError> {
         let pipeline = pipeline.clone();
-        with(&self.questions, move |conn| {
-            let cursor: Option<Option<Vec<u8>>> = conn
-                .prepare_cached("SELECT cursor FROM pipelines WHERE name = ?1")?
-                .query_row([pipeline], |row| row.get(0))
-                .optional()?;
-            Ok(cursor.flatten().map(Bytes::from))
-        })
-        .await
+        with(&self.questions, move |conn| Ok(walks::all(conn, &pipeline)?)).await
+    }
+
+    async fn end_walk(&self, pipeline: &Arc<str>, walk: &Walk) -> Result<(), JournalError> {
+        let (pipeline, walk) = (pipeline.clone(), walk.clone());
+        with(&self.writer, move |conn| Ok(walks::end(conn, &pipeline, &walk)?)).await
     }
 
     async fn append(&self, pipeline: &Arc<str>, append: Append) -> Result<Appended, JournalError> {

@@ -11,7 +11,7 @@ use crate::journal::JournalError;
 const APPLICATION_ID: i64 = 0x6175_646c;
 
 /// What turns version `n` into version `n + 1`, oldest first. Only ever added to.
-const MIGRATIONS: &[&str] = &[V1];
+const MIGRATIONS: &[&str] = &[V1, V2];
 
 /// * A record's `place` is the pipeline's number and the record's sequence in one integer, so that one b-tree keeps each
 ///   pipeline's records side by side: they are added at the end of their run and read and removed from its start, whole
@@ -72,6 +72,18 @@ const V1: &str = "
         UNIQUE (pipeline, stage, key)
     ) STRICT;
     CREATE INDEX dead_letters_in_order ON dead_letters (pipeline, no);
+";
+
+/// Each walk of a pipeline has a cursor of its own.
+const V2: &str = "
+    CREATE TABLE walks (
+        pipeline INTEGER NOT NULL,
+        name     TEXT    NOT NULL,
+        cursor   BLOB    NOT NULL,
+        PRIMARY KEY (pipeline, name)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO walks SELECT no, 'live', cursor FROM pipelines WHERE cursor IS NOT NULL;
+    ALTER TABLE pipelines DROP COLUMN cursor;
 ";
 
 /// Room for sequences in a place: a million million records, and eight million pipelines beside each other.
@@ -245,6 +257,28 @@ mod tests {
         let conn = open_writer(file.path()).unwrap();
         let id: String = conn.query_row("SELECT id FROM journal", [], |row| row.get(0)).unwrap();
         assert_eq!(id.len(), 12);
+    }
+
+    #[test]
+    fn the_cursor_of_an_older_journal_is_the_live_walks() {
+        let file = file(b"");
+        let conn = connect(file.path()).unwrap();
+        prepare(&conn).unwrap();
+        conn.execute_batch(V1).unwrap();
+        conn.execute_batch("INSERT INTO pipelines (name, cursor) VALUES ('read', x'0102'), ('new', NULL)").unwrap();
+        conn.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        conn.pragma_update(None, "user_version", 1).unwrap();
+        drop(conn);
+        let conn = open_writer(file.path()).unwrap();
+        let walk = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let walks: Vec<(String, String, Vec<u8>)> = conn
+            .prepare("SELECT pipelines.name, walks.name, cursor FROM walks JOIN pipelines ON no = pipeline")
+            .unwrap()
+            .query_map([], walk)
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert_eq!(walks, [("read".to_owned(), "live".to_owned(), vec![1, 2])]);
     }
 
     #[test]

@@ -171,7 +171,7 @@ async fn a_full_disk_fails_the_call_and_nothing_else() {
 
     let page = || Append { dead_letters: vec![letter("worse", "transform")], ..large_page(5..2000, 1500) };
     assert!(matches!(journal.append(&app, page()).await, Err(JournalError::Storage(_))));
-    assert_eq!(journal.cursor(&app).await.unwrap().unwrap(), "first");
+    assert_eq!(journal.cursor(&app, &Walk::live()).await.unwrap().unwrap(), "first");
     assert_eq!(journal.dead_letters(&app, 9).await.unwrap(), [letter("bad", "transform")]);
     assert_eq!(journal.waiting(&siem, &ANY).await.unwrap().records, 10);
 
