@@ -7,15 +7,22 @@
 
 pub mod advice;
 pub mod auth;
+pub mod boundary;
 pub mod budget;
 pub mod cursor;
 pub mod decode;
+mod download;
+mod link;
 mod paginate;
 mod reading;
 mod request;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod upstream;
 mod verdict;
+mod walk;
+mod window;
 
 use std::time::Duration;
 

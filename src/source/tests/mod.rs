@@ -1,0 +1,3 @@
+//! What a source promises, held against vendors made for the purpose: a model without a network, and a server.
+
+mod cursor;
