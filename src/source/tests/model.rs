@@ -108,7 +108,8 @@ impl Vendor {
         };
         let records: Vec<Record> = all.iter().skip(begin).take(self.page_size).copied().collect();
         let has_more = begin + records.len() < all.len() || self.cursor_on_last_page;
-        let next = records.last().filter(|_| has_more).map(|last| format!("\"{} {} {now}\"", self.shown(*last), last.id));
+        let next =
+            records.last().filter(|_| has_more).map(|last| format!("\"{} {} {now}\"", self.shown(*last), last.id));
         let total = match self.paginate {
             Paginate::Page { .. } => all.len().div_ceil(self.page_size),
             _ => all.len(),
@@ -201,7 +202,8 @@ impl<'a> Reader<'a> {
             self.requests += 1;
             assert!(self.requests < 200_000, "no end: {window:?}");
             self.now += latency;
-            let answer = self.vendor.answer(self.boundary.asked(window.span()), &window.place, self.now + self.vendor.skew);
+            let answer =
+                self.vendor.answer(self.boundary.asked(window.span()), &window.place, self.now + self.vendor.skew);
             self.behind = (-self.vendor.skew).max(0);
             window.asked_at = window.asked_at.min(self.our_now());
             let (records, body) = match answer {
@@ -234,10 +236,9 @@ impl<'a> Reader<'a> {
         let url = Url::parse("https://api.example.com/").unwrap();
         let told = paginate::total(paginate, rest);
         window.note_page(records.len(), Some(self.vendor.page_size), told);
-        let last = records.last().map(|last| Last {
-            id: Some(last.id.to_string()),
-            time: Some(instant(self.vendor.shown(*last))),
-        });
+        let last = records
+            .last()
+            .map(|last| Last { id: Some(last.id.to_string()), time: Some(instant(self.vendor.shown(*last))) });
         let outline = Outline {
             place: &window.place,
             rest,
