@@ -1,5 +1,9 @@
 //! What a source promises, held against vendors made for the purpose: a model without a network, and a server.
 
 mod cursor;
+mod fan_out;
+mod jobs;
 mod model;
+mod paging;
+mod server;
 mod walks;
