@@ -235,6 +235,7 @@ async fn a_job_in_progress_is_waited_for_until_it_takes_too_long() {
     }
     let wait = |seconds| Progress::Wait(std::time::Duration::from_secs(seconds));
     assert_eq!(waits, [Progress::More, wait(1), wait(1), wait(15), wait(15)]);
+    jobs.lock().unwrap().instead.push(not_ready());
     vendor.clock.set(at(NOW) + Duration::minutes(61));
     let page = step(&source, &cursor).await.unwrap();
     let expected =
