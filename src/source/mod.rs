@@ -17,8 +17,6 @@ mod paginate;
 mod reading;
 mod request;
 mod settings;
-#[cfg(test)]
-mod tests;
 mod upstream;
 mod verdict;
 mod walk;

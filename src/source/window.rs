@@ -157,14 +157,15 @@ impl Window {
     }
 
     /// Notes up to where a page of records in the vendor's order read the window. Records out of order say that the order
-    /// cannot be relied upon.
+    /// cannot be relied upon; those outside the window, and those that have no time and are counted at its end, say nothing.
     pub fn note_order(&mut self, times: impl Iterator<Item = DateTime<Utc>>) {
         let begun = self.place != Place::Start;
         let mut newest = match (begun, self.read_up_to) {
             (true, None) => return,
             (_, newest) => newest,
         };
-        for time in times {
+        let span = self.span();
+        for time in times.filter(|time| span.holds(*time)) {
             if newest.is_some_and(|newest| time < newest) {
                 // It stays so: the next page is not at the start.
                 self.read_up_to = None;

@@ -267,6 +267,47 @@ async fn newest_first_with_records_that_are_put_in_while_paging() {
     assert!(from <= at("2026-09-14T11:30:00Z"), "{from}");
 }
 
+/// A log by page number, oldest first, into which a record is put behind the position that was read.
+#[tokio::test]
+async fn a_record_that_is_put_in_behind_us_comes_with_the_next_window() {
+    let read = way("paginate.page = { first = 1, total = \"pages\" }", "query.page = \"{page}\"");
+    let mut log: Vec<(String, i64)> = (0..7).map(|n| (format!("r{n:02}"), n * 10)).collect();
+    let mut late = Some(("late".to_owned(), 5));
+    let vendor = Vendor::answering(move |asked| {
+        let number: usize = asked.query("page").unwrap().parse().unwrap();
+        log.sort_by_key(|(_, second)| *second);
+        let records: Vec<String> =
+            log.iter().skip((number - 1) * 3).take(3).map(|(id, second)| record(id, *second)).collect();
+        let pages = log.len().div_ceil(3);
+        log.extend(late.take());
+        page(&format!("[{}]", records.join(",")), &format!(",\"pages\":{pages}"))
+    })
+    .await;
+    let source = source(&vendor, &read);
+    let (ids, cursor) = read_all(&source, true).await.unwrap();
+    // What the late one moved to a later page came twice, and nothing was skipped.
+    assert_eq!(ids, ["r00", "r01", "r02", "r02", "r03", "r04", "r05", "r06"]);
+    vendor.clock.set(vendor.clock.now() + Duration::minutes(1));
+    let page = step(&source, &cursor).await.unwrap();
+    assert_eq!(page.items, ["r00", "late", "r01"]);
+}
+
+/// The last record of a page has no time, and then the vendor refuses its cursor.
+#[tokio::test]
+async fn a_walk_that_begins_again_does_not_go_by_a_record_without_a_time() {
+    let mut refused = false;
+    let vendor = Vendor::answering(move |asked| match asked.query("cursor") {
+        Some(_) if !std::mem::replace(&mut refused, true) => Reply::status(400),
+        Some(_) => page(&format!("[{}]", record("b", 20)), ""),
+        None => page(&format!("[{},{{\"id\":\"bare\"}}]", record("a", 10)), ",\"next\":\"n\""),
+    })
+    .await;
+    let (ids, _) = read_all(&source(&vendor, &cursor()), false).await.unwrap();
+    assert_eq!(ids, ["a", "bare", "a", "bare", "b"]);
+    let from: Vec<_> = vendor.asked().iter().filter_map(|asked| asked.query("from")).collect();
+    assert_eq!(from, ["11:00:00", "11:00:00", "11:30:10", "11:30:10"].map(|time| format!("2026-09-14T{time}Z")));
+}
+
 #[tokio::test]
 async fn page_numbers_keep_their_place_when_the_vendor_wants_smaller_pages() {
     let read = way("paginate.page = { first = 1 }", "query.page = \"{page}\"");

@@ -111,6 +111,22 @@ fn a_token_does_not_survive_a_restart_but_what_was_read_in_order_does() {
 }
 
 #[test]
+fn a_record_without_a_time_does_not_say_how_far_the_window_was_read() {
+    let mut cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
+    let window = window(&mut cursor);
+    // Without a time it counts at the window's end, and what lies outside the window is not of it.
+    window.note_order([at(-1), at(10), at(20), at(3600)].into_iter());
+    assert_eq!(window.read_up_to, Some(at(20)));
+    window.place = token();
+    window.note_order([at(3600), at(30)].into_iter());
+    assert_eq!(window.read_up_to, Some(at(30)));
+    window.note_order([at(29)].into_iter());
+    assert_eq!(window.read_up_to, None);
+    window.note_order([at(40)].into_iter());
+    assert_eq!(window.read_up_to, None);
+}
+
+#[test]
 fn page_numbers_offsets_and_ids_survive_a_restart() {
     let after = Place::After { id: "a".to_owned(), time: Some(at(5)), before: vec!["b".to_owned()] };
     for place in [Place::Page(7), Place::Offset(700), after] {

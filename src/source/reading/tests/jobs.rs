@@ -172,7 +172,7 @@ async fn only_a_job_that_is_ours_is_taken() {
         format!(r#"{{"id":7,"created":"{NOW}","asked":{asked}}}"#),
         // In a text, in another form, and with only one of the bounds.
         format!(r#"{{"id":7,"created":"{NOW}","asked":"{}"}}"#, asked.replace('"', "\\\"")),
-        format!(r#"{{"id":7,"created":"2026-09-14 11:58:00","asked":{{"from":"2026-09-14 11:00:00"}}}}"#),
+        r#"{"id":7,"created":"2026-09-14 11:58:00","asked":{"from":"2026-09-14 11:00:00"}}"#.to_owned(),
         format!(r#"{{"id":7,"asked":{asked}}}"#),
     ];
     for ours in ours {
