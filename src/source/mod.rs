@@ -17,6 +17,8 @@ mod paginate;
 mod reading;
 mod request;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod upstream;
 mod verdict;
 mod walk;

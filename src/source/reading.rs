@@ -6,8 +6,6 @@ mod each;
 mod job;
 mod page;
 mod pages;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
