@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::input::Input;
+use super::run::tell;
 use super::{DONE, FAILED, WRONG};
 use crate::engine::check_online;
 
@@ -33,12 +34,7 @@ impl Check {
             return DONE;
         }
         let failed = check_online(&plan).await;
-        for (name, reason, hint) in &failed {
-            eprintln!("error: {name}: {reason}");
-            if let Some(hint) = hint {
-                eprintln!("\nhint: {hint}");
-            }
-        }
+        tell(&failed);
         if failed.is_empty() {
             eprintln!("every vendor and every sink answers");
             return DONE;

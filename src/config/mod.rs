@@ -11,5 +11,5 @@ mod source;
 mod steps;
 
 pub use self::files::{Files, PipelineFile};
-pub use self::plan::{LanePlan, PipelinePlan, Plan};
+pub use self::plan::{LanePlan, PipelinePlan, Plan, Sweep};
 pub use self::resolve::resolve;

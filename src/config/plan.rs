@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auditline_sinks::{BatchLimits, Sink};
+use chrono::TimeDelta;
 
 use crate::source::Settings;
 use crate::transform::Transform;
@@ -31,6 +32,8 @@ pub struct PipelinePlan {
     pub source: Settings,
     /// How long it waits when it has read everything.
     pub poll: Duration,
+    /// How it looks for what was published later than the overlap reaches.
+    pub sweep: Sweep,
     /// What happens to each event, in this order.
     pub transforms: Vec<Box<dyn Transform>>,
     /// Where it goes.
@@ -40,6 +43,21 @@ pub struct PipelinePlan {
 impl fmt::Debug for PipelinePlan {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("PipelinePlan").field("name", &self.name).field("lanes", &self.lanes).finish_non_exhaustive()
+    }
+}
+
+/// When the sweep behind the live walk re-reads, and how far back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sweep {
+    /// How much time lies between two sweeps.
+    pub every: TimeDelta,
+    /// How far a sweep reaches back. Nothing: there are none.
+    pub back: TimeDelta,
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { every: TimeDelta::hours(1), back: TimeDelta::hours(24) }
     }
 }
 

@@ -62,6 +62,17 @@ pub struct Pipeline {
 /// `[source]`: a connector's name and its settings.
 pub type Source = Spanned<BTreeMap<Spanned<String>, Node>>;
 
+/// `sweep = { … }`: how late records are looked for that the overlap does not reach.
+#[derive(Debug, Default, Deserialize)]
+pub struct Sweep {
+    /// How much time lies between two sweeps.
+    #[serde(default)]
+    pub every: Option<Spanned<HumanDuration>>,
+    /// How far a sweep reaches back; `"0s"` for none.
+    #[serde(default)]
+    pub back: Option<HumanDuration>,
+}
+
 /// `[to]`: sinks by name, each with a [`To`].
 pub type Targets = Spanned<BTreeMap<Spanned<String>, Node>>;
 

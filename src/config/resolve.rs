@@ -142,6 +142,7 @@ fn pipeline(
     Some(PipelinePlan {
         name: file.name.as_str().into(),
         poll: source.poll,
+        sweep: source.sweep,
         transforms: steps.into_iter().map(|step| step.build(&source.settings.connector)).collect(),
         source: source.settings,
         lanes,

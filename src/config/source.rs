@@ -11,6 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use url::Url;
 
+use super::plan::Sweep;
 use super::raw;
 use crate::connector::model::{Definition, Parameter, Pattern, Rate};
 use crate::connector::{self, Connector};
@@ -21,9 +22,11 @@ use crate::source::{Filter, Mode, Rules, Setting, Settings, is_loopback};
 
 /// The keys that every source takes.
 const COMMON: &[&str] =
-    &["base_url", "start", "poll", "lag", "overlap", "window", "rate", "reserve", "mode", "filters"];
+    &["base_url", "start", "poll", "lag", "overlap", "window", "rate", "reserve", "mode", "filters", "sweep"];
 /// Less than this is a mistake; how often the vendor is asked is bounded by its budget all the same.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
+/// Sweeps closer together would be all that is asked.
+const SHORTEST_SWEEP: Duration = Duration::from_secs(60);
 /// How long a source waits when it has read everything and nobody says.
 const POLL: Duration = Duration::from_secs(60);
 /// Where reading begins when nobody says.
@@ -33,6 +36,7 @@ const START: TimeDelta = TimeDelta::days(7);
 pub struct ResolvedSource {
     pub settings: Settings,
     pub poll: Duration,
+    pub sweep: Sweep,
 }
 
 /// Resolves `[source.NAME]`. `None` when something in it is wrong.
@@ -106,11 +110,12 @@ impl Section<'_> {
         if poll < SHORTEST_POLL {
             self.error_at_key("poll", "expected at least `100ms`: less would keep asking for nothing");
         }
+        let sweep = self.sweep();
         if self.context.problems.count(crate::document::Severity::Error) > before {
             return None;
         }
         self.authentication(&settings)?;
-        Some(ResolvedSource { settings, poll })
+        Some(ResolvedSource { settings, poll, sweep })
     }
 
     fn definition(&self) -> &Definition {
@@ -268,6 +273,19 @@ impl Section<'_> {
             self.context.problems.push(problem.at(&node.place()));
         }
         start.max(oldest)
+    }
+
+    fn sweep(&self) -> Sweep {
+        let default = Sweep::default();
+        let Some(written) = self.decode::<raw::Sweep>("sweep") else { return default };
+        if let Some(every) = written.every.as_ref().filter(|every| every.value.0 < SHORTEST_SWEEP) {
+            let problem = Problem::error("expected at least `1m` between two sweeps").at(&every.place);
+            self.context.problems.push(problem.hint("each one reads again all that lies within `back`"));
+        }
+        Sweep {
+            every: written.every.map_or(default.every, |every| delta(every.value.0)),
+            back: written.back.map_or(default.back, |back| delta(back.0)),
+        }
     }
 
     fn mode(&self) -> Mode {

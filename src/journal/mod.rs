@@ -4,6 +4,7 @@
 //! follows the records at its own position. Whatever happens between two lines of the engine, a restart finds the three
 //! in step, so nothing is lost and nothing is read twice.
 
+mod lateness;
 mod sqlite;
 mod walk;
 
@@ -18,6 +19,7 @@ use auditline_sinks::{Batch, BatchLimits, Record};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+pub use self::lateness::Lateness;
 pub use self::sqlite::{Options, SqliteJournal};
 pub use self::walk::Walk;
 use crate::event::RecordKey;
@@ -47,16 +49,18 @@ pub struct Append {
 }
 
 /// What became of an [`Append`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
     /// Records that are new.
     pub added: u64,
-    /// New records that happened before [`Append::late_before`].
-    pub late: u64,
+    /// New records that happened before [`Append::late_before`], by how long before.
+    pub late: Lateness,
     /// Records left out because their id was seen before.
     pub repeated: u64,
     /// The sequence of the pipeline's last record, 0 while it has none.
     pub last: Sequence,
+    /// Which of the page's dead letters are new, by their place in it.
+    pub dead_letters: Vec<usize>,
 }
 
 /// A sink as one pipeline uses it: what has a position of its own.

@@ -17,6 +17,9 @@ pub struct Cursor {
     pub window: Option<Window>,
     /// The width windows are kept to since the vendor or our memory could not take a wider one.
     pub width: Option<u32>,
+    /// Where this walk began. What happened before was never asked for.
+    #[serde(default)]
+    pub begin: Option<DateTime<Utc>>,
     /// Where this walk ends; one without an end follows the log as it grows.
     #[serde(default)]
     pub end: Option<DateTime<Utc>>,
@@ -90,7 +93,7 @@ impl Cursor {
     #[must_use]
     pub fn at(start: DateTime<Utc>) -> Self {
         let start = whole_second(start);
-        Self { complete_up_to: start, settled: start, window: None, width: None, end: None }
+        Self { complete_up_to: start, settled: start, window: None, width: None, begin: Some(start), end: None }
     }
 
     /// The cursor of a walk from `since` to before `until`.
@@ -134,7 +137,7 @@ impl Cursor {
             .filter(|width| i64::from(*width) < rules.size.num_seconds());
         // A window asked for with a clock ahead of the vendor's reached into the vendor's future.
         let complete = window.until.min(whole_second(window.asked_at - rules.lag));
-        Self { complete_up_to: complete.max(self.complete_up_to), settled, window: None, width, end: self.end }
+        Self { complete_up_to: complete.max(self.complete_up_to), settled, window: None, width, ..self.clone() }
     }
 
     /// The cursor with its window cut in half, to be read from its first page; `None` when it cannot be any narrower.
