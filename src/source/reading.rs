@@ -12,7 +12,7 @@ use super::cursor::{Cursor, Place, Window};
 use super::decode::{self, Raw};
 use super::paginate::{self, Step};
 use super::request::prepare;
-use super::settings::{Mode, Settings};
+use super::settings::Settings;
 use super::upstream::{Refusal, Upstream};
 use super::verdict::Answer;
 use super::{Page, Progress, SourceError};
@@ -73,6 +73,12 @@ impl Source {
         Cursor::at(self.settings().start)
     }
 
+    /// What the upstream may be asked, for a person.
+    #[must_use]
+    pub fn budget_in_words(&self) -> String {
+        self.upstream.budget_in_words()
+    }
+
     /// The newest instant that may be read now.
     #[must_use]
     pub fn horizon(&self) -> DateTime<Utc> {
@@ -87,7 +93,7 @@ impl Source {
         let until = self.horizon();
         let cursor = Cursor::at(until - TimeDelta::minutes(5));
         let window = self.open(cursor.complete_up_to, until);
-        let (_, read) = self.pages();
+        let (_, read) = self.settings().pages();
         let request = self.prepared(&read.request, &window, &[]);
         self.upstream.call(&request, Priority::Live).await.map(drop).map_err(|refusal| self.failure(refusal))
     }
@@ -137,34 +143,12 @@ impl Source {
 
     fn open(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Window {
         let asked_at = self.upstream.now();
-        let read = self.choose(asked_at - from).to_owned();
+        let read = self.settings().choose(asked_at - from).0.to_owned();
         Window { from, until, asked_at, read, place: Place::Start, read_up_to: None, resets: 0 }
     }
 
-    /// The way to read a window that begins so long ago.
-    fn choose(&self, age: TimeDelta) -> &str {
-        if let Mode::Named(name) = &self.settings().mode {
-            return name;
-        }
-        let beyond = |read: &Read| read.beyond.is_some_and(|beyond| age.to_std().is_ok_and(|age| age > beyond.0));
-        let far = self.definition().read.iter().find(|(_, read)| beyond(read));
-        far.map_or_else(|| self.pages().0, |(name, _)| name.value.as_str())
-    }
-
-    /// The way that needs no job.
-    fn pages(&self) -> (&str, &Read) {
-        let reads = &self.definition().read;
-        let (name, read) = reads
-            .iter()
-            .find(|(_, read)| read.job.is_none())
-            .or_else(|| reads.first_key_value())
-            .expect("a connector has at least one way to read");
-        (&name.value, read)
-    }
-
     fn way(&self, name: &str) -> &Read {
-        // A cursor may name a way that the connector no longer has.
-        self.definition().read.get(name).unwrap_or_else(|| self.pages().1)
+        self.settings().way(name).1
     }
 
     async fn read_pages<T: Send>(

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use auditline_sinks::secret::Secret;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::cursor::Rules;
 use crate::connector::Connector;
-use crate::connector::model::Rate;
+use crate::connector::model::{Rate, Read};
 use crate::event::Clock;
 
 /// Everything a source needs to know.
@@ -79,6 +79,39 @@ impl Settings {
             Setting::Plain(text) => text.clone(),
             Setting::Secret(secret) => secret.expose().to_owned(),
         }))
+    }
+
+    /// The way to read a window that began so long ago, with its name.
+    #[must_use]
+    pub fn choose(&self, age: TimeDelta) -> (&str, &Read) {
+        if let Mode::Named(name) = &self.mode {
+            return self.way(name);
+        }
+        let beyond = |read: &Read| read.beyond.is_some_and(|beyond| age.to_std().is_ok_and(|age| age > beyond.0));
+        let far = self.connector.definition.read.iter().find(|(_, read)| beyond(read));
+        far.map_or_else(|| self.pages(), |(name, read)| (&name.value, read))
+    }
+
+    /// The way of that name, or the plain one: a cursor may name a way that the connector no longer has.
+    #[must_use]
+    pub fn way(&self, name: &str) -> (&str, &Read) {
+        let known = self.connector.definition.read.get_key_value(name);
+        known.map_or_else(|| self.pages(), |(name, read)| (&name.value, read))
+    }
+
+    /// The way that needs no job.
+    ///
+    /// # Panics
+    /// Never: a connector without any way to read is not sound.
+    #[must_use]
+    pub fn pages(&self) -> (&str, &Read) {
+        let reads = &self.connector.definition.read;
+        let (name, read) = reads
+            .iter()
+            .find(|(_, read)| read.job.is_none())
+            .or_else(|| reads.first_key_value())
+            .expect("a connector has at least one way to read");
+        (&name.value, read)
     }
 
     /// What shares a budget with this source: the same connector, host and credentials.

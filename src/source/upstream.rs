@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use auditline_sinks::units::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use flate2::read::GzDecoder;
 use reqwest::header::{CONTENT_ENCODING, DATE};
@@ -17,7 +18,7 @@ use super::budget::{Budget, Priority};
 use super::request::Prepared;
 use super::settings::Settings;
 use super::verdict::{Answer, Verdict, judge};
-use crate::connector::model::Then;
+use crate::connector::model::{Rate, Then};
 use crate::event::{Arena, json};
 use crate::transform::redact;
 
@@ -91,6 +92,20 @@ impl Upstream {
     /// Our user agent.
     pub fn user_agent(&self) -> &str {
         &self.user_agent
+    }
+
+    /// What the upstream may be asked, for a person.
+    pub fn budget_in_words(&self) -> String {
+        let Rate { requests, per } = self.settings.rate;
+        let reserve = match (self.settings.reserve * 100.0).round() as u32 {
+            0 => String::new(),
+            percent => format!(", {percent}% of it left to others"),
+        };
+        let pause = match self.budget.paused_for().as_secs() {
+            0 => "not paused".to_owned(),
+            seconds => format!("paused for {}", HumanDuration(Duration::from_secs(seconds))),
+        };
+        format!("{requests} requests in {}{reserve}; {pause}", HumanDuration(per))
     }
 
     /// The earlier of our clock and the vendor's: to read up to an instant that the vendor has not reached would leave
