@@ -88,6 +88,7 @@ impl Section<'_> {
         let window = &definition.window;
         let rules = Rules {
             size: self.span("window").unwrap_or_else(|| delta(window.size.0)),
+            grow_to: self.grow_to(),
             lag: self.span("lag").unwrap_or_else(|| delta(window.lag.0)),
             overlap: self.span("overlap").unwrap_or_else(|| delta(window.overlap.0)),
         };
@@ -134,6 +135,12 @@ impl Section<'_> {
 
     fn span(&self, key: &str) -> Option<TimeDelta> {
         self.decode::<HumanDuration>(key).map(|span| delta(span.0))
+    }
+
+    /// A width that the operator chose is kept to.
+    fn grow_to(&self) -> TimeDelta {
+        let grow_to = self.definition().window.grow_to.as_ref().filter(|_| self.node.get("window").is_none());
+        grow_to.map_or(TimeDelta::zero(), |grow_to| delta(grow_to.value.0))
     }
 
     fn unknown_keys(&self) {

@@ -1,15 +1,12 @@
 //! What a connector file must be beyond well-formed: names that resolve, shapes that can work.
 
+mod read;
+
 use chrono::format::{Item, StrftimeItems};
 
-use super::model::{Auth, Definition, FilterEncoding, Paginate, Read, Request};
+use super::model::{Auth, Definition, FilterEncoding, Request};
 use super::template::Template;
-use crate::document::{Place, Problem, Problems, Spanned, did_you_mean};
-
-/// Variables that the source fills in.
-const READING: &[&str] = &["from", "until", "page", "page_size", "offset", "cursor"];
-/// Variables of a job's later requests.
-const JOB: &[&str] = &["job"];
+use crate::document::{Place, Problem, Problems, did_you_mean};
 
 /// Reports everything unsound; `true` when there is nothing.
 pub fn check(definition: &Definition, problems: &Problems) -> bool {
@@ -17,6 +14,7 @@ pub fn check(definition: &Definition, problems: &Problems) -> bool {
     let checker = Checker { definition, problems };
     checker.base_url();
     checker.time_format();
+    checker.growth();
     checker.auth();
     checker.filters();
     for (name, read) in &definition.read {
@@ -81,29 +79,6 @@ impl Checker<'_> {
         }
         if filters.encode == FilterEncoding::Join && filters.separator.is_empty() {
             self.problems.push(Problem::error("filters that are joined need a `separator`"));
-        }
-    }
-
-    fn read(&self, name: &Spanned<String>, read: &Read) {
-        self.request(&read.request, READING);
-        if let Some(job) = &read.job {
-            self.request(&job.poll, JOB);
-            self.request(&job.download, JOB);
-            if read.paginate.is_some() {
-                self.error(&name.place, format!("`{name}` has a job and pages"), "the result of a job is one file");
-            }
-        }
-        let needed = match read.paginate {
-            Some(Paginate::Page { .. }) => "page",
-            Some(Paginate::Offset { .. }) => "offset",
-            Some(Paginate::Cursor { .. }) => "cursor",
-            None => return,
-        };
-        let request = &read.request;
-        let mut places = [&request.query, &request.form, &request.json].into_iter().flat_map(|map| map.values());
-        if !places.any(|template| template.variables().any(|variable| variable == needed)) {
-            let hint = format!("put `{{{needed}}}` into its query, form or json");
-            self.error(&name.place, format!("`{name}` pages by {needed}, but its request does not say so"), &hint);
         }
     }
 

@@ -1,11 +1,14 @@
 //! What a connector file may say. Each field is the documentation of the key of that name.
 
+mod read;
+
 use std::collections::BTreeMap;
 
 use auditline_sinks::units::HumanDuration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+pub use self::read::{Detail, Each, Find, Job, Order, Paginate, Read};
 use super::template::Template;
 use crate::document::{Node, Spanned};
 use crate::event::Path;
@@ -184,12 +187,19 @@ pub enum FilterEncoding {
 pub struct WindowRules {
     /// How much time is asked for at once when catching up.
     pub size: HumanDuration,
+    /// A quiet log is asked for in ever wider windows, up to this; a busy one in windows of `size` again. Without it every
+    /// window is of `size`.
+    #[serde(default)]
+    pub grow_to: Option<Spanned<HumanDuration>>,
     /// Never read closer to now than this: the vendor publishes late.
     pub lag: HumanDuration,
     /// Re-read this much behind the watermark: the vendor publishes out of order.
     pub overlap: HumanDuration,
-    /// Asked for in addition on both sides, where it is not known whether the bounds are inclusive.
+    /// Asked for in addition on both sides, where the vendor's clock or its rounding are not known well enough.
     pub slack: HumanDuration,
+    /// Whether a record that happened at the very instant asked for is handed out.
+    #[serde(default)]
+    pub bounds: Bounds,
     /// How instants are written, in strftime's letters, UTC.
     pub time_format: Spanned<String>,
     /// How far back the vendor keeps or gives the log.
@@ -197,35 +207,19 @@ pub struct WindowRules {
     pub retention: Option<HumanDuration>,
 }
 
-/// `[read.NAME]`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Read {
-    /// In which order the records come.
-    pub order: Order,
-    /// Page sizes to ask for, largest first; the next one is tried when the vendor refuses.
-    #[serde(default)]
-    pub page_sizes: Vec<u32>,
-    /// How one page leads to the next. Without it an answer is the whole window.
-    #[serde(default)]
-    pub paginate: Option<Paginate>,
-    /// What is asked.
-    pub request: Request,
-    /// The request only orders the answer, which is fetched when it is ready.
-    #[serde(default)]
-    pub job: Option<Job>,
-    /// In `mode = "auto"`: use this way for windows that begin further back than this.
-    #[serde(default)]
-    pub beyond: Option<HumanDuration>,
-}
-
-/// The order of the records within a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// Whether a record that happened at the very instant asked for is handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// Oldest first.
-    Ascending,
-    /// Newest first: the window is read whole before anything of it goes on.
-    NewestFirst,
+pub enum Bounds {
+    /// Nobody says: it is asked as if it was not, and what comes twice is told by its id.
+    #[default]
+    Unknown,
+    /// At both ends.
+    Inclusive,
+    /// At neither end.
+    Exclusive,
+    /// At the first instant and not at the last.
+    HalfOpen,
 }
 
 /// A request, with variables to fill in. A parameter whose variable has no value is left out.
@@ -257,57 +251,6 @@ pub enum Method {
     Get,
     /// `POST`
     Post,
-}
-
-/// How one page leads to the next.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Paginate {
-    /// `{page}` counts up. The place survives a restart.
-    Page {
-        /// The number of the first page.
-        first: u64,
-        /// Where the answer says how many pages there are.
-        #[serde(default)]
-        total: Option<Path>,
-    },
-    /// `{offset}` moves by the records received. The place survives a restart.
-    Offset {
-        /// The vendor refuses offsets from here on; the window is split before it gets there.
-        #[serde(default)]
-        ceiling: Option<u64>,
-        /// Where the answer says how many records there are.
-        #[serde(default)]
-        total: Option<Path>,
-    },
-    /// `{cursor}` is what the last answer gave. It does not survive a restart: the vendors say nothing of its life.
-    Cursor {
-        /// Where the answer has it; the first that holds something counts.
-        next: Vec<Path>,
-        /// Where the answer says whether there is more.
-        #[serde(default)]
-        more: Option<Path>,
-        /// A page without records is the last one, even with a cursor.
-        #[serde(default)]
-        empty_page_ends: bool,
-    },
-}
-
-/// `[read.NAME.job]`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Job {
-    /// Where the answer to the order has the job's id, `{job}` from then on.
-    pub id: Path,
-    /// Asks how the job is.
-    pub poll: Request,
-    /// Something stands there when the job is done.
-    pub ready: Path,
-    /// Fetches the result: CSV with a header line, perhaps gzipped.
-    pub download: Request,
-    /// How long to wait between two polls.
-    pub every: HumanDuration,
-    /// After this long the job is ordered again.
-    pub give_up: HumanDuration,
 }
 
 /// `[decode]`

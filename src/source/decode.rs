@@ -40,10 +40,7 @@ pub fn page<'a>(
 /// Says which line is broken.
 pub fn csv<'a>(text: &[u8], decode: &Decode, arena: &'a Arena) -> Result<Vec<Value<'a>>, csv::Error> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let header = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
-    let delimiter = if count(b';') > count(b',') { b';' } else { b',' };
-    let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(text);
+    let mut reader = csv::ReaderBuilder::new().delimiter(separator(text)).from_reader(text);
     let columns: Vec<&'a str> = reader.headers()?.iter().map(|name| &*arena.alloc_str(name.trim())).collect();
     let mut records = Vec::new();
     for row in reader.byte_records() {
@@ -60,6 +57,13 @@ pub fn csv<'a>(text: &[u8], decode: &Decode, arena: &'a Arena) -> Result<Vec<Val
         records.push(Value::Object(arena.alloc_slice_copy(&members)));
     }
     Ok(records)
+}
+
+/// The separator of a CSV file: the one its header line uses.
+pub fn separator(text: &[u8]) -> u8 {
+    let header = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let count = |separator: u8| header.iter().filter(|byte| **byte == separator).count();
+    if count(b';') > count(b',') { b';' } else { b',' }
 }
 
 /// Makes an event of a record. `otherwise` is its time when it has none.

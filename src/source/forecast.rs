@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::cursor::{Cursor, Place, Window};
+use super::cursor::Cursor;
 use super::settings::Settings;
 use crate::connector::model::Read;
 
@@ -42,26 +42,19 @@ pub fn forecast(settings: &Settings, cursor: &Cursor, now: DateTime<Utc>, per_da
     let mut cursor = cursor.clone();
     let mut windows = Vec::new();
     while windows.len() < MOST_WINDOWS {
-        let (from, until) = match &cursor.window {
-            Some(window) => (window.from, window.until),
+        let opened = match &cursor.window {
+            Some(_) => cursor,
             None => match cursor.next_span(&settings.rules, now) {
-                Some(span) => span,
+                Some(span) => cursor.open(span, settings.choose(now - span.0).0, now),
                 None => break,
             },
         };
-        let (name, read) = settings.choose(now - from);
-        let records = per_day.map(|per_day| per_day * days(until - from));
-        windows.push(Span { from, until, read: name.to_owned(), calls: calls(read, records) });
-        let window = Window {
-            from,
-            until,
-            asked_at: now,
-            read: name.to_owned(),
-            place: Place::Start,
-            read_up_to: None,
-            resets: 0,
-        };
-        cursor = Cursor { window: Some(window), ..cursor }.finish(&settings.rules);
+        let Some(window) = &opened.window else { break };
+        let (name, read) = settings.way(&window.read);
+        let records = per_day.map(|per_day| per_day * days(window.until - window.from));
+        let span = Span { from: window.from, until: window.until, read: name.to_owned(), calls: calls(read, records) };
+        cursor = as_if_read(&opened, read, records).finish(&settings.rules);
+        windows.push(span);
     }
     let calls = windows.iter().map(|window| window.calls).sum();
     Forecast { windows, calls }
@@ -72,6 +65,16 @@ pub fn forecast(settings: &Settings, cursor: &Cursor, now: DateTime<Utc>, per_da
 pub fn least_time(settings: &Settings, calls: u64) -> Duration {
     let share = (1.0 - settings.reserve).clamp(0.01, 1.0);
     settings.rate.per.mul_f64(calls as f64 / (f64::from(settings.rate.requests) * share))
+}
+
+/// The cursor with what its window's pages will have been like.
+fn as_if_read(cursor: &Cursor, read: &Read, records: Option<f64>) -> Cursor {
+    let mut cursor = cursor.clone();
+    let size = read.page_sizes.first().copied().map_or(f64::INFINITY, f64::from);
+    if let (Some(window), Some(records)) = (&mut cursor.window, records) {
+        window.pages.busy = records >= size / 2.0;
+    }
+    cursor
 }
 
 fn days(span: TimeDelta) -> f64 {

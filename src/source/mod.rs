@@ -7,16 +7,23 @@
 
 pub mod advice;
 pub mod auth;
+pub mod boundary;
 pub mod budget;
 pub mod cursor;
 pub mod decode;
+mod download;
 pub mod forecast;
+mod link;
 mod paginate;
 mod reading;
 mod request;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod upstream;
 mod verdict;
+mod walk;
+mod window;
 
 use std::time::Duration;
 

@@ -23,6 +23,8 @@ pub struct Prepared {
     pub body: Vec<u8>,
     /// Whether the request carries a vendor's cursor.
     pub with_cursor: bool,
+    /// It must not be sent again by itself when its answer is lost: what it does is not to be done twice.
+    pub once: bool,
 }
 
 /// Fills in a request. Parameters whose variables have no value are left out; `filters` go where the others are.
@@ -74,7 +76,7 @@ pub fn prepare(
         model::Method::Get => Method::GET,
         model::Method::Post => Method::POST,
     };
-    Prepared { method, url, headers, body, with_cursor: lookup("cursor").is_some() }
+    Prepared { method, url, headers, body, with_cursor: lookup("cursor").is_some(), once: false }
 }
 
 fn encoded(text: &str) -> String {

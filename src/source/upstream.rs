@@ -155,7 +155,7 @@ impl Upstream {
             if attempt > 1 {
                 self.complain(&message);
             }
-            if attempt == ATTEMPTS {
+            if attempt == ATTEMPTS || request.once {
                 return Err(Refusal::Failed(SourceError::Retryable { message, after }));
             }
             attempt += 1;
@@ -295,6 +295,12 @@ impl Refusal {
     /// Whether the vendor calls the request itself wrong (400).
     pub fn is_bad_request(&self) -> bool {
         matches!(self, Refusal::Asked(verdict) if verdict.said.starts_with("HTTP 400"))
+    }
+
+    /// Whether the vendor says that what was asked for is not there, or no longer (404, 410).
+    pub fn is_gone(&self) -> bool {
+        let gone = |said: &str| said.starts_with("HTTP 404") || said.starts_with("HTTP 410");
+        matches!(self, Refusal::Asked(verdict) if gone(&verdict.said))
     }
 }
 
