@@ -9,16 +9,16 @@ use serde_json::Value as Json;
 
 use super::budget::{Budget, Priority};
 use super::cursor::{Cursor, Place, Window};
-use super::decode::{self, Raw};
+use super::decode::{self, Found, Raw};
 use super::paginate::{self, Step};
 use super::request::prepare;
 use super::settings::{Mode, Settings};
 use super::upstream::{Refusal, Upstream};
 use super::verdict::Answer;
 use super::{Page, Progress, SourceError};
-use crate::connector::model::{Definition, Job, Order, Read, Request, Then};
+use crate::connector::model::{Definition, Format, Job, Order, Read, Request, Then};
 use crate::event::json::{self, JsonError};
-use crate::event::{Arena, Value};
+use crate::event::{Arena, Value, mend};
 
 /// A window that comes newest first is read whole before any of it goes on. Beyond this many records it is halved, so
 /// that memory stays bounded.
@@ -71,6 +71,12 @@ impl Source {
     #[must_use]
     pub fn start(&self) -> Cursor {
         Cursor::at(self.settings().start)
+    }
+
+    /// When the credential ends, as far as the vendor or the operator told.
+    #[must_use]
+    pub fn credential_expires(&self) -> Option<DateTime<Utc>> {
+        self.upstream.credential_expires()
     }
 
     /// The newest instant that may be read now.
@@ -247,17 +253,21 @@ impl Source {
         refine: Refine<'_, T>,
     ) -> Result<Decoded<T>, Refusal> {
         let decoded = match self.decode_text(&answer.body, window, asked, refine) {
-            // What is nested too deep is kept as a text: no reason to stay before a page for ever.
-            Err(Undecoded::Json(JsonError::TooDeep { .. })) => {
-                self.decode_text(&json::flatten(&answer.body), window, asked, refine)
+            // One bad record, or one nested too deep, is no reason to stay before a page for ever. Lines are mended each
+            // by itself: what breaks one must not reach into the next.
+            Err(Undecoded::Json(_)) if self.definition().decode.format == Format::Json => {
+                self.decode_text(&mend(&answer.body), window, asked, refine)
             }
             decoded => decoded,
         };
         decoded.map_err(|error| match error {
-            Undecoded::Json(error) => self.stuck(&format!("answered with something that is {error}")),
-            Undecoded::NoList => {
-                self.stuck(&format!("answered without the list `{}`", self.definition().decode.records))
+            Undecoded::Json(error) => {
+                self.stuck(&format!("answered with {}: {error}", decode::seems_to_be(&answer.body)))
             }
+            Undecoded::NoList => self.stuck(&match &self.definition().decode.records {
+                Some(path) => format!("answered without the list `{path}`"),
+                None => "answered with something that is no list".to_owned(),
+            }),
         })
     }
 
@@ -270,8 +280,11 @@ impl Source {
     ) -> Result<Decoded<T>, Undecoded> {
         let arena = Arena::new();
         let mut decoded = Decoded { items: Vec::new(), own_reads: 0, step: Step::End };
-        let mut each = |record: Value<'_>, arena: &Arena| {
-            self.decode_record(record, window, refine, arena, &mut decoded);
+        let mut each = |found: Found<'_>, arena: &Arena| match found {
+            Found::Value(record) => self.decode_record(record, window, refine, arena, &mut decoded),
+            Found::Unreadable { text, reason } => {
+                decoded.items.push((window.until, refine(Raw::Unreadable { text, reason }, arena)));
+            }
         };
         let page = decode::page(text, &self.definition().decode, &arena, &mut each).map_err(Undecoded::Json)?;
         let received = page.items.ok_or(Undecoded::NoList)?;
@@ -378,7 +391,7 @@ impl Source {
             {
                 Some(cursor.clone())
             }
-            Then::Configuration | Then::RefreshCredential | Then::Retry => None,
+            Then::Configuration | Then::RefreshCredential | Then::Retry | Then::Stop => None,
         };
         next.map(|next| (next, Progress::More)).ok_or_else(|| self.failure(refusal))
     }
