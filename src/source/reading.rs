@@ -73,6 +73,12 @@ impl Source {
         self.upstream.budget_in_words()
     }
 
+    /// When the credential ends, as far as the vendor or the operator told.
+    #[must_use]
+    pub fn credential_expires(&self) -> Option<DateTime<Utc>> {
+        self.upstream.credential_expires()
+    }
+
     /// The newest instant that may be read now.
     #[must_use]
     pub fn horizon(&self) -> DateTime<Utc> {
@@ -177,7 +183,7 @@ impl Source {
             Then::Wait => return self.wait(cursor, &refusal).map(|wait| (cursor.clone(), Progress::Wait(wait))),
             // A refused first page may be too large a page for this vendor's endpoint.
             Then::Configuration if refusal.is_bad_request() => self.with_smaller_pages(cursor, read),
-            Then::Configuration | Then::RefreshCredential | Then::Retry => None,
+            Then::Configuration | Then::RefreshCredential | Then::Retry | Then::Stop => None,
         };
         next.map(|next| (next, Progress::More)).ok_or_else(|| self.failure(refusal))
     }

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use auditline_sinks::secret::Secret;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use url::Url;
 
 use super::cursor::Rules;
+use super::secrets::Rotating;
 use crate::connector::Connector;
 use crate::connector::model::{Rate, Read};
 use crate::event::Clock;
@@ -37,6 +37,8 @@ pub struct Settings {
     pub reserve: f64,
     /// What time it is.
     pub clock: Clock,
+    /// When the credential ends, by the operator's word.
+    pub credential_expires: Option<DateTime<Utc>>,
 }
 
 /// A parameter's value.
@@ -44,8 +46,8 @@ pub struct Settings {
 pub enum Setting {
     /// Anybody may see it.
     Plain(String),
-    /// Nobody may.
-    Secret(Secret),
+    /// Nobody may. It may change under way.
+    Secret(Rotating),
 }
 
 /// A filter of the vendor's, by its name on the wire.
@@ -72,12 +74,12 @@ impl Settings {
     pub fn parameter(&self, name: &str) -> Option<Json> {
         if let Some((name, member)) = name.split_once('.') {
             let Setting::Secret(secret) = self.parameters.get(name)? else { return None };
-            let object: Json = serde_json::from_str(secret.expose()).ok()?;
+            let object: Json = serde_json::from_str(secret.now().expose()).ok()?;
             return object.get(member).cloned();
         }
         Some(Json::String(match self.parameters.get(name)? {
             Setting::Plain(text) => text.clone(),
-            Setting::Secret(secret) => secret.expose().to_owned(),
+            Setting::Secret(secret) => secret.now().expose().to_owned(),
         }))
     }
 
@@ -114,7 +116,8 @@ impl Settings {
         (&name.value, read)
     }
 
-    /// What shares a budget with this source: the same connector, host and credentials.
+    /// What shares a budget with this source: the same connector, host and credentials. A secret that changes under way
+    /// is still the same credential: the vendor's count of our requests does not begin again with it.
     #[must_use]
     pub fn upstream(&self) -> String {
         let mut digest = Sha256::new();
@@ -122,11 +125,50 @@ impl Settings {
             if let Setting::Secret(secret) = setting {
                 digest.update(name.as_bytes());
                 digest.update([0]);
-                digest.update(secret.expose().as_bytes());
+                digest.update(secret.first().expose().as_bytes());
                 digest.update([0]);
             }
         }
         let credential: String = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         format!("{} {} {credential}", self.connector.name, self.base_url)
     }
+
+    /// The secrets among the parameters.
+    pub fn secrets(&self) -> impl Iterator<Item = &Rotating> {
+        self.parameters.values().filter_map(|setting| match setting {
+            Setting::Secret(secret) => Some(secret),
+            Setting::Plain(_) => None,
+        })
+    }
+
+    /// How often a secret has changed: what was made of them before is then of no use.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.secrets().map(Rotating::changes).sum()
+    }
+
+    /// `text` with `***` where it quotes a secret, as some vendors do who refuse one.
+    #[must_use]
+    pub fn without_secrets(&self, text: &str) -> String {
+        let mut hidden: Vec<String> = Vec::new();
+        for secret in self.secrets().flat_map(|secret| [secret.first().clone(), secret.now()]) {
+            match serde_json::from_str(secret.expose()) {
+                Ok(Json::Object(members)) => {
+                    hidden.extend(members.values().filter_map(Json::as_str).map(ToOwned::to_owned));
+                }
+                _ => hidden.push(secret.expose().to_owned()),
+            }
+        }
+        hide(text, hidden)
+    }
 }
+
+/// `text` with `***` for each of these.
+pub fn hide(text: &str, hidden: impl IntoIterator<Item = String>) -> String {
+    // What is shorter stands in many a text, and says nothing about it.
+    let hidden = hidden.into_iter().filter(|value| value.len() >= SHORTEST_HIDDEN);
+    hidden.fold(text.to_owned(), |text, value| text.replace(&value, "***"))
+}
+
+/// No token or password that a vendor gives out is shorter.
+const SHORTEST_HIDDEN: usize = 6;

@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use super::{Refine, Source};
-use crate::connector::model::{Paginate, Read};
+use crate::connector::model::{Format, Paginate, Read};
 use crate::event::json::{self, JsonError};
-use crate::event::{Arena, Value};
+use crate::event::{Arena, Value, mend};
 use crate::source::cursor::{Cursor, Window};
-use crate::source::decode::{self, Raw};
+use crate::source::decode::{self, Found, Raw};
 use crate::source::paginate::{self, Last, Outline, Step};
 use crate::source::upstream::Refusal;
 use crate::source::verdict::Answer;
@@ -69,17 +69,21 @@ impl Source {
         refine: Refine<'_, T>,
     ) -> Result<Decoded<T>, Refusal> {
         let decoded = match self.decode_text(&answer.body, (answer, address), window, refine) {
-            // What is nested too deep is kept as a text: no reason to stay before a page for ever.
-            Err(Undecoded::Json(JsonError::TooDeep { .. })) => {
-                self.decode_text(&json::flatten(&answer.body), (answer, address), window, refine)
+            // One bad record, or one nested too deep, is no reason to stay before a page for ever. Lines are mended each
+            // by itself: what breaks one must not reach into the next.
+            Err(Undecoded::Json(_)) if self.definition().decode.format == Format::Json => {
+                self.decode_text(&mend(&answer.body), (answer, address), window, refine)
             }
             decoded => decoded,
         };
         decoded.map_err(|error| match error {
-            Undecoded::Json(error) => self.stuck(&format!("answered with something that is {error}")),
-            Undecoded::NoList => {
-                self.stuck(&format!("answered without the list `{}`", self.definition().decode.records))
+            Undecoded::Json(error) => {
+                self.stuck(&format!("answered with {}: {error}", decode::seems_to_be(&answer.body)))
             }
+            Undecoded::NoList => self.stuck(&match &self.definition().decode.records {
+                Some(path) => format!("answered without the list `{path}`"),
+                None => "answered with something that is no list".to_owned(),
+            }),
         })
     }
 
@@ -94,7 +98,14 @@ impl Source {
         let read = self.way(&window.read);
         let mut decoded = Decoded::new();
         let mut last = None;
-        let mut each = |record: Value<'_>, arena: &Arena| {
+        let mut each = |found: Found<'_>, arena: &Arena| {
+            let record = match found {
+                Found::Value(record) => record,
+                Found::Unreadable { text, reason } => {
+                    decoded.items.push((window.until, refine(Raw::Unreadable { text, reason }, arena)));
+                    return;
+                }
+            };
             if let Some(Paginate::Keyset { id, time }) = &read.paginate {
                 last = Some(Last::of(record, id, time.as_ref()));
             }
