@@ -133,15 +133,16 @@ impl Sink for Syslog {
             messages.push(message);
         }
         if !messages.is_empty() {
-            self.in_time(self.send(&messages)).await?;
+            // Waited for outside of the time that a batch has: each one before us has its own, so it comes to an end.
+            let mut kept = self.connection.lock().await;
+            self.in_time(self.send(&mut kept, &messages)).await?;
         }
         Ok(Delivery { rejected })
     }
 }
 
 impl Syslog {
-    async fn send(&self, messages: &[Vec<u8>]) -> Result<(), DeliveryError> {
-        let mut kept = self.connection.lock().await;
+    async fn send(&self, kept: &mut Option<Connection>, messages: &[Vec<u8>]) -> Result<(), DeliveryError> {
         // A receiver that was restarted has closed: what we wrote there would be lost without a word.
         let open = kept.take().and_then(Connection::if_open);
         let mut connection = match open {
@@ -159,10 +160,9 @@ impl Syslog {
     ) -> Result<T, DeliveryError> {
         match tokio::time::timeout(self.config.timeout.0, work).await {
             Ok(outcome) => outcome,
-            Err(elapsed) => Err(DeliveryError::retryable(
-                format!("`{}` did not answer in time", self.config.address),
-                elapsed,
-            )),
+            Err(elapsed) => {
+                Err(DeliveryError::retryable(format!("`{}` did not answer in time", self.config.address), elapsed))
+            }
         }
     }
 }

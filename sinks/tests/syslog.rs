@@ -357,6 +357,24 @@ async fn what_the_other_end_has_not_acknowledged_is_not_delivered() {
     assert_eq!(frames, 200);
 }
 
+// While one pipeline's batch waits for a receiver that reads nothing, the other's waits for the connection.
+#[tokio::test]
+async fn waiting_for_another_pipeline_takes_nothing_of_the_timeout() {
+    let (listener, address) = narrow_listener();
+    let sink = sink(json!({ "address": address, "transport": "tcp", "timeout": "1s" }));
+    let batches = [large_batch("first"), contract::numbered("second", 1, 2)];
+    let receiver = tokio::spawn(async move {
+        let (_unread, _) = listener.accept().await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        frames(&mut stream).await.len()
+    });
+    let (first, second) = tokio::join!(sink.deliver(&batches[0]), sink.deliver(&batches[1]));
+    expect_retryable(first.map(drop), &format!("`{address}` did not answer in time"));
+    assert_eq!(second.unwrap(), Delivery::default());
+    drop(sink);
+    assert_eq!(receiver.await.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn what_is_too_large_is_cut_only_where_that_is_wanted() {
     let (listener, address) = listener().await;
