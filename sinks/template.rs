@@ -93,7 +93,11 @@ impl Template {
         }
         let folder = format!("{}/", folder.display());
         let text = format!("{folder}{}", self.text);
-        let parts = [Part::Text(folder)].into_iter().chain(self.parts).collect();
+        let mut parts = self.parts;
+        match parts.first_mut() {
+            Some(Part::Text(first)) => first.insert_str(0, &folder),
+            _ => parts.insert(0, Part::Text(folder)),
+        }
         Self { text, parts }
     }
 
