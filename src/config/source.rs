@@ -63,7 +63,8 @@ pub fn resolve(source: &raw::Source, context: &Context<'_>) -> Option<ResolvedSo
             context.problems.push(problem.hint(which_connector()));
             return None;
         }
-        [(first, _), (second, _), ..] => {
+        [(first, _), (second, node), ..] => {
+            node.cover();
             let message = format!("`{second}` beside `{first}`: a pipeline reads from one source");
             let hint = format!("move `[source.{second}]` into a pipeline file of its own");
             context.problems.push(Problem::error(message).at(&second.place).hint(hint));
@@ -71,6 +72,7 @@ pub fn resolve(source: &raw::Source, context: &Context<'_>) -> Option<ResolvedSo
         }
     };
     let Some(connector) = Connector::embedded(name) else {
+        node.cover();
         let hint = match did_you_mean(name, connector::names()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are: {}", connector::names().collect::<Vec<_>>().join(", ")),
@@ -173,7 +175,8 @@ impl Section<'_> {
             self.context.problems.error_at(&self.name.place, format!("expected the table `[source.{}]`", self.name));
             return;
         };
-        for (key, _) in table.filter(|(key, _)| !known.contains(&key.value.as_str())) {
+        for (key, value) in table.filter(|(key, _)| !known.contains(&key.value.as_str())) {
+            value.cover();
             let hint = match did_you_mean(key, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`? known keys: {}", quoted(&known)),
                 None => format!("known keys: {}", quoted(&known)),
@@ -388,6 +391,7 @@ impl Section<'_> {
         let rules = &self.definition().filters;
         let known: Vec<&str> = rules.all().collect();
         if !known.contains(&name.value.as_str()) {
+            value.cover();
             let hint = match (did_you_mean(name, known.iter().copied()), known.is_empty()) {
                 (Some(near), _) => format!("did you mean `{near}`? there are: {}", quoted(&known)),
                 (None, true) => format!("`{}` has no filters: leave `filters` out", self.name),
@@ -413,6 +417,7 @@ impl Section<'_> {
                 _ => None,
             };
             let Some(wire) = wire else {
+                value.cover();
                 let hint =
                     if rules.not.is_some() { "a filter takes `only` and `not`" } else { "give the values themselves" };
                 let problem = Problem::error(format!("the filter `{name}` does not take `{form}`")).at(&form.place);
