@@ -1,13 +1,12 @@
 //! The walk through a window: one read at a time, from a cursor to a page and the next cursor.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 
-use super::budget::{Budget, Priority};
+use super::budget::{Priority, Share};
 use super::cursor::{Cursor, Place, Window};
 use super::decode::{self, Raw};
 use super::paginate::{self, Step};
@@ -58,7 +57,7 @@ impl Source {
     ///
     /// # Errors
     /// When the settings cannot work: no credential is complete.
-    pub fn new(settings: Settings, budget: Arc<Budget>, user_agent: &str) -> Result<Self, SourceError> {
+    pub fn new(settings: Settings, budget: Share, user_agent: &str) -> Result<Self, SourceError> {
         Ok(Self { upstream: Upstream::new(settings, budget, user_agent)?, page_size: AtomicUsize::new(0) })
     }
 

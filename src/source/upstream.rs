@@ -1,7 +1,7 @@
 //! One vendor host with one credential: sends requests within the budget and sorts the answers.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auditline_sinks::units::HumanDuration;
@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 
 use super::SourceError;
 use super::auth::{Authenticator, choose};
-use super::budget::{Budget, Priority};
+use super::budget::{Permit, Priority, Share};
 use super::request::Prepared;
 use super::settings::Settings;
 use super::verdict::{Answer, Verdict, judge};
@@ -37,7 +37,7 @@ pub struct Upstream {
     settings: Settings,
     client: Client,
     authenticator: Authenticator,
-    budget: Arc<Budget>,
+    budget: Share,
     /// The vendor's clock minus ours in seconds, by the last `Date` it sent.
     skew: AtomicI64,
     /// What our own entries in the vendor's log are told by.
@@ -62,7 +62,7 @@ impl Upstream {
     ///
     /// # Errors
     /// When no way to authenticate is complete, or TLS cannot be set up.
-    pub fn new(settings: Settings, budget: Arc<Budget>, user_agent: &str) -> Result<Self, SourceError> {
+    pub fn new(settings: Settings, budget: Share, user_agent: &str) -> Result<Self, SourceError> {
         let vendor = &settings.connector.definition.connector.vendor;
         let configuration = |message: String, hint: &str| SourceError::Configuration { message, hint: hint.to_owned() };
         let ways = settings.connector.definition.auth.iter().map(|way| &way.value);
@@ -124,9 +124,8 @@ impl Upstream {
         let mut attempt = 1;
         loop {
             let permit = self.budget.acquire(priority).await;
-            let outcome = self.attempt(request).await;
-            drop(permit);
-            let (message, after) = match outcome {
+            let outcome = self.attempt(request, &permit).await;
+            let (message, after, paused) = match outcome {
                 Ok(answer) => match self.sort(&answer, request.with_cursor) {
                     None => {
                         self.last_complaint.lock().expect("no panic while the lock is held").clear();
@@ -140,16 +139,18 @@ impl Upstream {
                         return Err(Refusal::Asked(verdict));
                     }
                     Some(verdict) if verdict.then == Then::Retry => {
-                        if verdict.throttled {
-                            self.budget.pause(verdict.wait.unwrap_or(wait));
+                        match verdict.wait {
+                            asked if verdict.throttled => permit.throttled(asked),
+                            Some(wait) => self.budget.pause(wait),
+                            None => {}
                         }
-                        (self.sentence(&verdict), verdict.wait)
+                        (self.sentence(&verdict), verdict.wait, verdict.throttled || verdict.wait.is_some())
                     }
                     Some(verdict) => return Err(Refusal::Asked(verdict)),
                 },
                 Err(Broken::TooLarge) => return Err(Refusal::TooLarge),
                 Err(Broken::Fatal(error)) => return Err(Refusal::Failed(error)),
-                Err(Broken::Passing(message)) => (message, None),
+                Err(Broken::Passing(message)) => (message, None, false),
             };
             // One refusal that the next attempt mends is no news.
             if attempt > 1 {
@@ -159,8 +160,11 @@ impl Upstream {
                 return Err(Refusal::Failed(SourceError::Retryable { message, after }));
             }
             attempt += 1;
-            let patience = after.unwrap_or(jittered(wait));
-            tokio::time::sleep(patience).await;
+            drop(permit);
+            // A pause of the budget is waited for in its queue, where the most urgent is first when it ends.
+            if !paused {
+                tokio::time::sleep(jittered(wait)).await;
+            }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
@@ -208,7 +212,7 @@ impl Upstream {
         judge(answer, body, errors, with_cursor, self.settings.clock.now())
     }
 
-    async fn attempt(&self, request: &Prepared) -> Result<Answer, Broken> {
+    async fn attempt(&self, request: &Prepared, permit: &Permit) -> Result<Answer, Broken> {
         let lookup = |name: &str| -> Option<Json> { self.settings.parameter(name) };
         let vendor_time = self.settings.clock.now() + TimeDelta::seconds(self.skew.load(Ordering::Relaxed));
         let credentials = self.authenticator.headers(&lookup, vendor_time).map_err(|error| {
@@ -227,7 +231,7 @@ impl Upstream {
             .await
             .map_err(|error| self.broken(&error))?;
         self.note_clock(&response);
-        self.budget.learn(response.headers());
+        permit.answered(response.status(), response.headers(), self.settings.clock.now());
         self.receive(response).await
     }
 
