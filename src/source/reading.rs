@@ -8,14 +8,14 @@ mod page;
 mod pages;
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::boundary::Boundary;
-use super::budget::{Budget, Priority};
+use super::budget::{Priority, Share};
 use super::cursor::{Cursor, Place, Window};
 use super::decode::Raw;
 use super::settings::Settings;
@@ -46,7 +46,7 @@ impl Source {
     ///
     /// # Errors
     /// When the settings cannot work: no credential is complete.
-    pub fn new(settings: Settings, budget: Arc<Budget>, user_agent: &str) -> Result<Self, SourceError> {
+    pub fn new(settings: Settings, budget: Share, user_agent: &str) -> Result<Self, SourceError> {
         Ok(Self {
             boundary: Boundary::of(&settings.connector.definition.window),
             upstream: Upstream::new(settings, budget, user_agent)?,

@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::budget::{Budget, Priority};
+use super::budget::{Budget, Priority, Share, Terms};
 use super::request::Prepared;
 use super::upstream::{Refusal, Upstream};
 use super::{Cursor, Mode, Page, Raw, Rules, Setting, Settings, Source, SourceError};
@@ -184,8 +184,10 @@ fn secret_file(path: &Path) -> Setting {
     Setting::Secret(Secret::from_file(path).unwrap().into())
 }
 
-fn budget() -> Arc<Budget> {
-    Arc::new(Budget::new(Rate { requests: 1000, per: Duration::from_secs(1) }, 1, 0.0))
+fn budget() -> Share {
+    let rate = Rate { requests: 1000, per: Duration::from_secs(1) };
+    let terms = Terms { rate, in_flight: 1, reserve: 0.0, block: Duration::ZERO };
+    Arc::new(Budget::new(terms)).share(&"test".into())
 }
 
 fn upstream(settings: Settings) -> Upstream {
