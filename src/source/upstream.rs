@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use auditline_sinks::units::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
@@ -18,7 +17,7 @@ use super::settings::{Settings, hide};
 use super::troubles::Troubles;
 use super::verdict::{Answer, Verdict, judge};
 use super::wire::{Broken, Wire};
-use crate::connector::model::{Format, Rate, Then};
+use crate::connector::model::{Format, Then};
 use crate::event::{Arena, json, mend};
 use crate::transform::redact;
 
@@ -95,18 +94,9 @@ impl Upstream {
         &self.user_agent
     }
 
-    /// What the upstream may be asked, for a person.
+    /// What the upstream may be asked at present, for a person.
     pub fn budget_in_words(&self) -> String {
-        let Rate { requests, per } = self.settings.rate;
-        let reserve = match (self.settings.reserve * 100.0).round() as u32 {
-            0 => String::new(),
-            percent => format!(", {percent}% of it left to others"),
-        };
-        let pause = match self.budget.budget().state().paused_for.as_secs() {
-            0 => "not paused".to_owned(),
-            seconds => format!("paused for {}", HumanDuration(Duration::from_secs(seconds))),
-        };
-        format!("{requests} requests in {}{reserve}; {pause}", HumanDuration(per))
+        self.budget.budget().state().to_string()
     }
 
     /// When the credential ends, as far as the vendor or the operator told.
