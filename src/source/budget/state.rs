@@ -157,8 +157,8 @@ mod tests {
             ..quiet
         };
         let expected = "1200 requests in 5m, 25% of it left to others; paused for 1m31s; \
-            slowed to one request in 673ms; the vendor's `default` allows 120 in 1m, has 70 left for us, resets in 44s, \
-            is used by others too; waiting: 1 live, 0 sweep, 3 backfill; refused 2 of 40";
+            slowed to one request in 673ms; the vendor's `default` allows 120 in 1m, has 70 left for us, \
+            resets in 44s, is used by others too; waiting: 1 live, 0 sweep, 3 backfill; refused 2 of 40";
         assert_eq!(busy.to_string(), expected);
     }
 }
