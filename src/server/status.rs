@@ -1,20 +1,16 @@
 //! Where a pipeline stands: up to when it is complete, and what it waits for.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use auditline_sinks::units::HumanDuration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::config::PipelinePlan;
-use crate::connector::model::Rate;
 use crate::engine::Handle;
 use crate::journal::{Journal, JournalError, Lane, Walk};
 use crate::source::Cursor;
-use crate::source::budget::BudgetState;
 
 /// What the configuration says of a pipeline, as far as people ask for it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -181,27 +177,9 @@ pub async fn standing(
             .collect(),
         swept: counters.map_or(0, |counters| counters.swept.get()),
         trouble: counters.and_then(|counters| counters.trouble()),
-        budget: handle.and_then(|handle| Some(budget(&handle.source.as_ref()?.budget()))),
+        budget: handle.and_then(|handle| Some(handle.source.as_ref()?.budget().to_string())),
         journal: (fill.bytes, fill.limit),
     })
-}
-
-/// What the upstream may be asked, for a person.
-fn budget(state: &BudgetState) -> String {
-    let Rate { requests, per } = state.rate;
-    let mut text = format!("{requests} requests in {}", HumanDuration(per));
-    if state.reserve > 0.0 {
-        let _ = write!(text, ", {:.0}% of it left to others", state.reserve * 100.0);
-    }
-    let _ = write!(text, "; one in {:.1} s at present", state.interval.as_secs_f64());
-    match state.paused_for.as_secs() {
-        0 => {}
-        seconds => {
-            let _ = write!(text, "; paused for {}", HumanDuration(Duration::from_secs(seconds)));
-        }
-    }
-    let _ = write!(text, "; {} sent, {} refused as too many", state.sent, state.throttled);
-    text
 }
 
 async fn lane(

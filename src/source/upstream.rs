@@ -149,7 +149,7 @@ impl Upstream {
                 },
                 Err(Broken::TooLarge) => return Err(Refusal::TooLarge),
                 Err(Broken::Fatal(error)) => return Err(Refusal::Failed(error)),
-                Err(Broken::Passing { message, after }) => (message.clone(), message, after, after.is_some()),
+                Err(Broken::Passing { message, after }) => (message.clone(), message, after, false),
             };
             // One refusal that the next attempt mends is no news.
             if attempt > 1 {
@@ -161,7 +161,7 @@ impl Upstream {
             attempt += 1;
             // A pause of the budget is waited for in its queue, where the most urgent is first when it ends.
             if !paused {
-                tokio::time::sleep(jittered(wait)).await;
+                tokio::time::sleep(after.unwrap_or(jittered(wait))).await;
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
@@ -220,6 +220,7 @@ impl Upstream {
         judge(answer, body, errors, with_cursor, self.settings.clock.now())
     }
 
+    /// The answer, with the credential it was asked with; and the permit, which is to be kept until it is sorted.
     async fn attempt(&self, request: &Prepared, priority: Priority) -> Result<(Answer, Used, Permit), Broken> {
         self.settings.secrets().for_each(Rotating::look);
         let permit = self.admitted(priority).await?;

@@ -63,8 +63,8 @@ pub fn reset(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     told(headers, now).iter().filter(|told| told.remaining.is_none()).filter_map(|told| told.reset).max()
 }
 
-/// Every quota that the headers tell of: `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers, as it
-/// is since its eighth version and as it was before) and `x-ratelimit-*`, with their resets as seconds from now, as
+/// Every quota that the headers tell of: `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers, as
+/// it is since its eighth version and as it was before) and `x-ratelimit-*`, with their resets as seconds from now, as
 /// seconds or milliseconds since 1970, or as a date.
 #[must_use]
 pub fn told(headers: &HeaderMap, now: DateTime<Utc>) -> Vec<Told> {

@@ -1,8 +1,8 @@
 //! What the vendor's answers tell of its own counts, and what follows from it.
 //!
 //! Three things: a quota smaller than ours slows us to it; a count that runs out is waited for; and when others use the
-//! quota up, what is left is spread over the time until the reset. A number is only as good as the vendor that sends it:
-//! none stops us for long by itself, and one that is no longer sent is forgotten.
+//! quota up, what is left is spread over the time until the reset. A number is only as good as the vendor that sends
+//! it: none stops us for long by itself, and one that is no longer sent is forgotten.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub(super) struct Count {
     pub told: Told,
     heard: Heard,
     resets: Option<Instant>,
-    /// Stands in for a window that the vendor does not tell: a window is at least as long as the longest wait for its end.
+    /// Stands in for a window that the vendor does not tell: it is at least as long as the longest wait for its end.
     longest_reset: Duration,
     /// Stands in for a limit that the vendor does not tell.
     most_remaining: u64,
@@ -80,8 +80,8 @@ impl Learnt {
         strides.fold(own, |slowest, stride| if stride.interval > slowest.interval { stride } else { slowest })
     }
 
-    /// Nobody asks before this. `newest` is the last request that was sent, `last` when that was; the share `reserve` of
-    /// every count is left to others.
+    /// Nobody asks before this. `newest` is the last request that was sent, `last` when that was; the share `reserve`
+    /// of every count is left to others.
     pub fn not_before(&self, newest: u64, last: Option<Instant>, reserve: f64, now: Instant) -> Option<Instant> {
         self.counts.iter().filter_map(|count| count.not_before(newest, last, reserve, now)).max()
     }

@@ -47,8 +47,8 @@ pub struct Budgets {
 }
 
 impl Budgets {
-    /// The share of `pipeline` in the budget of its upstream. Pipelines that share one and were told different terms all
-    /// keep to the strictest.
+    /// The share of `pipeline` in the budget of its upstream. Pipelines that share one and were told different terms
+    /// all keep to the strictest.
     ///
     /// # Panics
     /// Never: nothing panics while the lock is held.
@@ -57,7 +57,7 @@ impl Budgets {
         let mut known = self.known.lock().expect("no panic while the lock is held");
         let budget = known.entry(settings.upstream()).or_insert_with(|| Arc::new(Budget::new(terms)));
         budget.keep_to(terms);
-        Share { budget: Arc::clone(budget), pipeline: Arc::clone(pipeline) }
+        budget.share(pipeline)
     }
 }
 
@@ -142,6 +142,12 @@ impl Budget {
             sent: 0,
         };
         Self { inner: Mutex::new(inner) }
+    }
+
+    /// The share of a pipeline.
+    #[must_use]
+    pub fn share(self: &Arc<Self>, pipeline: &Arc<str>) -> Share {
+        Share { budget: Arc::clone(self), pipeline: Arc::clone(pipeline) }
     }
 
     /// How things stand.
@@ -254,8 +260,8 @@ impl Share {
     /// Returns when the next request may be sent. To be called before every attempt: the vendor counts our retries too.
     ///
     /// The most urgent priority is served first, and nothing below it as long as somebody waits; among equals the
-    /// pipelines take turns, and within one the first to come is first. May be dropped at any time: whoever waits behind
-    /// goes on, and nothing is used up.
+    /// pipelines take turns, and within one the first to come is first. May be dropped at any time: whoever waits
+    /// behind goes on, and nothing is used up.
     pub async fn acquire(&self, priority: Priority) -> Permit {
         let place = Place::take(&self.budget, priority, &self.pipeline);
         loop {
@@ -325,8 +331,8 @@ impl Permit {
     }
 
     /// The vendor has counted us out: everybody who shares the budget waits, for what it `asked`, or where it says
-    /// nothing for the connector's block, or ever longer, and then asks more slowly for a while. Requests that were under
-    /// way together pause once.
+    /// nothing for the connector's block, or ever longer, and then asks more slowly for a while. Requests that were
+    /// under way together pause once.
     pub fn throttled(&self, asked: Option<Duration>) {
         let mut inner = self.budget.inner();
         let (block, newest) = (inner.terms.block, inner.sent);

@@ -26,8 +26,8 @@ pub(super) struct Stride {
 
 impl Stride {
     /// Spreads the share of `requests` per `window` that is ours evenly over it. In any `window` at any time there are
-    /// never more requests than that. A burst would save a backlog nothing, and can hit a shorter window that the vendor
-    /// does not tell of.
+    /// never more requests than that. A burst would save a backlog nothing, and can hit a shorter window that the
+    /// vendor does not tell of.
     pub fn over(requests: f64, window: Duration, share: f64) -> Self {
         let seconds = window.as_secs_f64() * CAUTION / (requests * share);
         let interval = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX).clamp(SHORTEST, LONGEST);

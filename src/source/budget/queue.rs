@@ -28,8 +28,8 @@ pub(super) struct Waiter {
 
 /// Everybody who waits.
 ///
-/// The lower priorities get what the higher ones leave over, and nothing else: as long as a live read waits, no backfill
-/// is served. A live read that has caught up waits for its next poll and not here.
+/// The lower priorities get what the higher ones leave over, and nothing else: as long as a live read waits, no
+/// backfill is served. A live read that has caught up waits for its next poll and not here.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     lanes: BTreeMap<Priority, Lane>,
@@ -40,8 +40,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Lane {
     waiting: BTreeMap<Arc<str>, VecDeque<Waiter>>,
-    /// The turn at which a pipeline was last served. Who was served longest ago goes first, so that a pipeline that asks
-    /// one by one gets as many turns as one that always has a hundred waiting.
+    /// The turn at which a pipeline was last served. Who was served longest ago goes first, so that a pipeline that
+    /// asks one by one gets as many turns as one that always has a hundred waiting.
     served: HashMap<Arc<str>, u64>,
 }
 

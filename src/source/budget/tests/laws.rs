@@ -98,8 +98,8 @@ proptest! {
             let under_way = granted.iter().filter(|other| other.granted.unwrap() <= at && other.over > at).count();
             prop_assert!(under_way <= in_flight as usize, "{under_way} under way");
             // Never more than the quota in any window.
-            let within = granted.iter().filter(|other| other.granted.unwrap() >= at && other.granted.unwrap() <= at + window);
-            prop_assert!(within.count() <= requests as usize, "more than {requests} in {window:?}");
+            let within = granted.iter().filter(|other| (at..=at + window).contains(&other.granted.unwrap())).count();
+            prop_assert!(within <= requests as usize, "more than {requests} in {window:?}");
             // Nobody is served while somebody more urgent waits, or the same pipeline has waited longer.
             let waited = |other: &Seen| other.made < at && other.granted.unwrap_or(other.over) > at;
             let overtaken = seen.iter().filter(|other| waited(other)).find(|other| {

@@ -26,7 +26,7 @@ fn reserving(reserve: f64, terms: Terms) -> Terms {
 /// The shares of those pipelines in a budget of their own.
 fn shares<const N: usize>(terms: Terms, pipelines: [&str; N]) -> [Share; N] {
     let budget = Arc::new(Budget::new(terms));
-    pipelines.map(|pipeline| Share { budget: Arc::clone(&budget), pipeline: pipeline.into() })
+    pipelines.map(|pipeline| budget.share(&pipeline.into()))
 }
 
 /// Reads as a source does: one page after the other, each asked for until it is there. Latencies vary, and so does the
