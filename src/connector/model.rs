@@ -371,6 +371,10 @@ pub struct ErrorRule {
     pub cursor: Option<bool>,
     /// What to do.
     pub then: Then,
+    /// The vendor counts us out, so that everybody who shares the budget has to wait. 429 always means that, and 403 where
+    /// it says when to come again.
+    #[serde(default)]
+    pub throttled: bool,
     /// What a person can do.
     #[serde(default)]
     pub hint: String,

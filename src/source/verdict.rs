@@ -71,7 +71,11 @@ pub fn judge(
             && (rule.code.is_empty() || code.is_some_and(|code| rule.code.iter().any(|known| same(known, code))))
             && rule.cursor.is_none_or(|cursor| cursor == with_cursor)
     });
-    let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS;
+    // Some vendors, GitHub among them, count us out with 403 and say until when.
+    let forbidden_for_now =
+        answer.status == StatusCode::FORBIDDEN && advice::retry_after(&answer.headers, now).is_some();
+    let by_rule = rule.is_some_and(|rule| rule.throttled);
+    let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS || forbidden_for_now || by_rule;
     let then = match rule {
         Some(rule) if rule.then == Then::Stop => Then::Stop,
         // Whatever else a rule says, a vendor that counts us out wants us to come later.
@@ -246,6 +250,28 @@ mod tests {
                 "{connector} {status} {body}"
             );
         }
+    }
+
+    #[test]
+    fn a_vendor_that_counts_us_out_is_understood_in_each_form() {
+        let throttled = |connector: &str, status: u16, headers: &[(&'static str, &str)], body: &str| {
+            let connector = Connector::embedded(connector).unwrap();
+            let arena = Arena::new();
+            let value = json::decode(body.as_bytes(), &arena).ok();
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() };
+            let verdict = judge(&answer, value, &connector.definition.errors, false, Utc::now()).unwrap();
+            (verdict.throttled, verdict.then)
+        };
+        let yes = (true, Then::Retry);
+        assert_eq!(throttled("telnyx", 429, &[], "{}"), yes);
+        assert_eq!(throttled("nirvana", 403, &[("retry-after", "60")], "{}"), yes);
+        let none_left = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "60")];
+        assert_eq!(throttled("nirvana", 403, &none_left, "{}"), yes);
+        assert_eq!(throttled("nirvana", 403, &[], "{}"), (false, Then::Configuration));
+        assert_eq!(throttled("voximplant", 200, &[], r#"{"error":{"code":340,"msg":"rate limit"}}"#), yes);
+        assert_eq!(throttled("ashby", 200, &[], r#"{"success":false,"errors":["rate_limited"]}"#), yes);
+        assert_eq!(throttled("voximplant", 200, &[], r#"{"error":{"code":2,"msg":"internal"}}"#), (false, Then::Retry));
     }
 
     #[test]
