@@ -171,7 +171,7 @@ impl Upstream {
     }
 
     fn sentence(&self, verdict: &Verdict) -> String {
-        format!("{} answered {}", self.vendor(), redact::masked(&verdict.said))
+        format!("{} answered {}", self.vendor(), redact::masked(&self.settings.without_secrets(&verdict.said)))
     }
 
     fn complain(&self, message: &str) {
