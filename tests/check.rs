@@ -123,6 +123,17 @@ fn a_file_a_folder_and_nothing_name_the_same_configuration() {
 }
 
 #[test]
+fn a_mistyped_log_filter_is_told_before_anything_is_done() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auditline"));
+    command.arg("connectors").env_clear().env("AUDITLINE_LOG", "auditline=debug,warning");
+    let expected = "exit code: 2\n--- stdout\n--- stderr\n\
+        error: `AUDITLINE_LOG` holds `warning`, which is no filter of log lines\n\n\
+        hint: write a level, or levels by part, as in `auditline=debug,warn`; \
+        the levels are `error`, `warn`, `info`, `debug`, `trace` and `off`\n";
+    assert_eq!(seen(&command.output().expect("the program runs")), expected);
+}
+
+#[test]
 fn every_example_is_sound_and_says_which_variables_it_needs() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut checked = 0;

@@ -76,7 +76,10 @@ enum Verb {
 pub fn main() -> ExitCode {
     allocator::keep_little();
     let arguments = Arguments::parse();
-    logging::start(arguments.log_format);
+    if let Err(error) = logging::start(arguments.log_format) {
+        eprintln!("error: {error}");
+        return ExitCode::from(WRONG);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
