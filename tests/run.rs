@@ -73,6 +73,7 @@ async fn what_is_published_late_is_picked_up_by_a_later_run() {
         delay_min: Duration::from_secs(20),
         delay_max: Duration::from_secs(21),
         within: Duration::from_secs(1800),
+        ..Late::default()
     };
     let simulator = simulate(World { late, span: Duration::from_secs(3600), ..world(400) }).await;
     let all_are_published = tokio::time::Instant::now() + late.delay_max;
