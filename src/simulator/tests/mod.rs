@@ -6,6 +6,7 @@ mod faults;
 mod nirvana;
 mod telnyx;
 mod voximplant;
+mod week;
 
 use std::collections::BTreeSet;
 
