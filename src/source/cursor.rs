@@ -188,14 +188,15 @@ impl Cursor {
 
 impl Window {
     /// Notes up to where a page of records in the vendor's order read the window. Records out of order say that the order
-    /// cannot be relied upon.
+    /// cannot be relied upon, and one that has no time, so that it counts as of the window's end, says nothing.
     pub fn note_order(&mut self, times: impl Iterator<Item = DateTime<Utc>>) {
         let begun = self.place != Place::Start;
         let mut newest = match (begun, self.read_up_to) {
             (true, None) => return,
             (_, newest) => newest,
         };
-        for time in times {
+        let until = self.until;
+        for time in times.filter(|time| *time < until) {
             if newest.is_some_and(|newest| time < newest) {
                 // It stays so: the next page is not at the start.
                 self.read_up_to = None;
@@ -279,6 +280,14 @@ mod tests {
         let again = cursor.begin_again(1).unwrap();
         assert_eq!(again.window.as_ref().unwrap().resets, 1);
         assert_eq!(again.begin_again(1), None);
+    }
+
+    #[test]
+    fn a_record_without_a_time_does_not_say_that_the_window_was_read_to_its_end() {
+        let mut window = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap().window.unwrap();
+        let until = window.until;
+        window.note_order([at(5), until, at(7), until].into_iter());
+        assert_eq!(window.read_up_to, Some(at(7)));
     }
 
     proptest! {
