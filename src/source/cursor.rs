@@ -41,6 +41,9 @@ pub struct Window {
     /// How often the walk through it began again at the same place because the vendor refused its own cursor.
     #[serde(default)]
     pub resets: u32,
+    /// Of how many records the pages are that the place counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<usize>,
 }
 
 /// How far into a window a source is.
@@ -187,6 +190,16 @@ impl Cursor {
 }
 
 impl Window {
+    /// Says of how many records the next page is. A walk that counted other pages, before a restart or since the vendor took
+    /// larger ones, goes on at the page that its next record is on.
+    pub fn count_pages_of(&mut self, size: usize, first: u64) {
+        if let (Place::Page(number), Some(before)) = (&mut self.place, self.page_size) {
+            let passed = number.saturating_sub(first).saturating_mul(before as u64);
+            *number = first + passed / size.max(1) as u64;
+        }
+        self.page_size = Some(size);
+    }
+
     /// Notes up to where a page of records in the vendor's order read the window. Records out of order say that the order
     /// cannot be relied upon, and one that has no time, so that it counts as of the window's end, says nothing.
     pub fn note_order(&mut self, times: impl Iterator<Item = DateTime<Utc>>) {
@@ -229,7 +242,8 @@ mod tests {
     fn open(cursor: &Cursor, rules: &Rules, now: DateTime<Utc>) -> Option<Cursor> {
         let (from, until) = cursor.next_span(rules, now)?;
         let read = "pages".to_owned();
-        let window = Window { from, until, asked_at: now, read, place: Place::Start, read_up_to: None, resets: 0 };
+        let (place, read_up_to, resets, page_size) = (Place::Start, None, 0, None);
+        let window = Window { from, until, asked_at: now, read, place, read_up_to, resets, page_size };
         Some(Cursor { window: Some(window), ..cursor.clone() })
     }
 
@@ -288,6 +302,20 @@ mod tests {
         let until = window.until;
         window.note_order([at(5), until, at(7), until].into_iter());
         assert_eq!(window.read_up_to, Some(at(7)));
+    }
+
+    #[test]
+    fn a_page_number_is_of_pages_of_one_size() {
+        let mut window = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap().window.unwrap();
+        window.count_pages_of(100, 1);
+        window.place = Place::Page(13);
+        window.count_pages_of(100, 1);
+        assert_eq!(window.place, Place::Page(13));
+        // Its first record is the 1001st, and of the 1200 that were read some come again.
+        window.count_pages_of(250, 1);
+        assert_eq!((&window.place, window.page_size), (&Place::Page(5), Some(250)));
+        window.count_pages_of(20, 1);
+        assert_eq!(window.place, Place::Page(51));
     }
 
     proptest! {

@@ -16,7 +16,7 @@ use super::settings::{Mode, Settings};
 use super::upstream::{Refusal, Upstream};
 use super::verdict::Answer;
 use super::{Page, Progress, SourceError};
-use crate::connector::model::{Definition, Job, Order, Read, Request, Then};
+use crate::connector::model::{Definition, Job, Order, Paginate, Read, Request, Then};
 use crate::event::json::{self, JsonError};
 use crate::event::{Arena, Value};
 
@@ -138,7 +138,8 @@ impl Source {
     fn open(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Window {
         let asked_at = self.upstream.now();
         let read = self.choose(asked_at - from).to_owned();
-        Window { from, until, asked_at, read, place: Place::Start, read_up_to: None, resets: 0 }
+        let (place, read_up_to, resets, page_size) = (Place::Start, None, 0, None);
+        Window { from, until, asked_at, read, place, read_up_to, resets, page_size }
     }
 
     /// The way to read a window that begins so long ago.
@@ -180,7 +181,8 @@ impl Source {
         loop {
             let window = cursor.window.as_mut().expect("the caller opened it");
             let asked = self.page_size_of(read);
-            let request = self.prepared(&read.request, window, &self.place_variables(read, &window.place));
+            window.count_pages_of(asked, first_page(read));
+            let request = self.prepared(&read.request, window, &place_variables(read, &window.place, asked));
             let answer = self.upstream.call(&request, priority).await?;
             window.asked_at = window.asked_at.min(self.upstream.now());
             let mut decoded = self.decode_page(&answer, window, asked, refine)?;
@@ -341,7 +343,8 @@ impl Source {
         let arena = Arena::with_capacity(answer.body.len() * 2);
         let records = decode::csv(&answer.body, &self.definition().decode, &arena)
             .map_err(|error| self.stuck(&format!("sent a file that is no CSV: {error}")))?;
-        let mut decoded = Decoded { items: Vec::with_capacity(records.len()), own_reads: 0, step: Step::End };
+        let items = Vec::with_capacity(records.len());
+        let mut decoded = Decoded { items, own_reads: 0, step: Step::End };
         for record in records {
             self.decode_record(record, window, refine, &arena, &mut decoded);
         }
@@ -412,24 +415,6 @@ impl Source {
         true
     }
 
-    fn place_variables(&self, read: &Read, place: &Place) -> Vec<(&'static str, Json)> {
-        let mut variables = Vec::new();
-        if !read.page_sizes.is_empty() {
-            variables.push(("page_size", self.page_size_of(read).into()));
-        }
-        let first = match &read.paginate {
-            Some(crate::connector::model::Paginate::Page { first, .. }) => *first,
-            _ => 1,
-        };
-        match place {
-            Place::Start | Place::Job { .. } => variables.extend([("page", first.into()), ("offset", 0.into())]),
-            Place::Page(number) => variables.push(("page", (*number).into())),
-            Place::Offset(offset) => variables.push(("offset", (*offset).into())),
-            Place::Token { token, .. } => variables.push(("cursor", token.clone().into())),
-        }
-        variables
-    }
-
     /// The main request of a way to read, with the operator's filters.
     fn prepared(&self, request: &Request, window: &Window, variables: &[(&str, Json)]) -> super::request::Prepared {
         let filters = &self.settings().filters;
@@ -470,6 +455,31 @@ impl Source {
             Value::String(text) | Value::Number(text) if !text.is_empty() => Some(text.to_owned()),
             _ => None,
         }
+    }
+}
+
+/// What of a request depends on the place in the window, with pages of `asked` records.
+fn place_variables(read: &Read, place: &Place, asked: usize) -> Vec<(&'static str, Json)> {
+    let mut variables = Vec::new();
+    if !read.page_sizes.is_empty() {
+        variables.push(("page_size", asked.into()));
+    }
+    match place {
+        Place::Start | Place::Job { .. } => {
+            variables.extend([("page", first_page(read).into()), ("offset", 0.into())]);
+        }
+        Place::Page(number) => variables.push(("page", (*number).into())),
+        Place::Offset(offset) => variables.push(("offset", (*offset).into())),
+        Place::Token { token, .. } => variables.push(("cursor", token.clone().into())),
+    }
+    variables
+}
+
+/// The number of a window's first page, where pages have numbers.
+fn first_page(read: &Read) -> u64 {
+    match &read.paginate {
+        Some(Paginate::Page { first, .. }) => *first,
+        _ => 1,
     }
 }
 

@@ -4,6 +4,7 @@ mod ashby;
 mod cloudflare;
 mod faults;
 mod nirvana;
+mod restart;
 mod telnyx;
 mod voximplant;
 mod week;
