@@ -73,8 +73,13 @@ pub fn record<'a>(record: Value<'a>, decode: &Decode, otherwise: DateTime<Utc>, 
         Some(Value::String(text) | Value::Number(text)) if !text.is_empty() => text,
         _ => arena.alloc_str(&fingerprint(record, &decode.fingerprint_without)),
     };
-    let time = decode.time.iter().filter_map(|path| path.find(record)).find_map(time::parse).unwrap_or(otherwise);
+    let time = time_of(record, decode).unwrap_or(otherwise);
     Raw::Event(Event { id, time, body })
+}
+
+/// When a record says that it happened.
+pub fn time_of(record: Value, decode: &Decode) -> Option<DateTime<Utc>> {
+    decode.time.iter().filter_map(|path| path.find(record)).find_map(time::parse)
 }
 
 /// Whether our own reading made this entry.

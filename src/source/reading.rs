@@ -49,6 +49,8 @@ enum Undecoded {
 /// One answer, taken apart.
 struct Decoded<T> {
     items: Vec<Held<T>>,
+    /// When its records happened, in the vendor's order and with those that our own reading made.
+    times: Vec<DateTime<Utc>>,
     own_reads: u64,
     step: Step,
 }
@@ -189,7 +191,7 @@ impl Source {
             own_reads += decoded.own_reads;
             let step = decoded.step;
             if read.order == Order::Ascending {
-                window.note_order(decoded.items.iter().map(|(time, _)| *time));
+                window.note_order(decoded.times.iter().copied());
             }
             held.append(&mut decoded.items);
             match step {
@@ -271,7 +273,7 @@ impl Source {
         refine: Refine<'_, T>,
     ) -> Result<Decoded<T>, Undecoded> {
         let arena = Arena::new();
-        let mut decoded = Decoded { items: Vec::new(), own_reads: 0, step: Step::End };
+        let mut decoded = Decoded { items: Vec::new(), times: Vec::new(), own_reads: 0, step: Step::End };
         let mut each = |record: Value<'_>, arena: &Arena| {
             self.decode_record(record, window, refine, arena, &mut decoded);
         };
@@ -293,6 +295,7 @@ impl Source {
         let rules = &self.definition().decode;
         if rules.own_reads.as_ref().is_some_and(|own| decode::is_own_read(record, own, self.upstream.user_agent())) {
             decoded.own_reads += 1;
+            decoded.times.push(decode::time_of(record, rules).unwrap_or(window.until));
             return;
         }
         let raw = decode::record(record, rules, window.until, arena);
@@ -300,6 +303,7 @@ impl Source {
             Raw::Event(event) => event.time,
             Raw::Unreadable { .. } => window.until,
         };
+        decoded.times.push(time);
         decoded.items.push((time, refine(raw, arena)));
     }
 
@@ -344,7 +348,7 @@ impl Source {
         let records = decode::csv(&answer.body, &self.definition().decode, &arena)
             .map_err(|error| self.stuck(&format!("sent a file that is no CSV: {error}")))?;
         let items = Vec::with_capacity(records.len());
-        let mut decoded = Decoded { items, own_reads: 0, step: Step::End };
+        let mut decoded = Decoded { items, times: Vec::new(), own_reads: 0, step: Step::End };
         for record in records {
             self.decode_record(record, window, refine, &arena, &mut decoded);
         }

@@ -59,3 +59,29 @@ async fn larger_pages_after_a_restart_skip_nothing() {
     let due = simulator.expected_ids(Vendor::Telnyx, cursor.complete_up_to);
     assert_eq!(due.filter(|record| !seen.contains(&record.id)).count(), 0);
 }
+
+// More entries of our own reading than a page holds, and the vendor's token is gone with each restart.
+#[tokio::test(start_paused = true)]
+async fn pages_of_nothing_but_our_own_reading_are_passed() {
+    let clock = Clock::standing_at(instant("2026-03-01T00:00:00Z"));
+    let world = World { clock: clock.clone(), span: Duration::from_secs(3600), ..world(10) };
+    let simulator = start(world).await;
+    let scenario = Scenario::of(Vendor::Nirvana, 10);
+    for _ in 0..35 {
+        let source = source(&simulator, &scenario, &clock);
+        source.check().await.expect("an answer");
+        clock.set(clock.now() + TimeDelta::minutes(1));
+    }
+    assert_eq!(simulator.own_reads(), 35);
+    clock.set(clock.now() + TimeDelta::hours(1));
+    let mut cursor = Cursor::at(instant("2026-03-01T00:00:00Z"));
+    for _ in 0..8 {
+        let (ids, next, progress) = read(&source(&simulator, &scenario, &clock), &cursor).await;
+        assert!(ids.len() <= 10);
+        cursor = next;
+        if progress == Progress::CaughtUp {
+            return;
+        }
+    }
+    panic!("it gets nowhere: {cursor:?}");
+}
