@@ -56,6 +56,7 @@ pub async fn simulator(records: u64, live: bool) -> Result<Simulator, String> {
             delay_min: Duration::from_secs(3),
             delay_max: Duration::from_secs(8),
             within: LATE_WITHIN,
+            ..Late::default()
         },
         throttle: Throttle { every: 9, retry_after: RetryAfter::Seconds(1), ..Throttle::default() },
         ..World::default()
