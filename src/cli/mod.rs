@@ -15,6 +15,7 @@ mod simulate;
 mod stop;
 mod table;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -79,4 +80,15 @@ pub fn main() -> ExitCode {
     // A delivery that was dropped may sit in a blocking call: the process does not wait for it.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ExitCode::from(code)
+}
+
+/// Prints data. A reader that has had enough, as `head` has, is no failure.
+fn print(text: &str) -> u8 {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write to standard output: {error}");
+            FAILED
+        }
+        _ => DONE,
+    }
 }
