@@ -11,6 +11,7 @@ mod input;
 mod logging;
 mod progress;
 mod run;
+mod schema;
 mod simulate;
 mod stop;
 mod table;
@@ -50,6 +51,8 @@ enum Verb {
     Check(check::Check),
     /// List the connectors, or show one: its parameters, filters and limits.
     Connectors(connectors::Connectors),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(schema::Schema),
     /// Serve the simulated vendors on loopback until stopped.
     #[command(hide = true)]
     Simulate(simulate::Simulate),
@@ -74,6 +77,7 @@ pub fn main() -> ExitCode {
             Verb::Run(verb) => verb.main().await,
             Verb::Check(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
+            Verb::Schema(verb) => verb.main(),
             Verb::Simulate(verb) => verb.main().await,
         }
     });

@@ -1,17 +1,20 @@
 //! What a connector file may say. Each field is the documentation of the key of that name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use auditline_sinks::units::HumanDuration;
-use serde::Deserialize;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::template::Template;
 use crate::document::{Node, Spanned};
 use crate::event::Path;
+use crate::transform::ocsf;
 
 /// A connector file: one vendor's audit log, described.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Definition {
     /// What it is and where the facts come from.
     pub connector: About,
@@ -34,18 +37,19 @@ pub struct Definition {
     pub errors: Errors,
     /// What the vendor lets us ask.
     pub limits: Limits,
-    /// The OCSF map; its language is the transform's.
+    /// What a record becomes. The language of this table is told [below](#the-ocsf-map).
+    #[schemars(with = "ocsf::Form")]
     pub ocsf: Node,
 }
 
 /// `[connector]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct About {
     /// The log's full name.
     pub title: String,
     /// The vendor's name, `metadata.product.vendor_name`.
     pub vendor: String,
-    /// Where the API is, unless the operator says otherwise.
+    /// Where the API is, an https URL, unless the operator says otherwise.
     pub base_url: Spanned<String>,
     /// When somebody last held this file against the sources.
     pub verified_on: String,
@@ -57,7 +61,7 @@ pub struct About {
 }
 
 /// `[parameters.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct Parameter {
     /// What it is and where to find it.
     pub about: String,
@@ -76,7 +80,7 @@ pub struct Parameter {
 }
 
 /// The shapes a parameter can be asked to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pattern {
     /// 32 hexadecimal digits.
@@ -84,7 +88,7 @@ pub enum Pattern {
 }
 
 /// `[[auth]]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Auth {
     /// `Authorization: Bearer …`
@@ -103,7 +107,7 @@ pub enum Auth {
 }
 
 /// A JSON Web Token made from a key of the operator's.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Jwt {
     /// How it is signed.
     pub algorithm: JwtAlgorithm,
@@ -122,14 +126,14 @@ pub struct Jwt {
 }
 
 /// Signature algorithms (RFC 7518).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum JwtAlgorithm {
     /// RSA with SHA-256.
     RS256,
 }
 
 /// `[filters]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct Filters {
     /// How a list of values travels.
     #[serde(default)]
@@ -165,7 +169,7 @@ impl Filters {
 }
 
 /// How the values of a filter travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FilterEncoding {
     /// One value.
@@ -180,7 +184,7 @@ pub enum FilterEncoding {
 }
 
 /// `[window]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct WindowRules {
     /// How much time is asked for at once when catching up.
     pub size: HumanDuration,
@@ -198,7 +202,7 @@ pub struct WindowRules {
 }
 
 /// `[read.NAME]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Read {
     /// In which order the records come.
     pub order: Order,
@@ -219,7 +223,7 @@ pub struct Read {
 }
 
 /// The order of the records within a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Oldest first.
@@ -229,7 +233,7 @@ pub enum Order {
 }
 
 /// A request, with variables to fill in. A parameter whose variable has no value is left out.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Request {
     /// The HTTP verb.
     pub method: Method,
@@ -250,7 +254,7 @@ pub struct Request {
 }
 
 /// The HTTP verbs that reading takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     /// `GET`
@@ -260,7 +264,7 @@ pub enum Method {
 }
 
 /// How one page leads to the next.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Paginate {
     /// `{page}` counts up. The place survives a restart.
@@ -294,7 +298,7 @@ pub enum Paginate {
 }
 
 /// `[read.NAME.job]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Job {
     /// Where the answer to the order has the job's id, `{job}` from then on.
     pub id: Path,
@@ -311,7 +315,7 @@ pub struct Job {
 }
 
 /// `[decode]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Decode {
     /// Where the list of records stands.
     pub records: Path,
@@ -328,13 +332,13 @@ pub struct Decode {
     /// CSV columns that are numbers in JSON.
     #[serde(default)]
     pub numbers: Vec<String>,
-    /// Entries made by our own reading.
+    /// Entries made by our own reading, which are left out.
     #[serde(default)]
     pub own_reads: Option<OwnReads>,
 }
 
 /// How the entries that our own reading makes are told from everybody else's: by our user agent and the path.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct OwnReads {
     /// Where a record has the user agent.
     pub user_agent: Path,
@@ -345,7 +349,7 @@ pub struct OwnReads {
 }
 
 /// `[errors]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct Errors {
     /// Where an error's code stands; the first that holds something counts.
     #[serde(default)]
@@ -356,13 +360,13 @@ pub struct Errors {
     /// How an error under HTTP 200 is told.
     #[serde(default)]
     pub failed: Option<Failed>,
-    /// What to do, first match first.
+    /// What to do, first match first. Where none matches, 408, 425, 429 and 5xx are tried again, and the rest is for a person.
     #[serde(default)]
     pub rule: Vec<Spanned<ErrorRule>>,
 }
 
 /// How an error under HTTP 200 is told.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Failed {
     /// Where to look.
     pub path: Path,
@@ -375,7 +379,7 @@ pub struct Failed {
 }
 
 /// `[[errors.rule]]`: all that is given must match.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct ErrorRule {
     /// HTTP statuses.
     #[serde(default)]
@@ -394,7 +398,7 @@ pub struct ErrorRule {
 }
 
 /// What an error asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Then {
     /// The same request again, later.
@@ -416,9 +420,9 @@ pub enum Then {
 }
 
 /// `[limits]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Limits {
-    /// Requests per time.
+    /// Requests per time: what is published, else something modest.
     pub rate: Rate,
     /// Requests at the same time.
     pub in_flight: u32,
@@ -451,5 +455,22 @@ impl std::str::FromStr for Rate {
 impl<'de> Deserialize<'de> for Rate {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Rate {
+    fn schema_name() -> Cow<'static, str> {
+        "Rate".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let duration = HumanDuration::json_schema(generator);
+        let duration = duration.get("pattern").and_then(Json::as_str).unwrap_or_default();
+        json_schema!({
+            "title": "rate",
+            "description": "So many requests in so much time: `\"2/1s\"`, `\"1200/5m\"`.",
+            "type": "string",
+            "pattern": format!("^ *[0-9]*[1-9][0-9]* */ *{} *$", duration.trim_matches(['^', '$'])),
+        })
     }
 }

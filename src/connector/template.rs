@@ -1,7 +1,9 @@
 //! Texts with places to fill in: `/accounts/{account_id}/logs/audit`, `{from}`.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::Value as Json;
 
@@ -99,6 +101,23 @@ impl FromStr for Template {
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Template {
+    fn schema_name() -> Cow<'static, str> {
+        "Template".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "title": "template",
+            "description": "A text with variables: `\"/accounts/{account_id}/logs\"`. `{name}` is a parameter, or what the \
+                source fills in; `{name.member}` is a member of a JSON parameter. A template that is one variable and nothing \
+                else keeps the variable's type. What has a variable without a value is left out, with its key.",
+            "type": "string",
+            "pattern": r"^([^{}]|\{[A-Za-z0-9_.]+\})*$",
+        })
     }
 }
 
