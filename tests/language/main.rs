@@ -1,7 +1,10 @@
-//! The connector language as it is published: its JSON Schema, and what the program shows of connectors.
+//! The connector language as it is published: its JSON Schema, and the reference made of it.
 
+mod order;
 mod program;
+mod reference;
 mod schema;
+mod table;
 
 use std::fs;
 use std::path::{Path, PathBuf};
