@@ -5,6 +5,7 @@
 
 mod allocator;
 mod check;
+mod completions;
 mod connectors;
 mod demo;
 mod input;
@@ -53,6 +54,8 @@ enum Verb {
     Connectors(connectors::Connectors),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema(schema::Schema),
+    /// Print completions for a shell.
+    Completions(completions::Completions),
     /// Serve the simulated vendors on loopback until stopped.
     #[command(hide = true)]
     Simulate(simulate::Simulate),
@@ -78,6 +81,7 @@ pub fn main() -> ExitCode {
             Verb::Check(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
             Verb::Schema(verb) => verb.main(),
+            Verb::Completions(verb) => verb.main(),
             Verb::Simulate(verb) => verb.main().await,
         }
     });

@@ -66,9 +66,14 @@ fn a_broken_connector_is_told_and_hides_no_other() {
 }
 
 #[test]
-fn the_schema_is_data() {
+fn the_schema_and_the_completions_are_data() {
     let folder = tempfile::tempdir().expect("a folder");
     let (code, printed, said) = run(folder.path(), &["schema", "connector"]);
     assert_eq!((code, said.as_str()), (0, ""));
     assert_eq!(serde_json::from_str::<serde_json::Value>(&printed).expect("JSON"), schema());
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (code, script, said) = run(folder.path(), &["completions", shell]);
+        assert_eq!((code, said.as_str()), (0, ""));
+        assert!(script.contains("auditline") && script.contains("connectors"), "{shell}");
+    }
 }
