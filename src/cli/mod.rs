@@ -4,16 +4,23 @@
 //! configuration is wrong.
 
 mod allocator;
+mod asked;
+mod backfill;
 mod check;
 mod completions;
 mod connectors;
 mod demo;
+mod explain;
 mod input;
 mod logging;
+mod moment;
+mod plan;
+mod preview;
 mod progress;
 mod run;
 mod schema;
 mod simulate;
+mod state;
 mod stop;
 mod table;
 
@@ -50,6 +57,16 @@ enum Verb {
     Run(run::Run),
     /// Say everything that is wrong with the configuration.
     Check(check::Check),
+    /// Say what a pipeline will ask of its vendor, before anything is asked.
+    Plan(plan::Plan),
+    /// Show one page of a pipeline's log as it would be delivered. Stores nothing.
+    Preview(preview::Preview),
+    /// Say up to when a log is complete, at each sink, and what it waits for.
+    Explain(explain::Explain),
+    /// Read a span of the past, beside what is read anyway.
+    Backfill(backfill::Backfill),
+    /// Show, reset, export or import where the pipelines are.
+    State(state::State),
     /// List the connectors, or show one: its parameters, filters and limits.
     Connectors(connectors::Connectors),
     /// Print the JSON Schema of a kind of file, for editors.
@@ -79,6 +96,11 @@ pub fn main() -> ExitCode {
             Verb::Demo(verb) => verb.main().await,
             Verb::Run(verb) => verb.main().await,
             Verb::Check(verb) => verb.main().await,
+            Verb::Plan(verb) => verb.main().await,
+            Verb::Preview(verb) => verb.main().await,
+            Verb::Explain(verb) => verb.main().await,
+            Verb::Backfill(verb) => verb.main().await,
+            Verb::State(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
             Verb::Schema(verb) => verb.main(),
             Verb::Completions(verb) => verb.main(),

@@ -6,16 +6,16 @@
 mod catalogue;
 mod check;
 pub mod model;
+mod schema;
 mod template;
 
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
 pub use self::catalogue::{Absent, Catalogue, names, source};
 pub use self::model::Definition;
-pub use self::template::{Template, as_text};
-use crate::document::{Context, Document, schema_of};
+pub use self::schema::schema;
+pub use self::template::{Template, Tree, as_text, encoded, fill_members};
+use crate::document::{Context, Document};
 use crate::transform::ocsf;
 
 /// A connector that was read and found sound.
@@ -70,10 +70,4 @@ impl Connector {
         let map = ocsf::Map::load(&definition.ocsf, &identity, context.problems)?;
         sound.then(|| Self { name, definition, identity, map: Arc::new(map) })
     }
-}
-
-/// The JSON Schema of connector files.
-#[must_use]
-pub fn schema() -> Json {
-    schema_of::<Definition>("auditline connector")
 }

@@ -103,6 +103,12 @@ impl Run {
         self.handles.clone()
     }
 
+    /// The journal it reads into.
+    #[must_use]
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        Arc::clone(&self.journal)
+    }
+
     /// Runs to the end.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ pub struct Answer {
 pub struct Verdict {
     /// What to do.
     pub then: Then,
+    /// The HTTP status.
+    pub status: StatusCode,
     /// What the vendor said: status, code and text, not yet redacted.
     pub said: String,
     /// What a person can do.
@@ -34,6 +36,15 @@ pub struct Verdict {
     pub wait: Option<Duration>,
     /// The vendor counts us out: everybody who shares the budget has to wait.
     pub throttled: bool,
+}
+
+impl Verdict {
+    /// Whether the vendor may be content with another credential.
+    #[must_use]
+    pub fn is_about_the_credential(&self) -> bool {
+        let is_final = matches!(self.then, Then::Configuration | Then::Stop);
+        self.then == Then::RefreshCredential || (is_final && matches!(self.status.as_u16(), 401 | 403))
+    }
 }
 
 /// What the vendor said is cut after this many characters.
@@ -62,6 +73,7 @@ pub fn judge(
     });
     let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS;
     let then = match rule {
+        Some(rule) if rule.then == Then::Stop => Then::Stop,
         // Whatever else a rule says, a vendor that counts us out wants us to come later.
         _ if throttled => Then::Retry,
         Some(rule) => rule.then,
@@ -73,6 +85,7 @@ pub fn judge(
     let wait = advice::retry_after(&answer.headers, now).or_else(|| message.and_then(wait_in_words));
     Some(Verdict {
         then,
+        status: answer.status,
         said: saying(answer, code, message),
         hint: hint.unwrap_or_else(|| "the vendor's documentation says what this answer means".to_owned()),
         wait,
@@ -83,11 +96,11 @@ pub fn judge(
 fn is_failure(failed: &Failed, body: Value) -> bool {
     let found = failed.path.find(body);
     let matches = |expected: &serde_json::Value| found.is_some_and(|found| same(expected, found));
-    failed.is.as_ref().is_some_and(matches) || (failed.exists && found.is_some_and(|found| !found.is_null()))
+    failed.is.as_ref().is_some_and(matches) || (failed.exists && found.is_some_and(|found| !found.is_empty()))
 }
 
-/// A status that the same request may not meet again.
-fn is_passing(status: StatusCode) -> bool {
+/// Whether the same request may not meet this status again.
+pub(super) fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) || status.is_success()
 }
 
@@ -116,7 +129,8 @@ fn wait_in_words(message: Value) -> Option<Duration> {
     after.contains("sec").then(|| Duration::from_secs(seconds.min(3600)))
 }
 
-fn saying(answer: &Answer, code: Option<Value>, message: Option<Value>) -> String {
+/// What an answer says, in one bounded line: its status, code and text, or the beginning of what else it holds.
+pub(super) fn saying(answer: &Answer, code: Option<Value>, message: Option<Value>) -> String {
     let mut said = format!("HTTP {}", answer.status.as_u16());
     for part in [code, message].into_iter().flatten() {
         let text = match part {

@@ -105,7 +105,10 @@ struct Key<'s> {
 impl<'s> Walker<'s> {
     fn section(&mut self, path: Vec<String>, is_list: bool, found: Found<'s>) {
         let own = found.schema["description"].as_str().map(without_header).filter(|text| !text.is_empty());
-        let text = own.or_else(|| found.description.map(ToOwned::to_owned)).unwrap_or_default();
+        let mut text = own.or_else(|| found.description.map(plain)).unwrap_or_default();
+        if matches!(self.shape(found.schema), Shape::Kinds(_)) {
+            text.push_str(" Exactly one of these kinds is given.");
+        }
         let mut draft = Draft { path: path.clone(), rows: Vec::new(), inner: Vec::new() };
         self.content(&mut draft, "", found);
         self.sections.push(Section { path, is_list, text, rows: draft.rows });
