@@ -15,7 +15,10 @@ fn written(time: DateTime<Utc>) -> String {
 
 /// The number before ` calls,` or ` call,` in what `plan` prints.
 fn planned_calls(text: &str) -> u64 {
-    let line = text.lines().find(|line| line.contains(" calls, ")).unwrap_or_else(|| panic!("no calls in {text}"));
+    let line = text
+        .lines()
+        .find(|line| line.contains(" calls, ") || line.contains(" call, "))
+        .unwrap_or_else(|| panic!("no calls in {text}"));
     line.split(' ').next().unwrap().replace(',', "").parse().unwrap()
 }
 

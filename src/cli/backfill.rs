@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::input::Input;
 use super::moment::{Moment, shown};
 use super::run::{ready, report};
+use super::table::thousands;
 use super::{DONE, FAILED, WRONG, asked, stop};
 use crate::config::{PipelinePlan, Plan};
 use crate::engine::{Backfill as Span, RunOptions};
@@ -215,7 +216,8 @@ impl Estimate {
 
     fn sentence(&self) -> String {
         let least = in_words(i64::try_from(self.least.as_secs_f64().ceil() as u64).unwrap_or(i64::MAX));
-        format!("{} calls at least, which the quota lets through in {least} if nothing else asks", self.calls)
+        let calls = if self.calls == 1 { "1 call".to_owned() } else { format!("{} calls", thousands(self.calls)) };
+        format!("{calls} at least, which the quota lets through in {least} if nothing else asks")
     }
 }
 

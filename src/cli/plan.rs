@@ -82,7 +82,8 @@ fn text(pipeline: &PipelinePlan, forecast: &Forecast, per_day: Option<f64>) -> S
         Some(per_day) => format!("at {} records a day, as read so far", thousands(per_day.round() as u64)),
         None => "if each window fits one page: how much there is shows with the first reads".to_owned(),
     };
-    out += &format!("\n{} calls, {expected}\n", thousands(forecast.calls));
+    let calls = if forecast.calls == 1 { "1 call".to_owned() } else { format!("{} calls", thousands(forecast.calls)) };
+    out += &format!("\n{calls}, {expected}\n");
     let rate = settings.rate;
     let period = in_words(i64::try_from(rate.per.as_secs()).unwrap_or(i64::MAX));
     let ours = (f64::from(rate.requests) * (1.0 - settings.reserve)).max(1.0);

@@ -411,6 +411,10 @@ pub struct Limits {
     pub rate: Rate,
     /// Requests at the same time.
     pub in_flight: u32,
+    /// After a 429 that does not say how long to wait, nobody asks for at least this long: the vendor refuses everything
+    /// for so long once a quota was exceeded.
+    #[serde(default)]
+    pub block: Option<HumanDuration>,
 }
 
 /// So many requests in so much time: `"1200/5m"`.

@@ -176,7 +176,7 @@ pub async fn standing(
             .collect(),
         swept: counters.map_or(0, |counters| counters.swept.get()),
         trouble: counters.and_then(|counters| counters.trouble()),
-        budget: handle.and_then(|handle| Some(handle.source.as_ref()?.budget_in_words())),
+        budget: handle.and_then(|handle| Some(handle.source.as_ref()?.budget().to_string())),
         journal: (fill.bytes, fill.limit),
     })
 }

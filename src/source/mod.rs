@@ -32,7 +32,7 @@ mod wire;
 use std::time::Duration;
 
 pub use self::budget::Priority;
-pub use self::cursor::{Cursor, Rules};
+pub use self::cursor::{Cursor, Identity, Rules};
 pub use self::decode::Raw;
 pub use self::reading::Source;
 pub use self::settings::{Filter, Mode, Setting, Settings};

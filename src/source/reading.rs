@@ -8,14 +8,14 @@ mod page;
 mod pages;
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::boundary::Boundary;
-use super::budget::{Budget, Priority};
+use super::budget::{BudgetState, Priority, Share};
 use super::cursor::{Cursor, Place, Window};
 use super::decode::Raw;
 use super::settings::Settings;
@@ -29,6 +29,8 @@ use crate::event::Arena;
 #[derive(Debug)]
 pub struct Source {
     upstream: Upstream,
+    /// When this source was made.
+    began: DateTime<Utc>,
     boundary: Boundary,
     /// Which of the page sizes the vendor takes.
     page_size: AtomicUsize,
@@ -46,9 +48,10 @@ impl Source {
     ///
     /// # Errors
     /// When the settings cannot work: no credential is complete.
-    pub fn new(settings: Settings, budget: Arc<Budget>, user_agent: &str) -> Result<Self, SourceError> {
+    pub fn new(settings: Settings, budget: Share, user_agent: &str) -> Result<Self, SourceError> {
         Ok(Self {
             boundary: Boundary::of(&settings.connector.definition.window),
+            began: settings.clock.now(),
             upstream: Upstream::new(settings, budget, user_agent)?,
             page_size: AtomicUsize::new(0),
             gone: Mutex::default(),
@@ -64,19 +67,26 @@ impl Source {
     /// The cursor of a source that has not read anything.
     #[must_use]
     pub fn start(&self) -> Cursor {
-        Cursor::at(self.settings().start)
+        Cursor { of: Some(self.settings().identity()), ..Cursor::at(self.settings().start) }
     }
 
-    /// What the upstream may be asked, for a person.
+    /// What the upstream may be asked, and how that goes.
     #[must_use]
-    pub fn budget_in_words(&self) -> String {
-        self.upstream.budget_in_words()
+    pub fn budget(&self) -> BudgetState {
+        self.upstream.budget()
     }
 
     /// When the credential ends, as far as the vendor or the operator told.
     #[must_use]
     pub fn credential_expires(&self) -> Option<DateTime<Utc>> {
         self.upstream.credential_expires()
+    }
+
+    /// The cursor as this source can go on with it, and what a person is to be told of that. A cursor of another account's
+    /// log says nothing of this one; and a place among other filters' records is none among these.
+    #[must_use]
+    pub fn adopt(&self, cursor: &Cursor) -> (Cursor, Option<&'static str>) {
+        cursor.adopted_by(&self.settings().identity(), self.settings().start)
     }
 
     /// The newest instant that may be read now.
@@ -161,7 +171,8 @@ impl Source {
     fn finished(&self, cursor: &Cursor) -> (Cursor, Progress) {
         let rules = &self.settings().rules;
         let next = cursor.finish(rules);
-        let asked_at = cursor.window.as_ref().map_or_else(|| self.upstream.now(), |window| window.asked_at);
+        // A window that was begun before we were says nothing of what happened since.
+        let asked_at = cursor.window.as_ref().map_or(self.began, |window| window.asked_at.max(self.began));
         let progress = if next.next_span(rules, asked_at).is_some() { Progress::More } else { Progress::CaughtUp };
         (next, progress)
     }

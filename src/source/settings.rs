@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::cursor::Rules;
+use super::cursor::{Identity, Rules};
 use super::secrets::Rotating;
 use crate::connector::Connector;
 use crate::connector::model::{Rate, Read};
@@ -116,6 +116,27 @@ impl Settings {
         (&name.value, read)
     }
 
+    /// Whose log is read, and what of it.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let plain = self.parameters.iter().filter_map(|(name, setting)| match setting {
+            Setting::Plain(text) => Some((name, text)),
+            Setting::Secret(_) => None,
+        });
+        let account = plain.flat_map(|(name, text)| [name.as_str(), text.as_str()]);
+        let filters =
+            self.filters.iter().map(|filter| format!("{} {}", filter.name, Json::Array(filter.values.clone())));
+        let mode = match &self.mode {
+            Mode::Auto => "",
+            Mode::Named(name) => name.as_str(),
+        };
+        let asked: Vec<String> = [self.base_url.to_string(), mode.to_owned()].into_iter().chain(filters).collect();
+        Identity {
+            account: digest([&*self.connector.name].into_iter().chain(account)),
+            asked: digest(asked.iter().map(String::as_str)),
+        }
+    }
+
     /// What shares a budget with this source: the same connector, host and credentials. A secret that changes under way
     /// is still the same credential: the vendor's count of our requests does not begin again with it.
     #[must_use]
@@ -172,3 +193,13 @@ pub fn hide(text: &str, hidden: impl IntoIterator<Item = String>) -> String {
 
 /// No token or password that a vendor gives out is shorter.
 const SHORTEST_HIDDEN: usize = 6;
+
+/// A short name for a list of texts that tells it from other lists.
+fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let mut digest = Sha256::new();
+    for text in texts {
+        digest.update(text.as_bytes());
+        digest.update([0]);
+    }
+    digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}

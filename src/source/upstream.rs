@@ -1,16 +1,15 @@
 //! One vendor host with one credential: sends requests within the budget and sorts the answers.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use auditline_sinks::units::HumanDuration;
 use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 
 use super::SourceError;
 use super::auth::{AuthError, Authenticator, Used, choose, oauth2};
-use super::budget::{Budget, Permit, Priority};
+use super::budget::{BudgetState, Permit, Priority, Share};
 use super::expiry::Forecast;
 use super::request::Prepared;
 use super::secrets::Rotating;
@@ -18,7 +17,7 @@ use super::settings::{Settings, hide};
 use super::troubles::Troubles;
 use super::verdict::{Answer, Verdict, judge};
 use super::wire::{Broken, Wire};
-use crate::connector::model::{Format, Rate, Then};
+use crate::connector::model::{Format, Then};
 use crate::event::{Arena, json, mend};
 use crate::transform::redact;
 
@@ -35,7 +34,7 @@ pub struct Upstream {
     settings: Settings,
     wire: Wire,
     authenticator: Authenticator,
-    budget: Arc<Budget>,
+    budget: Share,
     forecast: Forecast,
     troubles: Troubles,
     /// What our own entries in the vendor's log are told by.
@@ -60,7 +59,7 @@ impl Upstream {
     ///
     /// # Errors
     /// When no way to authenticate is complete, or TLS cannot be set up.
-    pub fn new(settings: Settings, budget: Arc<Budget>, user_agent: &str) -> Result<Self, SourceError> {
+    pub fn new(settings: Settings, budget: Share, user_agent: &str) -> Result<Self, SourceError> {
         let definition = &settings.connector.definition;
         let vendor = &definition.connector.vendor;
         let configuration = |message: String, hint: &str| SourceError::Configuration { message, hint: hint.to_owned() };
@@ -95,18 +94,9 @@ impl Upstream {
         &self.user_agent
     }
 
-    /// What the upstream may be asked, for a person.
-    pub fn budget_in_words(&self) -> String {
-        let Rate { requests, per } = self.settings.rate;
-        let reserve = match (self.settings.reserve * 100.0).round() as u32 {
-            0 => String::new(),
-            percent => format!(", {percent}% of it left to others"),
-        };
-        let pause = match self.budget.paused_for().as_secs() {
-            0 => "not paused".to_owned(),
-            seconds => format!("paused for {}", HumanDuration(Duration::from_secs(seconds))),
-        };
-        format!("{requests} requests in {}{reserve}; {pause}", HumanDuration(per))
+    /// What the upstream may be asked, and how that goes.
+    pub fn budget(&self) -> BudgetState {
+        self.budget.budget().state()
     }
 
     /// When the credential ends, as far as the vendor or the operator told.
@@ -134,8 +124,8 @@ impl Upstream {
         let mut renewed = false;
         let mut attempt = 1;
         loop {
-            let (kind, message, after) = match self.attempt(request, priority).await {
-                Ok((answer, used)) => match self.sort(&answer, request.with_cursor) {
+            let (kind, message, after, paused) = match self.attempt(request, priority).await {
+                Ok((answer, used, permit)) => match self.sort(&answer, request.with_cursor) {
                     None => {
                         if attempt == 1 {
                             self.troubles.answered();
@@ -147,16 +137,19 @@ impl Upstream {
                         continue;
                     }
                     Some(verdict) if verdict.then == Then::Retry => {
-                        if verdict.throttled {
-                            self.budget.pause(verdict.wait.unwrap_or(wait));
+                        match verdict.wait {
+                            asked if verdict.throttled => permit.throttled(asked),
+                            Some(wait) => self.budget.pause(wait),
+                            None => {}
                         }
-                        (verdict.status.to_string(), self.sentence(&verdict), verdict.wait)
+                        let paused = verdict.throttled || verdict.wait.is_some();
+                        (verdict.status.to_string(), self.sentence(&verdict), verdict.wait, paused)
                     }
                     Some(verdict) => return Err(self.refusal(verdict)),
                 },
                 Err(Broken::TooLarge) => return Err(Refusal::TooLarge),
                 Err(Broken::Fatal(error)) => return Err(Refusal::Failed(error)),
-                Err(Broken::Passing { message, after }) => (message.clone(), message, after),
+                Err(Broken::Passing { message, after }) => (message.clone(), message, after, false),
             };
             // One refusal that the next attempt mends is no news.
             if attempt > 1 {
@@ -166,8 +159,10 @@ impl Upstream {
                 return Err(Refusal::Failed(SourceError::Retryable { message, after }));
             }
             attempt += 1;
-            let patience = after.unwrap_or(jittered(wait));
-            tokio::time::sleep(patience).await;
+            // A pause of the budget is waited for in its queue, where the most urgent is first when it ends.
+            if !paused {
+                tokio::time::sleep(after.unwrap_or(jittered(wait))).await;
+            }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
@@ -225,18 +220,19 @@ impl Upstream {
         judge(answer, body, errors, with_cursor, self.settings.clock.now())
     }
 
-    async fn attempt(&self, request: &Prepared, priority: Priority) -> Result<(Answer, Used), Broken> {
+    /// The answer, with the credential it was asked with; and the permit, which is to be kept until it is sorted.
+    async fn attempt(&self, request: &Prepared, priority: Priority) -> Result<(Answer, Used, Permit), Broken> {
         self.settings.secrets().for_each(Rotating::look);
-        let _permit = self.admitted(priority).await?;
+        let permit = self.admitted(priority).await?;
         let vendor_time = self.wire.vendor_time();
         let version = self.settings.changes();
         let credentials = self.authenticator.headers(&|name| self.settings.parameter(name), version, vendor_time);
         let (credentials, used) = credentials.map_err(|error| self.no_credential(&error))?;
         let response = self.wire.send(request, credentials).await?;
         self.wire.note_clock(response.headers());
-        self.budget.learn(response.headers());
+        permit.answered(response.status(), response.headers(), self.settings.clock.now());
         self.forecast.note(response.headers(), used.version, self.settings.clock.now());
-        Ok((self.wire.receive(response).await?, used))
+        Ok((self.wire.receive(response).await?, used, permit))
     }
 
     /// A permit to send a request, with a token at hand where one is needed.

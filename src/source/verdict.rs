@@ -82,7 +82,9 @@ pub fn judge(
     };
     let hint = rule.map(|rule| rule.hint.clone()).filter(|hint| !hint.is_empty());
     let message = body.and_then(|body| first(&errors.message, body));
-    let wait = advice::retry_after(&answer.headers, now).or_else(|| message.and_then(wait_in_words));
+    let wait = advice::retry_after(&answer.headers, now)
+        .or_else(|| message.and_then(wait_in_words))
+        .or_else(|| throttled.then(|| advice::reset(&answer.headers, now))?);
     Some(Verdict {
         then,
         status: answer.status,

@@ -19,7 +19,7 @@ use super::verdict::Answer;
 use crate::event::Clock;
 
 /// An answer that holds more than this is not read: memory is bounded, and a smaller page or window is asked for.
-const LARGEST_ANSWER: usize = 32 << 20;
+const LARGEST_ANSWER: usize = 16 << 20;
 /// Of an answer that is an error so much is read: what it says stands at its beginning.
 const LARGEST_ERROR: usize = 1 << 20;
 

@@ -128,7 +128,8 @@ mod tests {
         let problems = Problems::new();
         Connector::parse("telnyx", "telnyx.toml", &text.replacen(piece, instead, 1), &Context::new(&problems));
         let said = problems.to_string();
-        let lines = said.lines().filter_map(|line| line.strip_prefix("error: ").or(line.strip_prefix("hint: ")));
+        let lines = said.lines().map(str::trim_start);
+        let lines = lines.filter_map(|line| line.strip_prefix("error: ").or(line.strip_prefix("hint: ")));
         lines.map(str::to_owned).collect()
     }
 
@@ -180,10 +181,10 @@ mod tests {
                 "[decode]",
                 "[read.pages.detail]\nrequest = { method = \"GET\", path = \"/events/{page}\" }\n\n[decode]",
                 &[
-                    "`{page}` is neither a parameter nor known here",
-                    "known here: from, until, record, api_key",
                     "the details of `pages` are asked for without saying of which record",
                     "put `{record.PATH}` into the request of `detail`, for example `{record.id}`",
+                    "`{page}` is neither a parameter nor known here",
+                    "known here: from, until, record, api_key",
                 ],
             ),
         ];

@@ -14,7 +14,7 @@ const BEARER: &str = r#"bearer = "{token}""#;
 async fn source(rest: &str, answer: impl Fn() -> Response + Clone + Send + Sync + 'static) -> (Vendor, Source) {
     let vendor = Vendor::start(move |_, _| answer()).await;
     let settings = settings(&connector(BEARER, rest), &vendor.address, &[("token", secret("one"))]);
-    let source = Source::new(settings, budget(), "auditline/test").unwrap();
+    let source = super::source(settings);
     (vendor, source)
 }
 

@@ -78,7 +78,7 @@ async fn a_vendor_may_tell_when_the_credential_ends() {
     let noted = Some(instant("2030-01-01T00:00:00Z"));
     let mut settings = settings(&connector(BEARER, &rest), &vendor.address, &[("token", secret("one"))]);
     settings.credential_expires = noted;
-    let source = Source::new(settings, budget(), "auditline/test").unwrap();
+    let source = source(settings);
     assert_eq!(source.credential_expires(), noted);
     read(&source, &source.start()).await.unwrap();
     assert_eq!(source.credential_expires(), Some(instant("2027-01-31T00:00:00Z")));
@@ -115,7 +115,7 @@ fn voximplant_settings(vendor: &Vendor) -> Settings {
 #[tokio::test]
 async fn a_clock_that_is_wrong_is_set_by_the_vendors_date() {
     let vendor = voximplant(None).await;
-    let source = Source::new(voximplant_settings(&vendor), budget(), "auditline/test").unwrap();
+    let source = source(voximplant_settings(&vendor));
     read(&source, &source.start()).await.unwrap();
     let issued: Vec<i64> = vendor.asked.lock().unwrap().iter().map(issued_at).collect();
     let [wrong, right] = issued[..] else { panic!("{issued:?}") };
@@ -126,7 +126,7 @@ async fn a_clock_that_is_wrong_is_set_by_the_vendors_date() {
 async fn a_token_that_is_refused_after_that_too_is_for_a_person() {
     for code in [100, 455] {
         let vendor = voximplant(Some(code)).await;
-        let source = Source::new(voximplant_settings(&vendor), budget(), "auditline/test").unwrap();
+        let source = source(voximplant_settings(&vendor));
         let error = read(&source, &source.start()).await.unwrap_err();
         let expected = format!(
             "Voximplant answered HTTP 200: {code}: JWT is not valid | \

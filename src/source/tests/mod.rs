@@ -21,7 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::budget::{Budget, Priority};
+use super::budget::{Budgets, Priority, Share};
 use super::request::Prepared;
 use super::upstream::{Refusal, Upstream};
 use super::{Cursor, Mode, Page, Raw, Rules, Setting, Settings, Source, SourceError};
@@ -165,7 +165,7 @@ fn settings(connector: &Arc<Connector>, base_url: &str, parameters: &[(&str, Set
             grow_to: TimeDelta::zero(),
         },
         mode: Mode::Auto,
-        rate: connector.definition.limits.rate,
+        rate: Rate { requests: 1000, per: Duration::from_secs(1) },
         reserve: 0.0,
         clock: Clock::system(),
         credential_expires: None,
@@ -184,12 +184,18 @@ fn secret_file(path: &Path) -> Setting {
     Setting::Secret(Secret::from_file(path).unwrap().into())
 }
 
-fn budget() -> Arc<Budget> {
-    Arc::new(Budget::new(Rate { requests: 1000, per: Duration::from_secs(1) }, 1, 0.0))
+fn source(settings: Settings) -> Source {
+    let share = share(&settings);
+    Source::new(settings, share, "auditline/test").unwrap()
+}
+
+fn share(settings: &Settings) -> Share {
+    Budgets::default().share(settings, &Arc::from("test"))
 }
 
 fn upstream(settings: Settings) -> Upstream {
-    Upstream::new(settings, budget(), "auditline/test").unwrap()
+    let share = share(&settings);
+    Upstream::new(settings, share, "auditline/test").unwrap()
 }
 
 /// A request for a page.
