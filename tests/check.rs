@@ -16,6 +16,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("CLOUDFLARE_API_TOKEN", "token-of-cloudflare"),
     ("ASHBY_API_KEY", "key-of-ashby"),
     ("NIRVANA_API_KEY", "key-of-nirvana"),
+    ("EXAMPLE_DNS_API_KEY", "key-of-example-dns"),
     ("VOXIMPLANT_CREDENTIALS", r#"{ "account_id": 1, "key_id": "k-1", "private_key": "key-of-voximplant" }"#),
     ("VOXIMPLANT_OTHER_JSON", r#"{ "account_id": 1 }"#),
     ("KAFKA_PASSWORD", "password-of-kafka"),

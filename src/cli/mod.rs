@@ -7,6 +7,7 @@ mod allocator;
 mod asked;
 mod backfill;
 mod check;
+mod completions;
 mod connectors;
 mod demo;
 mod explain;
@@ -17,11 +18,13 @@ mod plan;
 mod preview;
 mod progress;
 mod run;
+mod schema;
 mod simulate;
 mod state;
 mod stop;
 mod table;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -66,6 +69,10 @@ enum Verb {
     State(state::State),
     /// List the connectors, or show one: its parameters, filters and limits.
     Connectors(connectors::Connectors),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(schema::Schema),
+    /// Print completions for a shell.
+    Completions(completions::Completions),
     /// Serve the simulated vendors on loopback until stopped.
     #[command(hide = true)]
     Simulate(simulate::Simulate),
@@ -98,10 +105,23 @@ pub fn main() -> ExitCode {
             Verb::Backfill(verb) => verb.main().await,
             Verb::State(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
+            Verb::Schema(verb) => verb.main(),
+            Verb::Completions(verb) => verb.main(),
             Verb::Simulate(verb) => verb.main().await,
         }
     });
     // A delivery that was dropped may sit in a blocking call: the process does not wait for it.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ExitCode::from(code)
+}
+
+/// Prints data. A reader that has had enough, as `head` has, is no failure.
+fn print(text: &str) -> u8 {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write to standard output: {error}");
+            FAILED
+        }
+        _ => DONE,
+    }
 }
