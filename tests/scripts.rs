@@ -1,0 +1,84 @@
+//! The scripts beside the program, each on a machine made of a few imitated commands.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use tempfile::TempDir;
+
+/// Held while a script is written and while a process is started: one that inherits a script still open for writing keeps
+/// it from being run.
+static STARTING: Mutex<()> = Mutex::new(());
+
+/// A folder of commands that is all a script finds.
+struct Machine(TempDir);
+
+impl Machine {
+    /// With these of the real machine's.
+    fn with(commands: &[&str]) -> Self {
+        let machine = Self(tempfile::tempdir().expect("a folder"));
+        for name in commands {
+            let mut places = ["/usr/bin", "/bin"].iter().map(|folder| Path::new(folder).join(name));
+            let real = places.find(|path| path.exists()).unwrap_or_else(|| panic!("this machine has no {name}"));
+            symlink(real, machine.0.path().join(name)).expect("it can be linked");
+        }
+        machine
+    }
+
+    /// And with a command that does this.
+    fn imitate(self, name: &str, script: &str) -> Self {
+        let path = self.0.path().join(name);
+        let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        fs::write(&path, format!("#!/bin/bash\n{script}\n")).expect("it can be written");
+        drop(starting);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+        self
+    }
+
+    /// Exit code, and what was said on either stream.
+    fn run(&self, command: &[&str]) -> (i32, String) {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let mut bash = Command::new("/bin/bash");
+        bash.args(command).current_dir(root).env_clear().env("PATH", self.0.path());
+        let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+        let bash = bash.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("bash runs");
+        drop(starting);
+        let output = bash.wait_with_output().expect("it ends");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+        (output.status.code().expect("no signal ends it"), text(output.stdout) + &text(output.stderr))
+    }
+}
+
+#[test]
+fn setup_wants_the_tool_chain_that_the_manifest_names() {
+    let manifest = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).expect("the manifest");
+    let needed = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("one").trim_matches('"');
+    let (major, minor) = needed.split_once('.').expect("two numbers");
+    let (major, minor): (u32, u32) = (major.parse().expect("a number"), minor.parse().expect("a number"));
+    let machine = |version: &str| {
+        let mut machine = Machine::with(&["sed", "dirname"]);
+        for name in ["cc", "c++", "make", "pkg-config", "cargo"] {
+            machine = machine.imitate(name, "");
+        }
+        machine.imitate("rustc", &format!("echo '{version}'"))
+    };
+    for fine in [
+        format!("rustc {needed}.0 (59807616e 2026-04-14)"),
+        format!("rustc {major}.{}.2 (0123abcde 2027-01-01)", minor + 5),
+        format!("rustc {}.0.0-nightly (0123abcde 2027-01-01)", major + 1),
+    ] {
+        assert_eq!(machine(&fine).run(&["scripts/setup"]), (0, String::new()), "{fine}");
+    }
+    let hint =
+        "setup: hint: `rustup update`; where rustc is your system's package, install rustup and open a new shell\n";
+    for (version, named) in [
+        (format!("rustc {major}.{}.9 (0123abcde 2026-01-01)", minor - 1), format!("{major}.{}.9", minor - 1)),
+        (format!("rustc {major}.9.0"), format!("{major}.9.0")),
+        ("error: toolchain is not installed".to_owned(), "of an unknown version".to_owned()),
+    ] {
+        let said = format!("setup: the Rust tool chain is {named}, and {needed} or newer is needed\n{hint}");
+        assert_eq!(machine(&version).run(&["scripts/setup"]), (1, said));
+    }
+}
