@@ -82,3 +82,34 @@ fn setup_wants_the_tool_chain_that_the_manifest_names() {
         assert_eq!(machine(&version).run(&["scripts/setup"]), (1, said));
     }
 }
+
+/// Debian 13: no Java 17, and here no Maven either.
+const APT: &str = r#"
+case "$*" in
+    update*) exit 0 ;;
+    *openjdk-17*) echo "E: Package has no installation candidate"; exit 100 ;;
+    *maven*) echo "E: Unable to locate package maven"; exit 100 ;;
+    *) echo "apt-get ${*: -1}" >>"$0.did" ;;
+esac
+"#;
+
+#[test]
+fn a_package_that_cannot_be_had_keeps_no_other_away() {
+    let machine = Machine::with(&["sed", "tail", "env", "bash", "date", "mkdir"])
+        .imitate("id", "echo 0")
+        .imitate("apt-cache", "exit 100")
+        .imitate("apt-get", APT);
+    let work = machine.0.path().join("work");
+    let script = format!(
+        "mkdir {0}; work={0}; say() {{ echo \"$*\"; }}; seconds_since() {{ echo 0; }}; . tests/servers/packages.sh
+         install_packages",
+        work.display()
+    );
+    let said = "apt-get update\n\
+        apt-get install openssl python3 python3-venv default-jre-headless maven\n\
+        apt-get could not install maven; see target/servers/apt.log\n    E: Unable to locate package maven\n    \
+        E: Unable to locate package maven\n";
+    assert_eq!(machine.run(&["-c", &script]), (0, said.to_owned()));
+    let did = fs::read_to_string(machine.0.path().join("apt-get.did")).expect("it did something");
+    assert_eq!(did, "apt-get openssl\napt-get python3\napt-get python3-venv\napt-get default-jre-headless\n");
+}
