@@ -113,3 +113,20 @@ fn a_package_that_cannot_be_had_keeps_no_other_away() {
     let did = fs::read_to_string(machine.0.path().join("apt-get.did")).expect("it did something");
     assert_eq!(did, "apt-get openssl\napt-get python3\napt-get python3-venv\napt-get default-jre-headless\n");
 }
+
+/// As on macOS: no flock, no setpriv, and a date that knows no nanoseconds.
+#[test]
+fn where_no_server_can_be_started_the_command_runs_and_skips_are_counted() {
+    let machine = Machine::with(&["bash", "dirname", "mkdir", "mktemp", "wc", "sort", "sed", "rm"])
+        .imitate("date", r#"case "$1" in +%N) echo N ;; *) echo 0N ;; esac"#);
+    let test = "echo tested; echo 'skipped: b: no kafka' >>$AUDITLINE_TEST_SKIPS; \
+                echo 'skipped: a: no s3' >>$AUDITLINE_TEST_SKIPS; exit 7";
+    let (code, said) = machine.run(&["tests/servers/run", "bash", "-c", test]);
+    let expected = format!(
+        "tested\n\
+         servers: none is started, for this system lacks flock, setpriv, GNU date; running with every server left out: \
+         bash -c {test}\n    skipped: a: no s3\n    skipped: b: no kafka\n\
+         servers: 2 tests skipped for want of a server\n"
+    );
+    assert_eq!((code, said), (7, expected));
+}
