@@ -157,6 +157,41 @@ fn every_example_is_sound_and_says_which_variables_it_needs() {
     assert!(checked >= 6, "{checked} examples");
 }
 
+/// What a file of an example holds in place of the reader's own, and so its README must name.
+const INVENTED: &[&str] =
+    &["example.com", "9f2c41d07be84a6fb1d5c3e8a0764b15", "username = ", "bucket = \"corp-audit\""];
+
+#[test]
+fn each_example_says_what_to_fill_in() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut found = 0;
+    for example in fs::read_dir(examples).expect("the folder is there") {
+        let example = example.expect("it can be read").path();
+        let readme = fs::read_to_string(example.join("README.md")).expect("a README.md");
+        // A connector is about a vendor that is invented as a whole.
+        let is_the_readers = |file: &PathBuf| {
+            file.extension().is_some_and(|kind| kind != "md")
+                && !file.parent().is_some_and(|it| it.ends_with("connectors"))
+        };
+        for file in files(&example).into_iter().filter(is_the_readers) {
+            let text = fs::read_to_string(&file).expect("it can be read");
+            let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+            for line in lines.filter(|line| INVENTED.iter().any(|invented| line.contains(invented))) {
+                let key = line.split(['=', ':']).next().expect("the first of any").trim();
+                let key = if key == "sasl" { "sasl.username" } else { key };
+                assert!(readme.contains(&format!("`{key}`")), "{}: the README does not name `{key}`", file.display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 9, "{found} things to fill in");
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("it can be read").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 /// Where a container's secrets are mounted.
 const MOUNTED: &str = "/run/secrets/auditline";
 

@@ -20,6 +20,7 @@ pub fn of(simulator: &Simulator, scenario: &Scenario, clock: Clock) -> Settings 
     let name = scenario.vendor.name();
     let document = |file: &str, text: &str| Document::parse(file, text, &problems).expect("TOML");
     let files = Files {
+        catalogue: Arc::default(),
         main: document("auditline.toml", "[sinks.siem.stdout]\n"),
         pipelines: vec![PipelineFile { name: name.to_owned(), document: document("week.toml", &pipeline(scenario)) }],
     };
