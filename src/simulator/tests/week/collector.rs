@@ -160,7 +160,8 @@ impl Collector {
     async fn walk(&mut self, walk: &Walk) {
         let (begun, requests) = (self.now(), self.requests());
         for _ in 0..MOST_LIVES {
-            if self.live(walk).await {
+            // Each life looks for what has happened until it began, and some take longer than the log takes to go on.
+            if self.live(walk).await || self.has_reached(walk, begun).await {
                 if self.requests() > requests + 1 {
                     self.tally.paging.push((begun, self.now()));
                 }
@@ -169,6 +170,12 @@ impl Collector {
         }
         let cursor = self.cursor(walk).await;
         panic!("the walk `{walk}` gets nowhere: {cursor:?} {:?}", self.simulator.stats(self.vendor));
+    }
+
+    /// Whether everything was read that there was to read then.
+    async fn has_reached(&mut self, walk: &Walk, then: DateTime<Utc>) -> bool {
+        let horizon = then - self.settings.rules.lag - TimeDelta::seconds(1);
+        self.cursor(walk).await.is_some_and(|cursor| cursor.complete_up_to >= horizon && cursor.window.is_none())
     }
 
     /// One life; returns whether the walk has come to its end.
