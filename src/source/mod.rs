@@ -10,6 +10,7 @@ pub mod auth;
 pub mod budget;
 pub mod cursor;
 pub mod decode;
+pub mod file;
 mod paginate;
 mod reading;
 mod request;
@@ -22,7 +23,7 @@ use std::time::Duration;
 pub use self::budget::Priority;
 pub use self::cursor::{Cursor, Rules};
 pub use self::decode::Raw;
-pub use self::reading::Source;
+pub use self::reading::{Refine, Source};
 pub use self::settings::{Filter, Mode, Setting, Settings};
 pub use self::upstream::is_loopback;
 
