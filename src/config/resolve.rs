@@ -9,7 +9,7 @@ use auditline_sinks::{BatchLimits, Sink, SinkConfig};
 use serde::de::DeserializeOwned;
 
 use super::files::{Files, PipelineFile};
-use super::plan::{LanePlan, PipelinePlan, Plan};
+use super::plan::{LanePlan, PipelinePlan, Plan, SourcePlan};
 use super::raw;
 use super::source;
 use super::steps::steps;
@@ -64,11 +64,13 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
     }
     let main = main?;
     let journal_limit = journal_limit(&main, context);
+    let (pipelines, files_read) = PipelinePlan::apart(pipelines);
     (!context.problems.has_errors()).then(|| Plan {
         state_dir: state_dir(&main, files),
         journal_limit,
         grace: main.grace.map_or(GRACE, |grace| grace.0),
         pipelines,
+        files: files_read,
     })
 }
 
@@ -130,7 +132,7 @@ fn pipeline(
     known: Option<&[&str]>,
     sinks: &BTreeMap<String, Destination>,
     context: &Context<'_>,
-) -> Option<PipelinePlan> {
+) -> Option<PipelinePlan<SourcePlan>> {
     let raw: raw::Pipeline = file.document.decode(context)?;
     // Each part is looked at whatever the others are, so that everything wrong is told at once.
     let source = section(file, "source", raw.source.as_ref(), &source::which_connector(), context);
@@ -142,7 +144,7 @@ fn pipeline(
     Some(PipelinePlan {
         name: file.name.as_str().into(),
         poll: source.poll,
-        transforms: steps.into_iter().map(|step| step.build(&source.settings.connector)).collect(),
+        transforms: steps.into_iter().map(|step| step.build(source.settings.connector())).collect(),
         source: source.settings,
         lanes,
     })
@@ -206,7 +208,7 @@ fn lanes(
 
 /// A file in which two pipelines write has no place that either could find again after a crash.
 fn refuse_mixed_files(
-    plans: &[PipelinePlan],
+    plans: &[PipelinePlan<SourcePlan>],
     files: &[PipelineFile],
     sinks: &BTreeMap<String, Destination>,
     context: &Context<'_>,
@@ -214,8 +216,8 @@ fn refuse_mixed_files(
     for (index, plan) in plans.iter().enumerate() {
         for lane in &plan.lanes {
             let Some(destination) = sinks.get(&*lane.name) else { continue };
-            let mixes = |other: &&PipelinePlan| {
-                let same_vendor = other.source.connector.name == plan.source.connector.name;
+            let mixes = |other: &&PipelinePlan<SourcePlan>| {
+                let same_vendor = other.source.connector().name == plan.source.connector().name;
                 other.lanes.iter().any(|theirs| theirs.name == lane.name)
                     && destination.config.mixes_pipelines(same_vendor)
             };

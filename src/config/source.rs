@@ -11,6 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use url::Url;
 
+use super::file_source;
+use super::plan::SourcePlan;
 use super::raw;
 use crate::connector::model::{Definition, Parameter, Pattern, Rate};
 use crate::connector::{self, Connector};
@@ -23,7 +25,11 @@ use crate::source::{Filter, Mode, Rules, Setting, Settings, is_loopback};
 const COMMON: &[&str] =
     &["base_url", "start", "poll", "lag", "overlap", "window", "rate", "reserve", "mode", "filters"];
 /// Less than this is a mistake; how often the vendor is asked is bounded by its budget all the same.
-const SHORTEST_POLL: Duration = Duration::from_millis(100);
+pub const SHORTEST_POLL: Duration = Duration::from_millis(100);
+/// What is said of a shorter one.
+pub const POLLS_TOO_OFTEN: &str = "expected at least `100ms`: less would keep asking for nothing";
+/// What is read instead of a connector's API.
+const FILE: &str = "file";
 /// How long a source waits when it has read everything and nobody says.
 const POLL: Duration = Duration::from_secs(60);
 /// Where reading begins when nobody says.
@@ -31,7 +37,7 @@ const START: TimeDelta = TimeDelta::days(7);
 
 /// A source and how often it looks for more.
 pub struct ResolvedSource {
-    pub settings: Settings,
+    pub settings: SourcePlan,
     pub poll: Duration,
 }
 
@@ -53,20 +59,30 @@ pub fn resolve(source: &raw::Source, context: &Context<'_>) -> Option<ResolvedSo
             return None;
         }
     };
-    let Some(connector) = Connector::embedded(name) else {
-        let hint = match did_you_mean(name, connector::names()) {
+    if name.value == FILE {
+        return file_source::resolve(node, context);
+    }
+    let connector = connector(name, &[FILE], context)?;
+    Section { name, node, connector: &connector, context }.resolve()
+}
+
+/// The connector of that name, where one may also have meant something else.
+pub fn connector(name: &Spanned<String>, beside: &[&'static str], context: &Context<'_>) -> Option<Arc<Connector>> {
+    let found = Connector::embedded(name);
+    if found.is_none() {
+        let hint = match did_you_mean(name, connector::names().chain(beside.iter().copied())) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("there are: {}", connector::names().collect::<Vec<_>>().join(", ")),
         };
         context.problems.push(Problem::error(format!("there is no connector `{name}`")).at(&name.place).hint(hint));
-        return None;
-    };
-    Section { name, node, connector: &connector, context }.resolve()
+    }
+    found
 }
 
 /// Says how a source is written, and of which connectors.
 pub fn which_connector() -> String {
-    format!("add `[source.NAME]`, NAME being one of: {}", connector::names().collect::<Vec<_>>().join(", "))
+    let names = connector::names().collect::<Vec<_>>().join(", ");
+    format!("add `[source.NAME]`, NAME being one of: {names}; or `[source.{FILE}]`")
 }
 
 struct Section<'a> {
@@ -104,13 +120,13 @@ impl Section<'_> {
         };
         let poll = self.decode::<HumanDuration>("poll").map_or(POLL, |poll| poll.0);
         if poll < SHORTEST_POLL {
-            self.error_at_key("poll", "expected at least `100ms`: less would keep asking for nothing");
+            self.error_at_key("poll", POLLS_TOO_OFTEN);
         }
         if self.context.problems.count(crate::document::Severity::Error) > before {
             return None;
         }
         self.authentication(&settings)?;
-        Some(ResolvedSource { settings, poll })
+        Some(ResolvedSource { settings: SourcePlan::Api(settings), poll })
     }
 
     fn definition(&self) -> &Definition {

@@ -12,6 +12,9 @@ use chrono::{DateTime, Utc};
 use super::position::FileId;
 use super::settings::FilePattern;
 
+/// How many files are tried before the run in which they are read.
+const TRIED: usize = 1000;
+
 /// A file, as it was when it was looked at.
 #[derive(Clone, Debug)]
 pub struct Found {
@@ -44,6 +47,23 @@ pub struct Survey {
     pub files: Vec<Found>,
     /// What could not be looked at.
     pub unreadable: Vec<(PathBuf, io::Error)>,
+}
+
+impl FilePattern {
+    /// Whether it means any file now, which can be read.
+    ///
+    /// # Errors
+    /// With what cannot be, if there is anything: in an archive of very many files, among the first of them.
+    pub fn has_files(&self) -> Result<bool, (PathBuf, io::Error)> {
+        let Survey { files, unreadable } = Survey::of(self, std::iter::empty());
+        if let Some(unreadable) = unreadable.into_iter().next() {
+            return Err(unreadable);
+        }
+        for Found { path, .. } in files.iter().take(TRIED) {
+            fs::File::open(path).map_err(|error| (path.clone(), error))?;
+        }
+        Ok(!files.is_empty())
+    }
 }
 
 impl FileId {
