@@ -148,7 +148,7 @@ fn every_example_is_sound_and_says_which_variables_it_needs() {
 /// Where a container's secrets are mounted.
 const MOUNTED: &str = "/run/secrets/auditline";
 
-/// Copies an example's TOML with the mounted secrets in `secrets`; returns the variables it names.
+/// Copies an example, in its TOML with the mounted secrets in `secrets`; returns the variables that names.
 fn copy(from: &Path, to: &Path, secrets: &Path) -> BTreeSet<String> {
     let mut variables = BTreeSet::new();
     for entry in fs::read_dir(from).expect("a folder") {
@@ -162,6 +162,8 @@ fn copy(from: &Path, to: &Path, secrets: &Path) -> BTreeSet<String> {
             let names = text.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
             variables.extend(names.map(ToOwned::to_owned));
             fs::write(target, text.replace(MOUNTED, &secrets.display().to_string())).expect("it can be written");
+        } else {
+            fs::copy(entry.path(), target).expect("it can be copied");
         }
     }
     variables

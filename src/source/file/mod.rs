@@ -160,24 +160,56 @@ impl std::fmt::Debug for FileSource {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use super::*;
     use crate::connector::Connector;
-    use crate::event::Clock;
+    use crate::event::{Clock, json};
     use crate::source::Raw;
+    use crate::transform::normalize::{Form, Normalize};
+    use crate::transform::{Tally, Transform};
+
+    fn source(folder: &Path, pattern: &str, connector: &str) -> FileSource {
+        FileSource::new(FileSettings {
+            connector: Connector::embedded(connector).unwrap(),
+            pattern: FilePattern::new(folder, pattern).unwrap(),
+            follow: true,
+            clock: Clock::system(),
+        })
+    }
+
+    #[tokio::test]
+    async fn an_archive_is_mapped_like_what_the_api_gives() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/replay/pipelines");
+        let source = source(&folder, "../archive/*.ndjson*", "cloudflare");
+        let connector = &source.settings().connector;
+        let normalize = Normalize::new(Form::Ocsf, Arc::clone(&connector.map), connector.identity.clone());
+        let refine = |raw: Raw<'_>, arena: &Arena| match raw {
+            Raw::Event(event) => {
+                let event = normalize.apply(event, arena, &mut Tally::default()).unwrap();
+                let class = event.body.get("class_name").map(|name| json::to_string(&name)).unwrap();
+                format!("{} {class}", event.time.format("%d %H:%M"))
+            }
+            Raw::Unreadable { reason, .. } => panic!("{reason}"),
+        };
+        let page = source.read(&source.start(), true, &refine).await.unwrap();
+        let expected = [
+            "13 07:58 \"Authentication\"",
+            "13 08:01 \"API Activity\"",
+            "13 16:40 \"API Activity\"",
+            "14 08:22 \"API Activity\"",
+            "14 09:05 \"API Activity\"",
+            "14 11:47 \"API Activity\"",
+        ];
+        assert_eq!((page.items, page.progress), (expected.map(str::to_owned).into(), Progress::CaughtUp));
+    }
 
     #[tokio::test]
     async fn records_are_read_with_their_ids_and_times_and_what_is_none_says_where_it_stands() {
         let folder = tempfile::tempdir().unwrap();
         let text = "{\"id\":\"e-1\",\"created_at\":\"2026-09-14T08:22:31Z\"}\nno JSON\n{\"id\":\"e-2\"}\n";
         fs::write(folder.path().join("a.json"), text).unwrap();
-        let settings = FileSettings {
-            connector: Connector::embedded("telnyx").unwrap(),
-            pattern: FilePattern::new(folder.path(), "*.json").unwrap(),
-            follow: true,
-            clock: Clock::system(),
-        };
-        let source = FileSource::new(settings);
+        let source = source(folder.path(), "*.json", "telnyx");
         source.check().await.unwrap();
         let refine = |raw: Raw<'_>, _: &Arena| match raw {
             Raw::Event(event) => event.id.to_owned(),

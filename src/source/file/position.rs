@@ -1,7 +1,7 @@
 //! How far each file was read: what a file source resumes at.
 //!
 //! Everything here is pure. The position is written to the journal in the same transaction as the records that were read
-//! up to it, so it is kept small: some eighty bytes a file.
+//! up to it, so it is kept small: about a hundred bytes a file.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
