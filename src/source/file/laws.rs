@@ -131,7 +131,7 @@ impl World {
     /// A file whose name is not asked for is known only when it was begun under one that is.
     fn begin_what_has_to_be(&mut self) {
         let id = FileId::of(&fs::metadata(self.log()).unwrap());
-        if self.pattern == "app.log" && self.position.find(id).is_none() {
+        if self.pattern == "app.log" && self.position.files.iter().all(|mark| mark.id != id) {
             self.read_all();
         }
     }

@@ -31,6 +31,7 @@ mod content;
 #[cfg(test)]
 mod laws;
 mod lines;
+mod marks;
 mod page;
 mod position;
 mod record;

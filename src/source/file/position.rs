@@ -3,18 +3,14 @@
 //! Everything here is pure. The position is written to the journal in the same transaction as the records that were read
 //! up to it, so it is kept small: about a hundred bytes a file.
 
-use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// So much of a file's beginning, and of what was read last, tells it from others.
 pub const PRINTED: usize = 1024;
-/// A file that is gone is remembered for so long: an archive that was not mounted for a while is not read again, and the
-/// compressed copy of a log is known when it appears.
-const REMEMBERED: TimeDelta = TimeDelta::days(7);
 
 /// Where a file source resumes. Reading the same one twice is harmless.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,39 +97,6 @@ impl FilePosition {
         let mut hasher = DefaultHasher::new();
         self.files.hash(&mut hasher);
         hasher.finish()
-    }
-
-    /// How far that file was read; `None` when it was not begun.
-    #[must_use]
-    pub fn find(&self, id: FileId) -> Option<&Mark> {
-        self.files.iter().find(|mark| mark.id == id)
-    }
-
-    /// Notes how far a file was read.
-    pub fn note(&mut self, mark: Mark) {
-        match self.files.iter_mut().find(|known| known.id == mark.id) {
-            Some(known) => *known = mark,
-            None => self.files.push(mark),
-        }
-    }
-
-    /// The file has another content now. What was read of the old one is remembered: a copy of it may turn up.
-    pub fn detach(&mut self, id: FileId, now: DateTime<Utc>) {
-        for mark in self.files.iter_mut().filter(|mark| mark.id == id) {
-            mark.id = FileId::NONE;
-            mark.gone = mark.gone.or(Some(now));
-        }
-    }
-
-    /// Notes which files there are, and forgets those that have been gone for long.
-    pub fn note_present(&mut self, present: &HashSet<FileId>, now: DateTime<Utc>) {
-        for mark in &mut self.files {
-            mark.gone = match present.contains(&mark.id) {
-                true => None,
-                false => mark.gone.or(Some(now)),
-            };
-        }
-        self.files.retain(|mark| mark.gone.is_none_or(|gone| now - gone < REMEMBERED));
     }
 }
 
@@ -233,35 +196,6 @@ mod tests {
         );
         assert_eq!(serde_json::from_str::<FilePosition>(&text).unwrap(), position);
         assert_eq!(serde_json::from_str::<FilePosition>("{}").unwrap(), FilePosition::default());
-    }
-
-    #[test]
-    fn a_file_is_noted_once_and_stays_at_its_place() {
-        let mut position = FilePosition::default();
-        for (inode, text) in [(1, "a"), (2, "b"), (1, "aa")] {
-            position.note(trail(text.as_bytes()).mark(id(inode), 0));
-        }
-        let offsets: Vec<_> = position.files.iter().map(|mark| (mark.id.inode, mark.offset)).collect();
-        assert_eq!(offsets, [(1, 2), (2, 1)]);
-    }
-
-    #[test]
-    fn what_is_gone_is_remembered_for_a_week() {
-        let begin = DateTime::from_timestamp(1_789_000_000, 0).unwrap();
-        let mut position = FilePosition::default();
-        for inode in 1..=3 {
-            position.note(trail(b"a").mark(id(inode), 0));
-        }
-        position.detach(id(3), begin);
-        let mut left = |present: &[u64], days| {
-            position.note_present(&present.iter().copied().map(id).collect(), begin + TimeDelta::days(days));
-            position.files.iter().map(|mark| (mark.id.inode, mark.gone.is_some())).collect::<Vec<_>>()
-        };
-        assert_eq!(left(&[1], 0), [(1, false), (2, true), (0, true)]);
-        assert_eq!(left(&[1, 2], 6), [(1, false), (2, false), (0, true)]);
-        assert_eq!(left(&[1], 7), [(1, false), (2, true)]);
-        assert_eq!(left(&[1], 13), [(1, false), (2, true)]);
-        assert_eq!(left(&[1], 14), [(1, false)]);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Opening a file where it was left, or where a copy of it was.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
@@ -10,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::content::{self, Content, Form};
 use super::lines::Splitter;
-use super::position::{FileId, FilePosition, Head, Mark, Trail};
+use super::marks::Marks;
+use super::position::{FileId, Mark, Trail};
 use super::survey::{Found, Stamp};
 
 /// What became of opening a file.
@@ -43,16 +43,11 @@ impl Opened {
     }
 }
 
-/// Opens a file that was found. `position` learns when it is not what was begun under the same identity.
+/// Opens a file that was found. `marks` learn when it is not what was begun under the same identity.
 ///
 /// # Errors
 /// When it cannot be read, or when stopped: to find a place in what is packed takes as long as to read it.
-pub fn open(
-    found: &Found,
-    position: &mut FilePosition,
-    now: DateTime<Utc>,
-    stop: &CancellationToken,
-) -> io::Result<Opening> {
+pub fn open(found: &Found, marks: &mut Marks, now: DateTime<Utc>, stop: &CancellationToken) -> io::Result<Opening> {
     let file = match File::open(&found.path) {
         Ok(file) => Arc::new(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Opening::Elsewhere),
@@ -66,18 +61,18 @@ pub fn open(
     let head = content::head(&file, form)?;
     let candidate = Candidate { id: found.id, stamp: Stamp::of(&metadata), form, head, stop, file };
     // Of what was only seen nothing is known but that it is the same file.
-    if let Some(mark) = position.find(found.id).filter(|mark| mark.offset > 0) {
+    if let Some(mark) = marks.find(found.id).filter(|mark| mark.offset > 0) {
         if let Some(opening) = candidate.again(mark)? {
             return Ok(opening);
         }
-        position.detach(found.id, now);
+        marks.detach(found.id, now);
         // Where a later file may have got the identity, that of one nobody asked for says nothing.
         if found.is_renamed && found.id.born == 0 {
             return Ok(Opening::Stranger);
         }
         tracing::info!(file = %found.path.display(), "the file has another content: it is read from its beginning");
     }
-    if let Some(splitter) = candidate.copy(position)? {
+    if let Some(splitter) = candidate.copy(marks)? {
         return Ok(candidate.at(splitter));
     }
     let content = Content::begin(&candidate.file, form)?;
@@ -118,15 +113,9 @@ impl Candidate<'_> {
 
     /// The place up to which this content was read in another file, of which it is a copy, packed or not: a log that was
     /// copied before it was truncated, or compressed after it was rotated.
-    fn copy(&self, position: &FilePosition) -> io::Result<Option<Splitter>> {
-        let mut heads: HashMap<usize, Head> = HashMap::new();
-        let mut begins = |mark: &Mark| {
-            let head = self.head.get(..mark.head.bytes)?;
-            Some(*heads.entry(mark.head.bytes).or_insert_with(|| Head::of(head)) == mark.head)
-        };
-        let fits = |mark: &Mark| mark.offset > 0 && (self.form.is_packed() || mark.offset <= self.stamp.size);
-        let mut marks: Vec<&Mark> =
-            position.files.iter().filter(|mark| fits(mark) && begins(mark) == Some(true)).collect();
+    fn copy(&self, known: &Marks) -> io::Result<Option<Splitter>> {
+        let mut marks = known.beginning_with(&self.head);
+        marks.retain(|mark| self.form.is_packed() || mark.offset <= self.stamp.size);
         marks.sort_by_key(|mark| (std::cmp::Reverse(mark.offset), mark.sum));
         marks.dedup_by_key(|mark| (mark.offset, mark.sum));
         for mark in marks {

@@ -11,8 +11,9 @@ use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
 
 use super::lines::Stopped;
+use super::marks::Marks;
 use super::page::{LIMITS, Limits, Lines};
-use super::position::{FileId, FilePosition, Trail};
+use super::position::{FileId, FilePosition};
 use super::resume::{Opened, Opening, open};
 use super::settings::FileSettings;
 use super::survey::{Found, Stamp, Survey};
@@ -130,7 +131,7 @@ impl Shelf {
         if self.stands_at.take() != Some(position.digest()) {
             self.forget();
         }
-        let (mut next, mut lines) = (position.clone(), Lines::default());
+        let (mut marks, mut lines) = (Marks::new(position.files.clone()), Lines::default());
         let (mut surveys, mut has_moved) = (0, false);
         let progress = loop {
             if lines.is_full(&self.limits) || stop.is_cancelled() {
@@ -139,13 +140,13 @@ impl Shelf {
             let Some(found) = self.queue.pop_front() else {
                 // What is renamed while we look is looked for once more, under its new name.
                 if surveys == 0 || (surveys == 1 && std::mem::take(&mut has_moved)) {
-                    self.look_around(&mut next);
+                    self.look_around(&mut marks);
                     surveys += 1;
                     continue;
                 }
                 break Progress::CaughtUp;
             };
-            match self.read_file(&found, &mut next, &mut lines, to_the_end, stop) {
+            match self.read_file(&found, &mut marks, &mut lines, to_the_end, stop) {
                 Ok(Left::Full) => self.queue.push_front(found),
                 Ok(left) => {
                     has_moved |= left == Left::Moved;
@@ -154,6 +155,7 @@ impl Shelf {
                 Err(error) => self.unreadable.push((found.path, error)),
             }
         };
+        let next = FilePosition { newest: position.newest, files: marks.into_inner() };
         let progress = self.ended(progress, to_the_end, lines.is_empty() && *position == next)?;
         // A stop may have interrupted anything.
         self.stands_at = (!stop.is_cancelled()).then(|| next.digest());
@@ -161,19 +163,19 @@ impl Shelf {
     }
 
     /// Makes the queue: first the files that were begun, in the order in which they were, then the others by name.
-    fn look_around(&mut self, position: &mut FilePosition) {
+    fn look_around(&mut self, marks: &mut Marks) {
         let now = self.settings.clock.now();
-        let survey = Survey::of(&self.settings.pattern, position.files.iter().map(|mark| mark.id));
+        let survey = Survey::of(&self.settings.pattern, marks.iter().map(|mark| mark.id));
         let present: HashSet<FileId> = survey.files.iter().map(|found| found.id).collect();
         // What cannot be looked into may hold any of them.
         if survey.unreadable.is_empty() {
-            position.note_present(&present, now);
+            marks.note_present(&present, now);
         }
         self.settled.retain(|id, _| present.contains(id));
         self.unreadable = survey.unreadable;
         self.seen = Seen { files: survey.files.len(), ..Seen::default() };
         let begun: HashMap<FileId, (usize, u64)> =
-            position.files.iter().enumerate().map(|(rank, mark)| (mark.id, (rank, mark.offset))).collect();
+            marks.iter().enumerate().map(|(rank, mark)| (mark.id, (rank, mark.offset))).collect();
         let mut queue = Vec::new();
         for found in survey.files {
             let (rank, offset) = begun.get(&found.id).copied().unwrap_or((usize::MAX, 0));
@@ -196,21 +198,21 @@ impl Shelf {
     fn read_file(
         &mut self,
         found: &Found,
-        position: &mut FilePosition,
+        marks: &mut Marks,
         lines: &mut Lines,
         to_the_end: bool,
         stop: &CancellationToken,
     ) -> io::Result<Left> {
         let mut opened = match self.open.take().filter(|open| open.is_still(found.id)) {
             Some(opened) => opened,
-            None => match open(found, position, self.settings.clock.now(), stop)? {
+            None => match open(found, marks, self.settings.clock.now(), stop)? {
                 Opening::At(opened) => opened,
                 Opening::Unchanged(stamp) => {
-                    self.settle(found.id, stamp, position, None);
+                    self.settle(found.id, stamp, marks, None);
                     return Ok(Left::AtEnd);
                 }
                 Opening::Elsewhere => {
-                    begin(found.id, position);
+                    marks.begin(found.id);
                     return Ok(Left::Moved);
                 }
                 Opening::Stranger => return Ok(Left::AtEnd),
@@ -222,8 +224,8 @@ impl Shelf {
         let size = if matches!(filled, Ok(Stopped::AtEnd)) { opened.stamp.size } else { 0 };
         // Whatever went wrong then: what was added to the page was read.
         match trail.offset {
-            0 => begin(found.id, position),
-            _ => position.note(trail.mark(found.id, size)),
+            0 => marks.begin(found.id),
+            _ => marks.note(trail.mark(found.id, size)),
         }
         let half = match filled? {
             // One that grows as fast as it is read must not keep the others waiting.
@@ -238,14 +240,14 @@ impl Shelf {
         if let Some(line) = half.filter(|_| to_the_end) {
             self.tell(&found.path, &not_whole(line));
         }
-        self.settle(found.id, opened.stamp, position, half);
+        self.settle(found.id, opened.stamp, marks, half);
         Ok(Left::AtEnd)
     }
 
     /// Remembers that a file has nothing more, where its times would tell if that changed.
-    fn settle(&mut self, id: FileId, stamp: Stamp, position: &FilePosition, half: Option<u64>) {
+    fn settle(&mut self, id: FileId, stamp: Stamp, marks: &Marks, half: Option<u64>) {
         if !self.settings.follow || self.settings.clock.now() - stamp.changed() > STILL {
-            let offset = position.find(id).map_or(0, |mark| mark.offset);
+            let offset = marks.find(id).map_or(0, |mark| mark.offset);
             self.settled.insert(id, Settled { stamp, offset, half });
         }
     }
@@ -277,14 +279,6 @@ impl Shelf {
     fn read_bytes(&self) -> u64 {
         let first = self.queue.front().zip(self.open.as_ref());
         self.seen.read + first.map_or(0, |(found, open)| open.splitter.disk_offset().min(found.stamp.size))
-    }
-}
-
-/// Notes that a file was seen, so that it is known again when it is renamed before anything of it was read. Without a
-/// content to tell it by, that takes an identity that no other file gets.
-fn begin(id: FileId, position: &mut FilePosition) {
-    if id.born > 0 && position.find(id).is_none() {
-        position.note(Trail::default().mark(id, 0));
     }
 }
 
