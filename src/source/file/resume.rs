@@ -13,6 +13,9 @@ use super::marks::Marks;
 use super::position::{FileId, Mark, Trail};
 use super::survey::{Found, Stamp};
 
+/// Files that all begin alike are not compared each with each: what of a copy is read again has ids that were seen.
+const MOST_COMPARED: usize = 8;
+
 /// What became of opening a file.
 pub enum Opening {
     /// It is read from here.
@@ -118,7 +121,7 @@ impl Candidate<'_> {
         marks.retain(|mark| self.form.is_packed() || mark.offset <= self.stamp.size);
         marks.sort_by_key(|mark| (std::cmp::Reverse(mark.offset), mark.sum));
         marks.dedup_by_key(|mark| (mark.offset, mark.sum));
-        for mark in marks {
+        for mark in marks.into_iter().take(MOST_COMPARED) {
             if let Some(splitter) = self.same(mark)? {
                 return Ok(Some(splitter));
             }
