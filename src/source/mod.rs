@@ -13,6 +13,7 @@ pub mod cursor;
 pub mod decode;
 mod download;
 mod expiry;
+pub mod file;
 pub mod forecast;
 mod link;
 mod paginate;
@@ -34,7 +35,7 @@ use std::time::Duration;
 pub use self::budget::Priority;
 pub use self::cursor::{Cursor, Identity, Rules};
 pub use self::decode::Raw;
-pub use self::reading::Source;
+pub use self::reading::{Refine, Source};
 pub use self::settings::{Filter, Mode, Setting, Settings};
 pub use self::wire::is_loopback;
 
