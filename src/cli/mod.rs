@@ -14,6 +14,7 @@ mod run;
 mod simulate;
 mod stop;
 mod table;
+mod test;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,8 @@ enum Verb {
     Check(check::Check),
     /// List the connectors, or show one: its parameters, filters and limits.
     Connectors(connectors::Connectors),
+    /// Run the examples in connector files, or hold connectors to what is expected of any.
+    Test(test::Test),
     /// Serve the simulated vendors on loopback until stopped.
     #[command(hide = true)]
     Simulate(simulate::Simulate),
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
             Verb::Run(verb) => verb.main().await,
             Verb::Check(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
+            Verb::Test(verb) => verb.main().await,
             Verb::Simulate(verb) => verb.main().await,
         }
     });

@@ -1,11 +1,14 @@
 //! What a connector file may say. Each field is the documentation of the key of that name.
 
+mod example;
+
 use std::collections::BTreeMap;
 
 use auditline_sinks::units::HumanDuration;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
+pub use self::example::Example;
 use super::template::Template;
 use crate::document::{Node, Spanned};
 use crate::event::Path;
@@ -36,6 +39,9 @@ pub struct Definition {
     pub limits: Limits,
     /// The OCSF map; its language is the transform's.
     pub ocsf: Node,
+    /// Recorded answers and what becomes of them: the connector's tests.
+    #[serde(default)]
+    pub example: Vec<Spanned<Example>>,
 }
 
 /// `[connector]`

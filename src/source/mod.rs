@@ -10,6 +10,7 @@ pub mod auth;
 pub mod budget;
 pub mod cursor;
 pub mod decode;
+pub mod example;
 mod paginate;
 mod reading;
 mod request;

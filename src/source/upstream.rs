@@ -16,10 +16,9 @@ use super::auth::{Authenticator, choose};
 use super::budget::{Budget, Priority};
 use super::request::Prepared;
 use super::settings::Settings;
-use super::verdict::{Answer, Verdict, judge};
+use super::verdict::{Answer, Verdict, judge, sentence};
 use crate::connector::model::Then;
 use crate::event::{Arena, json};
-use crate::transform::redact;
 
 /// How often one request is tried before the engine is told, which waits longer.
 const ATTEMPTS: u32 = 6;
@@ -171,7 +170,7 @@ impl Upstream {
     }
 
     fn sentence(&self, verdict: &Verdict) -> String {
-        format!("{} answered {}", self.vendor(), redact::masked(&verdict.said))
+        sentence(self.vendor(), &verdict.said)
     }
 
     fn complain(&self, message: &str) {

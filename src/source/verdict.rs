@@ -9,6 +9,7 @@ use reqwest::header::HeaderMap;
 use super::advice;
 use crate::connector::model::{Errors, Failed, Then};
 use crate::event::{Path, Value, json};
+use crate::transform::redact;
 
 /// An answer as it came: status, headers, body.
 #[derive(Clone, Debug)]
@@ -78,6 +79,12 @@ pub fn judge(
         wait,
         throttled,
     })
+}
+
+/// The sentence that a person sees of what a vendor said.
+#[must_use]
+pub fn sentence(vendor: &str, said: &str) -> String {
+    format!("{vendor} answered {}", redact::masked(said))
 }
 
 fn is_failure(failed: &Failed, body: Value) -> bool {

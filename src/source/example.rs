@@ -1,0 +1,140 @@
+//! What becomes of a connector's examples: each answer is taken as a source takes one, up to the OCSF events.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value as Json;
+
+use super::decode::{self, Raw};
+use super::verdict::{Answer, judge, sentence};
+use crate::connector::Connector;
+use crate::connector::model::{Example, Read};
+use crate::event::json::{self, JsonError};
+use crate::event::{Arena, Value};
+use crate::transform::normalize::{Form, Normalize};
+use crate::transform::{Tally, Transform};
+
+/// What became of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It is a page, or a file.
+    Records {
+        /// The OCSF events, in the order of the answer.
+        events: Vec<Json>,
+        /// Why each of the other records became a dead letter.
+        dead_letters: Vec<String>,
+    },
+    /// It is an error: the sentence that a person sees.
+    Error(String),
+}
+
+/// By what name an example's own reading goes, where a connector leaves out the entries that this makes.
+const USER_AGENT: &str = "auditline";
+/// The time of a record that has none: in an example there is no window that ends.
+const NO_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+/// Takes the answer of an example of that connector.
+#[must_use]
+pub fn run(connector: &Arc<Connector>, example: &Example) -> Outcome {
+    let definition = &connector.definition;
+    let answer = answer(example);
+    let error = |what: &str| Outcome::Error(format!("{} {what}", definition.connector.vendor));
+    let arena = Arena::new();
+    let body = json::decode(&answer.body, &arena).ok();
+    if let Some(verdict) = judge(&answer, body, &definition.errors, false, NO_TIME) {
+        return Outcome::Error(sentence(&definition.connector.vendor, &verdict.said));
+    }
+    let mut taken = Taken::new(connector);
+    if read(connector, example).job.is_some() {
+        return match decode::csv(&answer.body, &definition.decode, &arena) {
+            Ok(records) => {
+                records.into_iter().for_each(|record| taken.record(record, &arena));
+                taken.outcome()
+            }
+            Err(broken) => error(&format!("sent a file that is no CSV: {broken}")),
+        };
+    }
+    match page(connector, &answer.body, &mut taken) {
+        Ok(Some(_)) => taken.outcome(),
+        Ok(None) => error(&format!("answered without the list `{}`", definition.decode.records)),
+        Err(broken) => error(&format!("answered with something that is {broken}")),
+    }
+}
+
+/// Hands the records of a page on, and returns how many it has.
+fn page(connector: &Arc<Connector>, body: &[u8], taken: &mut Taken) -> Result<Option<usize>, JsonError> {
+    let mut decode = |body: &[u8]| {
+        let mut records = Taken::new(connector);
+        let mut each = |record: Value<'_>, arena: &Arena| records.record(record, arena);
+        let page = decode::page(body, &connector.definition.decode, &Arena::new(), &mut each)?.items;
+        *taken = records;
+        Ok(page)
+    };
+    match decode(body) {
+        Err(JsonError::TooDeep { .. }) => decode(&json::flatten(body)),
+        page => page,
+    }
+}
+
+fn answer(example: &Example) -> Answer {
+    let status = example.status.as_ref().and_then(|status| StatusCode::from_u16(status.value).ok());
+    // What is no status and no header was told when the connector was read.
+    let header =
+        |(name, value): (&str, &str)| Some((HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?));
+    let headers = example.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    Answer {
+        status: status.unwrap_or(StatusCode::OK),
+        headers: headers.filter_map(header).collect::<HeaderMap>(),
+        body: example.answer.as_bytes().to_vec(),
+    }
+}
+
+/// The way to read that the example is of.
+fn read<'a>(connector: &'a Connector, example: &Example) -> &'a Read {
+    let reads = &connector.definition.read;
+    let named = example.read.as_ref().and_then(|name| reads.get(name.as_str()));
+    let first = || reads.values().find(|read| read.job.is_none()).or_else(|| reads.values().next());
+    named.or_else(first).expect("a connector has at least one way to read")
+}
+
+/// The records of one answer, and what became of them.
+struct Taken {
+    connector: Arc<Connector>,
+    normalize: Normalize,
+    events: Vec<Json>,
+    dead_letters: Vec<String>,
+}
+
+impl Taken {
+    fn new(connector: &Arc<Connector>) -> Self {
+        let normalize = Normalize::new(Form::Ocsf, Arc::clone(&connector.map), connector.identity.clone());
+        Self { connector: Arc::clone(connector), normalize, events: Vec::new(), dead_letters: Vec::new() }
+    }
+
+    fn record(&mut self, record: Value<'_>, arena: &Arena) {
+        let rules = &self.connector.definition.decode;
+        if rules.own_reads.as_ref().is_some_and(|own| decode::is_own_read(record, own, USER_AGENT)) {
+            return;
+        }
+        match decode::record(record, rules, NO_TIME, arena) {
+            Raw::Event(event) => match self.normalize.apply(event, arena, &mut Tally::default()) {
+                Ok(event) => {
+                    let text = json::to_string(&event.body);
+                    // A number that no JSON library of ours can hold is compared as it is written.
+                    self.events.push(serde_json::from_str(&text).unwrap_or(Json::String(text)));
+                }
+                Err(unfit) => self.dead_letters.push(unfit.to_string()),
+            },
+            Raw::Unreadable { reason, .. } => self.dead_letters.push(reason.to_owned()),
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        Outcome::Records { events: self.events, dead_letters: self.dead_letters }
+    }
+}
+
+#[cfg(test)]
+mod tests;
