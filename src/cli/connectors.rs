@@ -121,6 +121,7 @@ fn authentication(way: &Auth) -> String {
         Auth::Headers(_) => "headers of the vendor's",
         Auth::Basic { .. } => "HTTP Basic",
         Auth::Jwt(_) => "a signed token (JWT)",
+        Auth::Oauth2(_) => "OAuth 2.0 client credentials",
     };
     format!("{kind}, from {}", names.join(" and "))
 }

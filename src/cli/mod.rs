@@ -4,14 +4,21 @@
 //! configuration is wrong.
 
 mod allocator;
+mod asked;
+mod backfill;
 mod check;
 mod connectors;
 mod demo;
+mod explain;
 mod input;
 mod logging;
+mod moment;
+mod plan;
+mod preview;
 mod progress;
 mod run;
 mod simulate;
+mod state;
 mod stop;
 mod table;
 mod test;
@@ -48,6 +55,16 @@ enum Verb {
     Run(run::Run),
     /// Say everything that is wrong with the configuration.
     Check(check::Check),
+    /// Say what a pipeline will ask of its vendor, before anything is asked.
+    Plan(plan::Plan),
+    /// Show one page of a pipeline's log as it would be delivered. Stores nothing.
+    Preview(preview::Preview),
+    /// Say up to when a log is complete, at each sink, and what it waits for.
+    Explain(explain::Explain),
+    /// Read a span of the past, beside what is read anyway.
+    Backfill(backfill::Backfill),
+    /// Show, reset, export or import where the pipelines are.
+    State(state::State),
     /// List the connectors, or show one: its parameters, filters and limits.
     Connectors(connectors::Connectors),
     /// Run the examples in connector files, or hold connectors to what is expected of any.
@@ -75,6 +92,11 @@ pub fn main() -> ExitCode {
             Verb::Demo(verb) => verb.main().await,
             Verb::Run(verb) => verb.main().await,
             Verb::Check(verb) => verb.main().await,
+            Verb::Plan(verb) => verb.main().await,
+            Verb::Preview(verb) => verb.main().await,
+            Verb::Explain(verb) => verb.main().await,
+            Verb::Backfill(verb) => verb.main().await,
+            Verb::State(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
             Verb::Test(verb) => verb.main().await,
             Verb::Simulate(verb) => verb.main().await,

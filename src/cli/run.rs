@@ -11,9 +11,11 @@ use super::{DONE, FAILED, WRONG, progress, stop};
 use crate::config::Plan;
 use crate::engine::{self, Failure, Handle, Outcome, RunOptions};
 use crate::journal::{Journal, JournalError, Options, SqliteJournal};
+use crate::server::About;
+use crate::server::control::{self, Desk};
 
 /// The journal's file in the state folder.
-const JOURNAL: &str = "journal.sqlite";
+pub const JOURNAL: &str = "journal.sqlite";
 
 /// Run the pipelines until stopped.
 #[derive(Debug, Args)]
@@ -28,6 +30,8 @@ pub struct Run {
 impl Run {
     pub async fn main(self) -> u8 {
         let Some(plan) = self.input.plan() else { return WRONG };
+        let abouts: Vec<About> = plan.pipelines.iter().map(About::of).collect();
+        let state_dir = plan.state_dir.clone();
         let options = RunOptions { once: self.once, stop: stop::on_signal(), only: None };
         let run = match ready(plan, options) {
             Ok(run) => run,
@@ -38,6 +42,10 @@ impl Run {
         };
         let handles = run.handles();
         let end = CancellationToken::new();
+        let desk = Desk { pipelines: abouts.into_iter().zip(run.handles()).collect(), journal: run.journal() };
+        if let Err(error) = control::serve(&state_dir, desk, end.clone()) {
+            tracing::warn!(%error, "no control socket: `explain` and `backfill` cannot ask this process");
+        }
         let shown = self.once.then(|| tokio::spawn(progress::show(handles.clone(), end.clone())));
         let outcome = run.go().await;
         end.cancel();

@@ -205,35 +205,55 @@ fn lanes(
     lanes
 }
 
-/// A file in which two pipelines write has no place that either could find again after a crash.
+/// A file that is written to twice has no place that either writer could find again after a crash.
 fn refuse_mixed_files(
     plans: &[PipelinePlan],
     files: &[PipelineFile],
     sinks: &BTreeMap<String, Destination>,
     context: &Context<'_>,
 ) {
-    for (index, plan) in plans.iter().enumerate() {
+    let mut taken: BTreeMap<PathBuf, (&str, &str)> = BTreeMap::new();
+    for plan in plans {
         for lane in &plan.lanes {
-            let Some(destination) = sinks.get(&*lane.name) else { continue };
-            let mixes = |other: &&PipelinePlan| {
-                let same_vendor = other.source.connector.name == plan.source.connector.name;
-                other.lanes.iter().any(|theirs| theirs.name == lane.name)
-                    && destination.config.mixes_pipelines(same_vendor)
-            };
-            let Some(other) = plans[..index].iter().find(mixes) else { continue };
+            let config = sinks.get(&*lane.name).map(|destination| &destination.config);
+            let path = config.and_then(|config| config.file_of(&plan.name, &plan.source.connector.name));
+            let Some(path) = path else { continue };
+            // One file may be named from two folders.
+            let path = std::path::absolute(&path).unwrap_or(path);
+            let first = *taken.entry(path).or_insert((&plan.name, &lane.name));
+            let Some((message, hint)) = mixed(first, (&plan.name, &lane.name)) else { continue };
             let file = files.iter().find(|file| *file.name == *plan.name);
             let to = file.and_then(|file| file.document.root().get("to")?.get(&lane.name).map(Node::head));
-            let message = format!(
-                "`{}` and `{}` would write to the same file of the sink `{}`",
-                other.name, plan.name, lane.name
-            );
-            let problem = Problem::error(message).hint("put `{pipeline}` into the sink's path");
+            let problem = Problem::error(message).hint(hint);
             context.problems.push(match to {
                 Some(place) => problem.at(&place),
                 None => problem,
             });
         }
     }
+}
+
+/// What to say of two pairs of pipeline and sink that share a file; nothing when they are the same pair.
+fn mixed(first: (&str, &str), second: (&str, &str)) -> Option<(String, &'static str)> {
+    let ((pipeline, sink), (other_pipeline, other_sink)) = (first, second);
+    let own_paths = "give each sink a `path` of its own";
+    Some(match (pipeline == other_pipeline, sink == other_sink) {
+        (true, true) => return None,
+        (false, true) => {
+            let message =
+                format!("`{pipeline}` and `{other_pipeline}` would write to the same file of the sink `{sink}`");
+            (message, "put `{pipeline}` into the sink's path")
+        }
+        (true, false) => {
+            (format!("`{pipeline}` would write to the same file by the sinks `{sink}` and `{other_sink}`"), own_paths)
+        }
+        (false, false) => {
+            let message = format!(
+                "`{pipeline}` by the sink `{sink}` and `{other_pipeline}` by `{other_sink}` would write to the same file"
+            );
+            (message, own_paths)
+        }
+    })
 }
 
 /// A sink that no pipeline names is not a mistake, but hardly meant.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 pub use self::catalogue::{names, source};
 pub use self::model::Definition;
-pub use self::template::{Template, as_text};
+pub use self::template::{Template, Tree, as_text, encoded, fill_members};
 use crate::document::{Context, Document};
 use crate::transform::ocsf;
 

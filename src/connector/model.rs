@@ -1,6 +1,7 @@
 //! What a connector file may say. Each field is the documentation of the key of that name.
 
 mod example;
+mod read;
 
 use std::collections::BTreeMap;
 
@@ -9,9 +10,14 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 
 pub use self::example::Example;
-use super::template::Template;
-use crate::document::{Node, Spanned};
+pub use self::read::{Detail, Each, Find, Job, Order, Paginate, Read};
+use super::template::{Template, Tree};
+use crate::document::{Node, Place, Spanned};
 use crate::event::Path;
+
+mod auth;
+
+pub use self::auth::{Auth, Jwt, JwtAlgorithm, Oauth2, SendClient};
 
 /// A connector file: one vendor's audit log, described.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +29,9 @@ pub struct Definition {
     pub parameters: BTreeMap<Spanned<String>, Parameter>,
     /// Ways to authenticate. The first one whose parameters are all set is used.
     pub auth: Vec<Spanned<Auth>>,
+    /// What the vendor tells of the credential in use.
+    #[serde(default)]
+    pub credential: Credential,
     /// The vendor's own filters, set under `filters`.
     #[serde(default)]
     pub filters: Filters,
@@ -51,8 +60,8 @@ pub struct About {
     pub title: String,
     /// The vendor's name, `metadata.product.vendor_name`.
     pub vendor: String,
-    /// Where the API is, unless the operator says otherwise.
-    pub base_url: Spanned<String>,
+    /// Where the API is, unless the operator says otherwise. Parameters may stand in it, but no secrets.
+    pub base_url: Spanned<Template>,
     /// When somebody last held this file against the sources.
     pub verified_on: String,
     /// Where the facts come from.
@@ -87,51 +96,43 @@ pub struct Parameter {
 pub enum Pattern {
     /// 32 hexadecimal digits.
     Hex32,
+    /// A bare host name: no scheme, user, port or path. What stands in the host of an address has to be one.
+    Host,
 }
 
-/// `[[auth]]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Auth {
-    /// `Authorization: Bearer …`
-    Bearer(Template),
-    /// Headers of the vendor's own.
-    Headers(BTreeMap<String, Template>),
-    /// `Authorization: Basic …`
-    Basic {
-        /// The user name.
-        user: Template,
-        /// The password, often empty.
-        password: Template,
-    },
-    /// `Authorization: Bearer …` with a token we sign ourselves (RFC 7519).
-    Jwt(Jwt),
+impl Pattern {
+    /// Whether `text` has that shape.
+    #[must_use]
+    pub fn fits(self, text: &str) -> bool {
+        match self {
+            Pattern::Hex32 => text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            Pattern::Host => text.len() <= 253 && text.split('.').all(is_label),
+        }
+    }
+
+    /// What to write, in addition to what the parameter is about.
+    #[must_use]
+    pub fn advice(self) -> Option<&'static str> {
+        match self {
+            Pattern::Hex32 => None,
+            Pattern::Host => Some("a bare host name such as `example.com`, without `https://`, port or path"),
+        }
+    }
 }
 
-/// A JSON Web Token made from a key of the operator's.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Jwt {
-    /// How it is signed.
-    pub algorithm: JwtAlgorithm,
-    /// The private key, PEM.
-    pub key: Template,
-    /// The header's `kid`.
-    pub key_id: Template,
-    /// Claims beside `iat` and `exp`.
-    pub claims: BTreeMap<String, Template>,
-    /// How long a token is good for.
-    pub lifetime: HumanDuration,
-    /// How far `iat` lies in the past, for clocks that differ.
-    pub backdate: HumanDuration,
-    /// A token with less than this left is replaced before it is used.
-    pub renew_before: HumanDuration,
+/// A part of a host name (RFC 1123 2.1).
+fn is_label(label: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=63).contains(&label.len()) && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with('-')
 }
 
-/// Signature algorithms (RFC 7518).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum JwtAlgorithm {
-    /// RSA with SHA-256.
-    RS256,
+/// `[credential]`
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Credential {
+    /// The header in which answers say when the credential ends: RFC 3339, the same with a space and `UTC` or an offset,
+    /// an HTTP date, or seconds since 1970.
+    #[serde(default)]
+    pub expires_header: Option<Spanned<String>>,
 }
 
 /// `[filters]`
@@ -190,12 +191,19 @@ pub enum FilterEncoding {
 pub struct WindowRules {
     /// How much time is asked for at once when catching up.
     pub size: HumanDuration,
+    /// A quiet log is asked for in ever wider windows, up to this; a busy one in windows of `size` again. Without it every
+    /// window is of `size`.
+    #[serde(default)]
+    pub grow_to: Option<Spanned<HumanDuration>>,
     /// Never read closer to now than this: the vendor publishes late.
     pub lag: HumanDuration,
     /// Re-read this much behind the watermark: the vendor publishes out of order.
     pub overlap: HumanDuration,
-    /// Asked for in addition on both sides, where it is not known whether the bounds are inclusive.
+    /// Asked for in addition on both sides, where the vendor's clock or its rounding are not known well enough.
     pub slack: HumanDuration,
+    /// Whether a record that happened at the very instant asked for is handed out.
+    #[serde(default)]
+    pub bounds: Bounds,
     /// How instants are written, in strftime's letters, UTC.
     pub time_format: Spanned<String>,
     /// How far back the vendor keeps or gives the log.
@@ -203,35 +211,19 @@ pub struct WindowRules {
     pub retention: Option<HumanDuration>,
 }
 
-/// `[read.NAME]`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Read {
-    /// In which order the records come.
-    pub order: Order,
-    /// Page sizes to ask for, largest first; the next one is tried when the vendor refuses.
-    #[serde(default)]
-    pub page_sizes: Vec<u32>,
-    /// How one page leads to the next. Without it an answer is the whole window.
-    #[serde(default)]
-    pub paginate: Option<Paginate>,
-    /// What is asked.
-    pub request: Request,
-    /// The request only orders the answer, which is fetched when it is ready.
-    #[serde(default)]
-    pub job: Option<Job>,
-    /// In `mode = "auto"`: use this way for windows that begin further back than this.
-    #[serde(default)]
-    pub beyond: Option<HumanDuration>,
-}
-
-/// The order of the records within a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// Whether a record that happened at the very instant asked for is handed out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// Oldest first.
-    Ascending,
-    /// Newest first: the window is read whole before anything of it goes on.
-    NewestFirst,
+pub enum Bounds {
+    /// Nobody says: it is asked as if it was not, and what comes twice is told by its id.
+    #[default]
+    Unknown,
+    /// At both ends.
+    Inclusive,
+    /// At neither end.
+    Exclusive,
+    /// At the first instant and not at the last.
+    HalfOpen,
 }
 
 /// A request, with variables to fill in. A parameter whose variable has no value is left out.
@@ -250,9 +242,35 @@ pub struct Request {
     /// A form body.
     #[serde(default)]
     pub form: BTreeMap<String, Spanned<Template>>,
-    /// A JSON body.
+    /// A JSON body. Tables and lists may nest; what has no value is left out of them, and they too when nothing is left.
     #[serde(default)]
-    pub json: BTreeMap<String, Spanned<Template>>,
+    pub json: BTreeMap<String, Spanned<Tree>>,
+    /// A GraphQL query (graphql.org/learn/serving-over-http), sent as a JSON body.
+    #[serde(default)]
+    pub graphql: Option<GraphQl>,
+}
+
+impl Request {
+    /// Every text with variables, and where it stands.
+    pub fn templates(&self) -> Vec<(&Template, &Place)> {
+        let texts = [&self.headers, &self.query, &self.form].into_iter().flat_map(BTreeMap::values);
+        let mut found: Vec<_> = texts.chain([&self.path]).map(|template| (&template.value, &template.place)).collect();
+        let variables = self.graphql.iter().flat_map(|graphql| graphql.variables.values());
+        for tree in self.json.values().chain(variables) {
+            tree.value.templates(&tree.place, &mut found);
+        }
+        found
+    }
+}
+
+/// `graphql` of a request.
+#[derive(Clone, Debug, Deserialize)]
+pub struct GraphQl {
+    /// The query as it is sent: braces are GraphQL's.
+    pub query: Spanned<String>,
+    /// What it declares as `$name`. A variable without a value is left out, so that the query's default counts.
+    #[serde(default)]
+    pub variables: BTreeMap<Spanned<String>, Spanned<Tree>>,
 }
 
 /// The HTTP verbs that reading takes.
@@ -265,62 +283,15 @@ pub enum Method {
     Post,
 }
 
-/// How one page leads to the next.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Paginate {
-    /// `{page}` counts up. The place survives a restart.
-    Page {
-        /// The number of the first page.
-        first: u64,
-        /// Where the answer says how many pages there are.
-        #[serde(default)]
-        total: Option<Path>,
-    },
-    /// `{offset}` moves by the records received. The place survives a restart.
-    Offset {
-        /// The vendor refuses offsets from here on; the window is split before it gets there.
-        #[serde(default)]
-        ceiling: Option<u64>,
-        /// Where the answer says how many records there are.
-        #[serde(default)]
-        total: Option<Path>,
-    },
-    /// `{cursor}` is what the last answer gave. It does not survive a restart: the vendors say nothing of its life.
-    Cursor {
-        /// Where the answer has it; the first that holds something counts.
-        next: Vec<Path>,
-        /// Where the answer says whether there is more.
-        #[serde(default)]
-        more: Option<Path>,
-        /// A page without records is the last one, even with a cursor.
-        #[serde(default)]
-        empty_page_ends: bool,
-    },
-}
-
-/// `[read.NAME.job]`
-#[derive(Clone, Debug, Deserialize)]
-pub struct Job {
-    /// Where the answer to the order has the job's id, `{job}` from then on.
-    pub id: Path,
-    /// Asks how the job is.
-    pub poll: Request,
-    /// Something stands there when the job is done.
-    pub ready: Path,
-    /// Fetches the result: CSV with a header line, perhaps gzipped.
-    pub download: Request,
-    /// How long to wait between two polls.
-    pub every: HumanDuration,
-    /// After this long the job is ordered again.
-    pub give_up: HumanDuration,
-}
-
 /// `[decode]`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Decode {
-    /// Where the list of records stands.
-    pub records: Path,
+    /// How an answer is written.
+    #[serde(default)]
+    pub format: Format,
+    /// Where the list of records stands. Absent: the answer itself is the list.
+    #[serde(default)]
+    pub records: Option<Spanned<Path>>,
     /// Where a record has its id; the first that holds something counts. None: the content's fingerprint.
     pub id: Vec<Path>,
     /// Where a record has its time; the first that holds something counts. None: the end of its window.
@@ -337,6 +308,17 @@ pub struct Decode {
     /// Entries made by our own reading.
     #[serde(default)]
     pub own_reads: Option<OwnReads>,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// One JSON value.
+    #[default]
+    Json,
+    /// A record a line. A line that is none becomes a dead letter, and the others are read.
+    Ndjson,
 }
 
 /// How the entries that our own reading makes are told from everybody else's: by our user agent and the path.
@@ -375,7 +357,7 @@ pub struct Failed {
     /// It is an error when this stands there.
     #[serde(default)]
     pub is: Option<Json>,
-    /// It is an error when anything but `null` stands there.
+    /// It is an error when something stands there: anything but `null`, `""`, `[]` and `{}`.
     #[serde(default)]
     pub exists: bool,
 }
@@ -394,6 +376,10 @@ pub struct ErrorRule {
     pub cursor: Option<bool>,
     /// What to do.
     pub then: Then,
+    /// The vendor counts us out, so that everybody who shares the budget has to wait. 429 always means that, and 403 where
+    /// it says when to come again.
+    #[serde(default)]
+    pub throttled: bool,
     /// What a person can do.
     #[serde(default)]
     pub hint: String,
@@ -407,7 +393,7 @@ pub enum Then {
     Retry,
     /// Nothing is wrong; the job or the vendor needs time.
     Wait,
-    /// A new token, once; then it is a matter of configuration.
+    /// A new token or a secret that has changed, once; then it is a matter of configuration.
     RefreshCredential,
     /// The window from its first page, once.
     ResetCursor,
@@ -417,8 +403,10 @@ pub enum Then {
     SmallerPage,
     /// The job again, a few times.
     OrderAgain,
-    /// A person has to change something.
+    /// A person has to change something. It is tried again from time to time.
     Configuration,
+    /// To ask again would do harm, such as locking an account out: the pipeline reads no more until it is restarted.
+    Stop,
 }
 
 /// `[limits]`
@@ -428,6 +416,10 @@ pub struct Limits {
     pub rate: Rate,
     /// Requests at the same time.
     pub in_flight: u32,
+    /// After a 429 that does not say how long to wait, nobody asks for at least this long: the vendor refuses everything
+    /// for so long once a quota was exceeded.
+    #[serde(default)]
+    pub block: Option<HumanDuration>,
 }
 
 /// So many requests in so much time: `"1200/5m"`.

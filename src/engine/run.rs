@@ -103,6 +103,12 @@ impl Run {
         self.handles.clone()
     }
 
+    /// The journal it reads into.
+    #[must_use]
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        Arc::clone(&self.journal)
+    }
+
     /// Runs to the end.
     ///
     /// # Errors
@@ -227,8 +233,7 @@ async fn start(
 
 pub(super) fn source(plan: &PipelinePlan, budgets: &Budgets, journal: &str) -> Result<Source, SourceError> {
     let settings = plan.source.clone();
-    let limits = &settings.connector.definition.limits;
-    let budget = budgets.of(&settings.upstream(), settings.rate, limits.in_flight, settings.reserve);
+    let budget = budgets.share(&settings, &plan.name);
     // Its own name for every installation, so that what it reads is not taken for somebody else's reading.
     let user_agent = format!("auditline/{} ({journal})", env!("CARGO_PKG_VERSION"));
     Source::new(settings, budget, &user_agent)

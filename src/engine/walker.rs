@@ -56,6 +56,10 @@ impl Walker {
             Some(bytes) => serde_json::from_slice(&bytes)?,
             None => start,
         };
+        let (cursor, told) = source.adopt(&cursor);
+        if let Some(told) = told {
+            warn!(pipeline = %pipeline.name, %walk, "{told}");
+        }
         let walker = Self { pipeline: pipeline.clone(), source: source.clone(), walk, priority, sweep, cursor };
         walker.note_progress();
         Ok(walker)

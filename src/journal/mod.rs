@@ -178,11 +178,27 @@ pub trait Journal: Send + Sync {
     /// is [`Refused`](JournalError::Refused).
     async fn advance(&self, lane: &Lane, to: Sequence, rejected: Vec<DeadLetter>) -> Result<(), JournalError>;
 
+    /// The time of the oldest record beyond a lane's position: what happened before it was delivered, as far as it was
+    /// read. Looks at each waiting record, so it is for people who ask and not for every page.
+    async fn oldest_waiting(&self, lane: &Lane) -> Result<Option<DateTime<Utc>>, JournalError>;
+
+    /// What a pipeline has had so far.
+    async fn totals(&self, pipeline: &Arc<str>) -> Result<Totals, JournalError>;
+
     /// How full the journal is.
     async fn fill(&self) -> Result<Fill, JournalError>;
 
     /// The dead letters of a pipeline, oldest first, `limit` at the most.
     async fn dead_letters(&self, pipeline: &Arc<str>, limit: usize) -> Result<Vec<DeadLetter>, JournalError>;
+}
+
+/// What a pipeline has had so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Records that were ever appended.
+    pub records: u64,
+    /// Dead letters that are kept.
+    pub dead_letters: u64,
 }
 
 /// What lies beyond a lane's position.

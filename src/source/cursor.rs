@@ -6,6 +6,8 @@
 use chrono::{DateTime, Duration, DurationRound, Utc};
 use serde::{Deserialize, Serialize};
 
+pub use super::window::{Pages, Parents, Place, Window};
+
 /// Where a source resumes. Reading the same one twice is harmless.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -15,7 +17,8 @@ pub struct Cursor {
     pub settled: DateTime<Utc>,
     /// The window that is being read, if one was begun and not finished.
     pub window: Option<Window>,
-    /// The width windows are kept to since the vendor or our memory could not take a wider one.
+    /// How wide windows are in seconds, where that is not their usual size: less since the vendor or our memory could not
+    /// take more, or more since the log is quiet.
     pub width: Option<u32>,
     /// Where this walk began. What happened before was never asked for.
     #[serde(default)]
@@ -23,62 +26,39 @@ pub struct Cursor {
     /// Where this walk ends; one without an end follows the log as it grows.
     #[serde(default)]
     pub end: Option<DateTime<Utc>>,
+    /// Whose log this is a place in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Identity>,
+    /// Where the next window goes on, when the last one ended before now and in what is not settled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<Rest>,
 }
 
-/// A span of time being read: from the first instant to before the last one.
+/// Whose log a cursor is a place in, and what was asked for. Digests: the same text means the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Window {
-    /// The first instant in it.
+pub struct Identity {
+    /// The connector and the account.
+    pub account: String,
+    /// The address, the filters and the way to read.
+    pub asked: String,
+}
+
+/// What is left to be read up to now, after a window that was too narrow for all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rest {
+    /// Where that window ended.
     pub from: DateTime<Utc>,
-    /// The first instant after it.
-    pub until: DateTime<Utc>,
-    /// When its first page was asked for.
-    pub asked_at: DateTime<Utc>,
-    /// How it is read: the name of one of the connector's `[read.NAME]`.
-    pub read: String,
-    /// How far into it we are.
-    pub place: Place,
-    /// The vendor's order held so far, and everything up to this instant was read.
-    #[serde(default)]
-    pub read_up_to: Option<DateTime<Utc>>,
-    /// How often the walk through it began again at the same place because the vendor refused its own cursor.
-    #[serde(default)]
-    pub resets: u32,
-}
-
-/// How far into a window a source is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// At its first page.
-    Start,
-    /// At the page of that number.
-    Page(u64),
-    /// That many records into it.
-    Offset(u64),
-    /// At the page the vendor's token leads to.
-    Token {
-        /// The vendor's opaque cursor.
-        token: String,
-        /// The tokens before it, as far as it takes to notice that the vendor goes round in circles.
-        before: Vec<String>,
-    },
-    /// Waiting for the job of that id.
-    Job {
-        /// The vendor's id of the job.
-        id: String,
-        /// When it was ordered.
-        ordered_at: DateTime<Utc>,
-        /// How often it was ordered before.
-        attempts: u32,
-    },
+    /// When the first of the windows was asked for that lead from what is settled to here.
+    pub since: DateTime<Utc>,
 }
 
 /// Which spans may be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// The widest window.
+    /// How wide a window is.
     pub size: Duration,
+    /// How wide it may become while the log is quiet; no growth where this is not more than `size`.
+    pub grow_to: Duration,
     /// Never read closer to now than this.
     pub lag: Duration,
     /// Re-read this much behind the watermark.
@@ -87,19 +67,58 @@ pub struct Rules {
 
 /// The narrowest window there is: the coarsest clock among the vendors.
 const NARROWEST: Duration = Duration::seconds(1);
+/// How many jobs that came to nothing are remembered.
+const MOST_REFUSED: usize = 8;
+
+impl Rules {
+    fn widest(&self) -> Duration {
+        self.size.max(self.grow_to)
+    }
+}
 
 impl Cursor {
     /// The cursor of a source that has read nothing and begins at `start`.
     #[must_use]
     pub fn at(start: DateTime<Utc>) -> Self {
         let start = whole_second(start);
-        Self { complete_up_to: start, settled: start, window: None, width: None, begin: Some(start), end: None }
+        Self {
+            complete_up_to: start,
+            settled: start,
+            window: None,
+            width: None,
+            begin: Some(start),
+            end: None,
+            of: None,
+            rest: None,
+        }
     }
 
     /// The cursor of a walk from `since` to before `until`.
     #[must_use]
     pub fn between(since: DateTime<Utc>, until: DateTime<Utc>) -> Self {
         Self { end: Some(whole_second(until)), ..Self::at(since) }
+    }
+
+    /// This cursor for a source of that identity, which begins at `start`, and what a person is to be told of the change.
+    #[must_use]
+    pub fn adopted_by(&self, identity: &Identity, start: DateTime<Utc>) -> (Self, Option<&'static str>) {
+        let next = Self { of: Some(identity.clone()), ..self.clone() };
+        match &self.of {
+            Some(of) if of.account != identity.account => {
+                let anew = match (self.begin, self.end) {
+                    (Some(begin), Some(end)) => Self::between(begin, end),
+                    _ => Self::at(start),
+                };
+                let told = "this is another account than before: its log is read from the beginning";
+                (Self { of: next.of, ..anew }, Some(told))
+            }
+            Some(of) if of.asked != identity.asked && next.window.is_some() => {
+                // The same number of pages or records is another place among other records.
+                let told = "what is asked for has changed: the window under way is read from its beginning";
+                (Self { window: None, rest: None, ..next }, Some(told))
+            }
+            _ => (next, None),
+        }
     }
 
     /// Whether the walk is at its end: everything before it was read.
@@ -110,47 +129,86 @@ impl Cursor {
 
     /// The next window, with the instant it begins and ends at; `None` when everything before `now - lag` was read.
     ///
-    /// It begins where events may still have come late: at the watermark, or before it at what is not settled yet. It ends
-    /// one window further than the watermark, or at `now - lag`.
+    /// It begins where events may still have come late: at the watermark, or before it at what is not settled yet; or where
+    /// the last window ended, if that did not reach as far as there was to read. It ends one window further, or at
+    /// `now - lag`.
     #[must_use]
     pub fn next_span(&self, rules: &Rules, now: DateTime<Utc>) -> Option<(DateTime<Utc>, DateTime<Utc>)> {
-        let horizon = whole_second(now - rules.lag);
-        let horizon = self.end.map_or(horizon, |end| horizon.min(end));
-        if horizon <= self.complete_up_to {
+        let horizon = self.horizon(rules, now);
+        let done = self.rest.map_or(self.complete_up_to, |rest| rest.from);
+        if horizon <= done {
             return None;
         }
-        let width = self.width.map_or(rules.size, |seconds| Duration::seconds(seconds.into()).min(rules.size));
-        let from = self.settled.min(self.complete_up_to);
-        let until = horizon.min(self.complete_up_to + width.max(NARROWEST));
-        Some((from, until))
+        let width = self.width.map_or(rules.size, |seconds| Duration::seconds(seconds.into()).min(rules.widest()));
+        let from = self.rest.map_or(self.settled.min(self.complete_up_to), |rest| rest.from);
+        Some((from, horizon.min(done + width.max(NARROWEST))))
+    }
+
+    /// The cursor in that window, which is read in the way of that name and first asked for `now`.
+    #[must_use]
+    pub fn open(&self, (from, until): (DateTime<Utc>, DateTime<Utc>), read: &str, now: DateTime<Utc>) -> Self {
+        let window = Window {
+            from,
+            until,
+            asked_at: now,
+            read: read.to_owned(),
+            place: Place::Start,
+            read_up_to: None,
+            resets: 0,
+            since: self.rest.map(|rest| rest.since),
+            pages: Pages::default(),
+            parents: None,
+        };
+        Self { window: Some(window), rest: None, ..self.clone() }
     }
 
     /// The cursor after the last page of its window.
     #[must_use]
     pub fn finish(&self, rules: &Rules) -> Self {
         let Some(window) = &self.window else { return self.clone() };
+        let since = window.since.map_or(window.asked_at, |since| since.min(window.asked_at));
         // A window that was cut short says nothing of what lies after it, however long ago that happened.
-        let settled = whole_second(window.asked_at - rules.lag - rules.overlap).min(window.until).max(self.settled);
-        let width = self
-            .width
-            .map(|width| width.saturating_mul(2))
-            .filter(|width| i64::from(*width) < rules.size.num_seconds());
+        let settled = whole_second(since - rules.lag - rules.overlap).min(window.until).max(self.settled);
         // A window asked for with a clock ahead of the vendor's reached into the vendor's future.
-        let complete = window.until.min(whole_second(window.asked_at - rules.lag));
-        Self { complete_up_to: complete.max(self.complete_up_to), settled, window: None, width, ..self.clone() }
+        let complete = window.until.min(whole_second(window.asked_at - rules.lag)).max(self.complete_up_to);
+        // To begin with what is not settled again would read the same for ever, where there is too much of it for a window.
+        let goes_on = settled < window.until && window.until < self.horizon(rules, window.asked_at);
+        Self {
+            complete_up_to: complete,
+            settled,
+            window: None,
+            width: self.next_width(window, rules),
+            rest: goes_on.then_some(Rest { from: window.until, since }),
+            ..self.clone()
+        }
     }
 
     /// The cursor with its window cut in half, to be read from its first page; `None` when it cannot be any narrower.
     #[must_use]
     pub fn halve(&self) -> Option<Self> {
-        let window = self.window.as_ref()?;
+        let mut next = self.clone();
+        let window = next.window.as_mut()?;
         let half = whole_second(window.from + (window.until - window.from) / 2);
         if half <= window.from {
             return None;
         }
-        let width = u32::try_from((half - window.from).num_seconds()).ok();
-        let window = Window { until: half, place: Place::Start, read_up_to: None, ..window.clone() };
-        Some(Self { window: Some(window), width, ..self.clone() })
+        window.until = half;
+        window.pages.busy = true;
+        window.begin();
+        next.width = u32::try_from((half - window.from).num_seconds()).ok();
+        Some(next)
+    }
+
+    /// The cursor at the first page of what is not read of its window, or of half the window where that is not known, since
+    /// the vendor lets us no further into it; `None` when it cannot be any narrower.
+    #[must_use]
+    pub fn narrow(&self) -> Option<Self> {
+        let before = self.window.as_ref()?;
+        let mut next = self.clone();
+        let window = next.window.as_mut()?;
+        window.pages.busy = true;
+        window.begin_at_the_rest();
+        if window.from > before.from { Some(next) } else { self.halve() }
     }
 
     /// The cursor at the first page of its window again, or of what is not read of it; `None` when that was tried `most`
@@ -158,9 +216,9 @@ impl Cursor {
     #[must_use]
     pub fn begin_again(&self, most: u32) -> Option<Self> {
         let before = self.window.as_ref()?;
-        let mut next = self.durable();
+        let mut next = self.clone();
         let window = next.window.as_mut()?;
-        window.place = Place::Start;
+        window.begin_at_the_rest();
         if window.from > before.from {
             // A vendor whose cursors are short-lived is read in as many walks as that takes.
             window.resets = 0;
@@ -172,150 +230,64 @@ impl Cursor {
         Some(next)
     }
 
+    /// The cursor about to order its job anew, since the one it waited for came to nothing. `None` when that was tried `most`
+    /// times: from then on only every `patience`, so that a person is told and the vendor is not flooded.
+    #[must_use]
+    pub fn order_again(&self, now: DateTime<Utc>, most: u32, patience: Duration) -> Option<Self> {
+        let mut next = self.clone();
+        let window = next.window.as_mut()?;
+        let Place::Job { id, ordered_at, attempts, refused, .. } = &window.place else { return None };
+        if window.resets >= most && now - *ordered_at < patience {
+            return None;
+        }
+        let mut refused = refused[refused.len().saturating_sub(MOST_REFUSED - 1)..].to_vec();
+        refused.push(id.clone());
+        window.place = Place::Ordering { ordered_at: now, attempts: attempts.saturating_add(1), refused };
+        window.resets = window.resets.saturating_add(1);
+        Some(next)
+    }
+
     /// What of this cursor is worth keeping over a restart. A vendor's token is not: what is known of its life is that it
     /// ends. Where the records came in order so far, the window then begins at the last of them.
     #[must_use]
     pub fn durable(&self) -> Self {
         let mut cursor = self.clone();
-        if let Some(window) = &mut cursor.window
-            && let Place::Token { .. } = window.place
-        {
-            window.place = Place::Start;
-            if let Some(read_up_to) = window.read_up_to.take() {
-                window.from = whole_second(read_up_to).clamp(window.from, window.until);
-            }
+        let Some(window) = &mut cursor.window else { return cursor };
+        if let Place::Token { .. } = window.place {
+            window.begin_at_the_rest();
+        }
+        // Half a list of parents is none.
+        if let Some(Parents { listing: Some(Place::Token { .. }), .. }) = window.parents {
+            window.parents = None;
         }
         cursor
     }
-}
 
-impl Window {
-    /// Notes up to where a page of records in the vendor's order read the window. Records out of order say that the order
-    /// cannot be relied upon.
-    pub fn note_order(&mut self, times: impl Iterator<Item = DateTime<Utc>>) {
-        let begun = self.place != Place::Start;
-        let mut newest = match (begun, self.read_up_to) {
-            (true, None) => return,
-            (_, newest) => newest,
+    /// The newest instant that may be read now.
+    fn horizon(&self, rules: &Rules, now: DateTime<Utc>) -> DateTime<Utc> {
+        let horizon = whole_second(now - rules.lag);
+        self.end.map_or(horizon, |end| horizon.min(end))
+    }
+
+    /// The width after `window`: towards the usual size from below, beyond it while windows of full width are quiet.
+    fn next_width(&self, window: &Window, rules: &Rules) -> Option<u32> {
+        let (size, widest) = (rules.size.num_seconds(), rules.widest().num_seconds());
+        let width = self.width.map_or(size, i64::from).min(widest);
+        let next = if width < size {
+            width.saturating_mul(2).min(size)
+        } else if window.pages.busy {
+            size
+        } else if (window.until - self.complete_up_to).num_seconds() >= width {
+            width.saturating_mul(2).min(widest)
+        } else {
+            // A window that had to be narrower says nothing of a wider one.
+            width
         };
-        for time in times {
-            if newest.is_some_and(|newest| time < newest) {
-                // It stays so: the next page is not at the start.
-                self.read_up_to = None;
-                return;
-            }
-            newest = Some(time);
-        }
-        self.read_up_to = newest;
+        (next != size).then(|| u32::try_from(next).unwrap_or(u32::MAX))
     }
 }
 
 /// The second an instant lies in: no vendor's bounds are finer, and some are no finer.
-fn whole_second(time: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn whole_second(time: DateTime<Utc>) -> DateTime<Utc> {
     time.duration_trunc(Duration::seconds(1)).unwrap_or(time)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn at(seconds: i64) -> DateTime<Utc> {
-        DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
-    }
-
-    const RULES: Rules =
-        Rules { size: Duration::seconds(3600), lag: Duration::seconds(60), overlap: Duration::seconds(600) };
-
-    fn open(cursor: &Cursor, rules: &Rules, now: DateTime<Utc>) -> Option<Cursor> {
-        let (from, until) = cursor.next_span(rules, now)?;
-        let read = "pages".to_owned();
-        let window = Window { from, until, asked_at: now, read, place: Place::Start, read_up_to: None, resets: 0 };
-        Some(Cursor { window: Some(window), ..cursor.clone() })
-    }
-
-    #[test]
-    fn catching_up_goes_window_by_window_and_then_re_reads_the_overlap() {
-        let mut cursor = Cursor::at(at(0));
-        let mut spans = Vec::new();
-        for now in [at(5000), at(5000), at(5100)] {
-            let open = open(&cursor, &RULES, now).unwrap();
-            let window = open.window.as_ref().unwrap();
-            spans.push(((window.from - at(0)).num_seconds(), (window.until - at(0)).num_seconds()));
-            cursor = open.finish(&RULES);
-        }
-        assert_eq!(spans, [(0, 3600), (3600, 4940), (4340, 5040)]);
-        assert_eq!(cursor.next_span(&RULES, at(5100)), None);
-    }
-
-    #[test]
-    fn a_window_that_is_too_full_is_halved_and_grows_again() {
-        let cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
-        let half = cursor.halve().unwrap();
-        assert_eq!(half.window.as_ref().unwrap().until, at(1800));
-        let next = half.finish(&RULES);
-        assert_eq!(next.next_span(&RULES, at(100_000)), Some((at(1800), at(1800 + 3600))));
-    }
-
-    #[test]
-    fn a_token_does_not_survive_a_restart_but_what_was_read_in_order_does() {
-        let mut cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
-        let window = cursor.window.as_mut().unwrap();
-        window.place = Place::Token { token: "t".to_owned(), before: Vec::new() };
-        window.read_up_to = Some(at(90));
-        let durable = cursor.durable().window.unwrap();
-        assert_eq!((durable.place, durable.from, durable.until), (Place::Start, at(90), at(3600)));
-    }
-
-    #[test]
-    fn beginning_again_is_counted_only_where_it_gets_no_further() {
-        let mut cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
-        for seconds in [90, 180, 270, 360] {
-            let window = cursor.window.as_mut().unwrap();
-            window.place = Place::Token { token: "t".to_owned(), before: Vec::new() };
-            window.read_up_to = Some(at(seconds));
-            cursor = cursor.begin_again(1).unwrap();
-            let window = cursor.window.as_ref().unwrap();
-            assert_eq!((&window.place, window.from, window.resets), (&Place::Start, at(seconds), 0));
-        }
-        let again = cursor.begin_again(1).unwrap();
-        assert_eq!(again.window.as_ref().unwrap().resets, 1);
-        assert_eq!(again.begin_again(1), None);
-    }
-
-    proptest! {
-        /// Whatever the pace, every instant before the watermark lies in a finished window, and every instant is in a
-        /// window that was asked for when it was older than lag and overlap before it is settled.
-        #[test]
-        fn no_instant_is_skipped(
-            size in 1i64..5000, lag in 0i64..500, overlap in 0i64..2000,
-            steps in proptest::collection::vec((0i64..3000, any::<bool>()), 1..40),
-        ) {
-            let rules = Rules { size: Duration::seconds(size), lag: Duration::seconds(lag), overlap: Duration::seconds(overlap) };
-            let mut cursor = Cursor::at(at(0));
-            let mut now = at(100);
-            let mut covered = at(0);
-            let mut settled = at(0);
-            for (step, halve) in steps {
-                now += Duration::seconds(step);
-                let Some(mut opened) = open(&cursor, &rules, now) else { continue };
-                if halve && let Some(half) = opened.halve() {
-                    opened = half;
-                }
-                let window = opened.window.clone().unwrap();
-                prop_assert!(window.from < window.until);
-                prop_assert!(window.from <= covered, "a gap before {}", window.from);
-                prop_assert!(window.from <= settled, "late events between {} and {} would be missed", settled, window.from);
-                prop_assert!(window.until <= now - rules.lag);
-                covered = covered.max(window.until);
-                cursor = opened.finish(&rules);
-                prop_assert!(cursor.complete_up_to <= covered);
-                // Settled is what this window read while it was old enough, and no more.
-                let old_enough = (now - rules.lag - rules.overlap).min(window.until);
-                settled = settled.max(old_enough);
-                prop_assert!(cursor.settled.min(cursor.complete_up_to) <= settled.max(at(0)));
-            }
-        }
-    }
 }

@@ -7,13 +7,14 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value as Json;
 
-use super::decode::{self, Raw};
+use super::decode::{self, Found, Raw};
 use super::verdict::{Answer, judge, sentence};
 use crate::connector::Connector;
-use crate::connector::model::{Example, Read};
+use crate::connector::model::{Example, Format, Read};
 use crate::event::json::{self, JsonError};
-use crate::event::{Arena, Value};
+use crate::event::{Arena, Value, mend};
 use crate::transform::normalize::{Form, Normalize};
+use crate::transform::redact;
 use crate::transform::{Tally, Transform};
 
 /// What became of an answer.
@@ -44,36 +45,40 @@ pub fn run(connector: &Arc<Connector>, example: &Example) -> Outcome {
     let arena = Arena::new();
     let body = json::decode(&answer.body, &arena).ok();
     if let Some(verdict) = judge(&answer, body, &definition.errors, false, NO_TIME) {
-        return Outcome::Error(sentence(&definition.connector.vendor, &verdict.said));
+        return Outcome::Error(sentence(&definition.connector.vendor, &redact::masked(&verdict.said)));
     }
     let mut taken = Taken::new(connector);
     if read(connector, example).job.is_some() {
-        return match decode::csv(&answer.body, &definition.decode, &arena) {
+        return match decode::whole_csv(&answer.body, None, &definition.decode, &arena) {
             Ok(records) => {
                 records.into_iter().for_each(|record| taken.record(record, &arena));
                 taken.outcome()
             }
-            Err(broken) => error(&format!("sent a file that is no CSV: {broken}")),
+            Err(flaw) => error(&format!("sends a file {flaw}")),
         };
     }
     match page(connector, &answer.body, &mut taken) {
         Ok(Some(_)) => taken.outcome(),
-        Ok(None) => error(&format!("answered without the list `{}`", definition.decode.records)),
-        Err(broken) => error(&format!("answered with something that is {broken}")),
+        Ok(None) => error(&decode::no_list(&definition.decode)),
+        Err(broken) => error(&decode::no_page(&answer.body, &broken)),
     }
 }
 
 /// Hands the records of a page on, and returns how many it has.
 fn page(connector: &Arc<Connector>, body: &[u8], taken: &mut Taken) -> Result<Option<usize>, JsonError> {
+    let rules = &connector.definition.decode;
     let mut decode = |body: &[u8]| {
         let mut records = Taken::new(connector);
-        let mut each = |record: Value<'_>, arena: &Arena| records.record(record, arena);
-        let page = decode::page(body, &connector.definition.decode, &Arena::new(), &mut each)?.items;
+        let mut each = |found: Found<'_>, arena: &Arena| match found {
+            Found::Value(record) => records.record(record, arena),
+            Found::Unreadable { reason, .. } => records.dead_letters.push(reason.to_owned()),
+        };
+        let page = decode::page(body, rules, &Arena::new(), &mut each)?.items;
         *taken = records;
         Ok(page)
     };
     match decode(body) {
-        Err(JsonError::TooDeep { .. }) => decode(&json::flatten(body)),
+        Err(_) if rules.format == Format::Json => decode(&mend(body)),
         page => page,
     }
 }

@@ -1,65 +1,62 @@
-//! The walk through a window: one read at a time, from a cursor to a page and the next cursor.
+//! Reading: one step at a time, from a cursor to a page and the next cursor.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod asking;
+mod detail;
+mod each;
+mod job;
+mod page;
+mod pages;
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value as Json;
 
-use super::budget::{Budget, Priority};
+use super::boundary::Boundary;
+use super::budget::{BudgetState, Priority, Share};
 use super::cursor::{Cursor, Place, Window};
-use super::decode::{self, Raw};
-use super::paginate::{self, Step};
-use super::request::prepare;
-use super::settings::{Mode, Settings};
+use super::decode::Raw;
+use super::settings::Settings;
 use super::upstream::{Refusal, Upstream};
-use super::verdict::Answer;
+use super::walk::MOST_RESETS;
 use super::{Page, Progress, SourceError};
-use crate::connector::model::{Definition, Job, Order, Read, Request, Then};
-use crate::event::json::{self, JsonError};
-use crate::event::{Arena, Value};
-
-/// A window that comes newest first is read whole before any of it goes on. Beyond this many records it is halved, so
-/// that memory stays bounded.
-const MOST_HELD: usize = 10_000;
-/// How often a walk may begin again, or a job be ordered again, before a person is told.
-const MOST_RESETS: u32 = 3;
+use crate::connector::model::{Definition, Paginate, Read, Then};
+use crate::event::Arena;
 
 /// Reads one vendor's log. Holds no position: reading the same cursor twice is harmless.
 #[derive(Debug)]
 pub struct Source {
     upstream: Upstream,
+    /// When this source was made.
+    began: DateTime<Utc>,
+    boundary: Boundary,
     /// Which of the page sizes the vendor takes.
     page_size: AtomicUsize,
+    /// Parents that were gone when their log was asked for, so that a person is told once. Held for one line.
+    gone: Mutex<BTreeSet<String>>,
+    /// A person was told that the vendor hands out what was not asked for.
+    told_of_strangers: AtomicBool,
 }
 
 /// Turns a record into what the caller keeps, while the page's arena lives.
 pub type Refine<'r, T> = &'r (dyn for<'a> Fn(Raw<'a>, &'a Arena) -> T + Sync);
-
-/// A refined record and the time it is ordered by.
-type Held<T> = (DateTime<Utc>, T);
-
-/// Why an answer is no page.
-enum Undecoded {
-    Json(JsonError),
-    NoList,
-}
-
-/// One answer, taken apart.
-struct Decoded<T> {
-    items: Vec<Held<T>>,
-    own_reads: u64,
-    step: Step,
-}
 
 impl Source {
     /// A source that asks within `budget`, naming itself `user_agent`.
     ///
     /// # Errors
     /// When the settings cannot work: no credential is complete.
-    pub fn new(settings: Settings, budget: Arc<Budget>, user_agent: &str) -> Result<Self, SourceError> {
-        Ok(Self { upstream: Upstream::new(settings, budget, user_agent)?, page_size: AtomicUsize::new(0) })
+    pub fn new(settings: Settings, budget: Share, user_agent: &str) -> Result<Self, SourceError> {
+        Ok(Self {
+            boundary: Boundary::of(&settings.connector.definition.window),
+            began: settings.clock.now(),
+            upstream: Upstream::new(settings, budget, user_agent)?,
+            page_size: AtomicUsize::new(0),
+            gone: Mutex::default(),
+            told_of_strangers: AtomicBool::new(false),
+        })
     }
 
     /// What this source was told.
@@ -70,7 +67,26 @@ impl Source {
     /// The cursor of a source that has not read anything.
     #[must_use]
     pub fn start(&self) -> Cursor {
-        Cursor::at(self.settings().start)
+        Cursor { of: Some(self.settings().identity()), ..Cursor::at(self.settings().start) }
+    }
+
+    /// What the upstream may be asked, and how that goes.
+    #[must_use]
+    pub fn budget(&self) -> BudgetState {
+        self.upstream.budget()
+    }
+
+    /// When the credential ends, as far as the vendor or the operator told.
+    #[must_use]
+    pub fn credential_expires(&self) -> Option<DateTime<Utc>> {
+        self.upstream.credential_expires()
+    }
+
+    /// The cursor as this source can go on with it, and what a person is to be told of that. A cursor of another account's
+    /// log says nothing of this one; and a place among other filters' records is none among these.
+    #[must_use]
+    pub fn adopt(&self, cursor: &Cursor) -> (Cursor, Option<&'static str>) {
+        cursor.adopted_by(&self.settings().identity(), self.settings().start)
     }
 
     /// The newest instant that may be read now.
@@ -79,17 +95,29 @@ impl Source {
         self.upstream.now() - self.settings().rules.lag
     }
 
-    /// Asks for one record of the last minutes, to see that the vendor takes our credential.
+    /// Asks for one page of the last minutes, to see that the vendor takes our credential. Orders nothing.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub async fn check(&self) -> Result<(), SourceError> {
         let until = self.horizon();
-        let cursor = Cursor::at(until - TimeDelta::minutes(5));
-        let window = self.open(cursor.complete_up_to, until);
-        let (_, read) = self.pages();
-        let request = self.prepared(&read.request, &window, &[]);
-        self.upstream.call(&request, Priority::Live).await.map(drop).map_err(|refusal| self.failure(refusal))
+        let (name, read) = self.settings().pages();
+        let cursor =
+            Cursor::at(until - TimeDelta::minutes(5)).open((until - TimeDelta::minutes(5), until), name, until);
+        let window = cursor.window.as_ref().expect("a window was just opened");
+        let request = match (&read.each, &read.job) {
+            (Some(each), _) => self.parents_request(each, window, &Place::Start),
+            (None, Some(job)) => match &job.find {
+                Some(find) => Ok(self.find_request(find, window, until)),
+                None => return Ok(()),
+            },
+            (None, None) => self.page_request(read, window),
+        };
+        let answer = match request {
+            Ok(request) => self.upstream.call(&request, Priority::Live).await,
+            Err(refusal) => Err(refusal),
+        };
+        answer.map(drop).map_err(|refusal| self.failure(refusal))
     }
 
     /// Reads the page `cursor` stands at, when the budget lets that priority. Every record of it goes through `refine`, and the results come oldest first.
@@ -103,22 +131,21 @@ impl Source {
         refine: Refine<'_, T>,
     ) -> Result<Page<T>, SourceError> {
         let Some(cursor) = self.with_window(cursor) else {
-            return Ok(Page { items: Vec::new(), next: cursor.clone(), progress: Progress::CaughtUp, own_reads: 0 });
+            return Ok(page::without_records(cursor.clone(), Progress::CaughtUp));
         };
         let window = cursor.window.as_ref().expect("a window was just opened");
         let read = self.way(&window.read);
-        let outcome = match &read.job {
-            Some(job) => self.read_job(&cursor, (read, job), priority, refine).await,
-            None => self.read_pages(&cursor, read, priority, refine).await,
+        let outcome = match (&read.job, &read.each) {
+            (Some(job), _) => self.read_job(&cursor, (read, job), priority, refine).await,
+            (None, Some(each)) if each::is_listing(window) => self.list_parents(&cursor, each, priority).await,
+            (None, _) => self.read_pages(&cursor, read, priority, refine).await,
         };
         match outcome {
             Ok(page) => Ok(page),
-            Err(refusal) => self.recover(&cursor, refusal).map(|(next, progress)| Page {
-                items: Vec::new(),
-                next,
-                progress,
-                own_reads: 0,
-            }),
+            Err(refusal) => {
+                let (next, progress) = self.recover(&cursor, refusal)?;
+                Ok(page::without_records(next, progress))
+            }
         }
     }
 
@@ -131,221 +158,23 @@ impl Source {
         if cursor.window.is_some() {
             return Some(cursor.clone());
         }
-        let (from, until) = cursor.next_span(&self.settings().rules, self.upstream.now())?;
-        Some(Cursor { window: Some(self.open(from, until)), ..cursor.clone() })
-    }
-
-    fn open(&self, from: DateTime<Utc>, until: DateTime<Utc>) -> Window {
-        let asked_at = self.upstream.now();
-        let read = self.choose(asked_at - from).to_owned();
-        Window { from, until, asked_at, read, place: Place::Start, read_up_to: None, resets: 0 }
-    }
-
-    /// The way to read a window that begins so long ago.
-    fn choose(&self, age: TimeDelta) -> &str {
-        if let Mode::Named(name) = &self.settings().mode {
-            return name;
-        }
-        let beyond = |read: &Read| read.beyond.is_some_and(|beyond| age.to_std().is_ok_and(|age| age > beyond.0));
-        let far = self.definition().read.iter().find(|(_, read)| beyond(read));
-        far.map_or_else(|| self.pages().0, |(name, _)| name.value.as_str())
-    }
-
-    /// The way that needs no job.
-    fn pages(&self) -> (&str, &Read) {
-        let reads = &self.definition().read;
-        let (name, read) = reads
-            .iter()
-            .find(|(_, read)| read.job.is_none())
-            .or_else(|| reads.first_key_value())
-            .expect("a connector has at least one way to read");
-        (&name.value, read)
+        let now = self.upstream.now();
+        let span = cursor.next_span(&self.settings().rules, now)?;
+        Some(cursor.open(span, self.settings().choose(now - span.0).0, now))
     }
 
     fn way(&self, name: &str) -> &Read {
-        // A cursor may name a way that the connector no longer has.
-        self.definition().read.get(name).unwrap_or_else(|| self.pages().1)
-    }
-
-    async fn read_pages<T: Send>(
-        &self,
-        cursor: &Cursor,
-        read: &Read,
-        priority: Priority,
-        refine: Refine<'_, T>,
-    ) -> Result<Page<T>, Refusal> {
-        let mut cursor = cursor.clone();
-        let mut held: Vec<Held<T>> = Vec::new();
-        let mut own_reads = 0;
-        loop {
-            let window = cursor.window.as_mut().expect("the caller opened it");
-            let asked = self.page_size_of(read);
-            let request = self.prepared(&read.request, window, &self.place_variables(read, &window.place));
-            let answer = self.upstream.call(&request, priority).await?;
-            window.asked_at = window.asked_at.min(self.upstream.now());
-            let mut decoded = self.decode_page(&answer, window, asked, refine)?;
-            own_reads += decoded.own_reads;
-            let step = decoded.step;
-            if read.order == Order::Ascending {
-                window.note_order(decoded.items.iter().map(|(time, _)| *time));
-            }
-            held.append(&mut decoded.items);
-            match step {
-                Step::Next(place) if read.order == Order::Ascending => {
-                    window.place = place;
-                    return Ok(self.page(held, cursor, Progress::More, own_reads));
-                }
-                Step::Next(place) if held.len() <= MOST_HELD => window.place = place,
-                Step::Next(place) => match cursor.halve() {
-                    Some(half) => return Ok(self.page(Vec::new(), half, Progress::More, 0)),
-                    // A single second with so many records: they go on in the vendor's order.
-                    None => {
-                        cursor.window.as_mut().expect("the caller opened it").place = place;
-                        return Ok(self.page(held, cursor, Progress::More, own_reads));
-                    }
-                },
-                Step::End => {
-                    let (next, progress) = self.finished(&cursor);
-                    return Ok(self.page(held, next, progress, own_reads));
-                }
-                Step::Ceiling => {
-                    let next = cursor.halve().ok_or_else(|| self.stuck("lets us no further into a single second"))?;
-                    return Ok(self.page(held, next, Progress::More, own_reads));
-                }
-                Step::Circle => {
-                    let what = "gives the same cursor again and again, so that its pages have no end";
-                    let next = cursor.begin_again(MOST_RESETS).ok_or_else(|| self.stuck(what))?;
-                    return Ok(self.page(held, next, Progress::More, own_reads));
-                }
-            }
-        }
+        self.settings().way(name).1
     }
 
     /// The cursor after a window's last page, and whether that window reached as far as there was to read.
     fn finished(&self, cursor: &Cursor) -> (Cursor, Progress) {
         let rules = &self.settings().rules;
         let next = cursor.finish(rules);
-        let asked_at = cursor.window.as_ref().map_or_else(|| self.upstream.now(), |window| window.asked_at);
+        // A window that was begun before we were says nothing of what happened since.
+        let asked_at = cursor.window.as_ref().map_or(self.began, |window| window.asked_at.max(self.began));
         let progress = if next.next_span(rules, asked_at).is_some() { Progress::More } else { Progress::CaughtUp };
         (next, progress)
-    }
-
-    /// Puts the records into order: oldest first, whatever the vendor's.
-    fn page<T>(&self, mut held: Vec<Held<T>>, next: Cursor, progress: Progress, own_reads: u64) -> Page<T> {
-        if held.first().zip(held.last()).is_some_and(|(first, last)| first.0 > last.0) {
-            held.reverse();
-        }
-        held.sort_by_key(|(time, _)| *time);
-        Page { items: held.into_iter().map(|(_, item)| item).collect(), next, progress, own_reads }
-    }
-
-    fn decode_page<T>(
-        &self,
-        answer: &Answer,
-        window: &Window,
-        asked: usize,
-        refine: Refine<'_, T>,
-    ) -> Result<Decoded<T>, Refusal> {
-        let decoded = match self.decode_text(&answer.body, window, asked, refine) {
-            // What is nested too deep is kept as a text: no reason to stay before a page for ever.
-            Err(Undecoded::Json(JsonError::TooDeep { .. })) => {
-                self.decode_text(&json::flatten(&answer.body), window, asked, refine)
-            }
-            decoded => decoded,
-        };
-        decoded.map_err(|error| match error {
-            Undecoded::Json(error) => self.stuck(&format!("answered with something that is {error}")),
-            Undecoded::NoList => {
-                self.stuck(&format!("answered without the list `{}`", self.definition().decode.records))
-            }
-        })
-    }
-
-    fn decode_text<T>(
-        &self,
-        text: &[u8],
-        window: &Window,
-        asked: usize,
-        refine: Refine<'_, T>,
-    ) -> Result<Decoded<T>, Undecoded> {
-        let arena = Arena::new();
-        let mut decoded = Decoded { items: Vec::new(), own_reads: 0, step: Step::End };
-        let mut each = |record: Value<'_>, arena: &Arena| {
-            self.decode_record(record, window, refine, arena, &mut decoded);
-        };
-        let page = decode::page(text, &self.definition().decode, &arena, &mut each).map_err(Undecoded::Json)?;
-        let received = page.items.ok_or(Undecoded::NoList)?;
-        let paginate = self.way(&window.read).paginate.as_ref();
-        decoded.step = paginate::step(paginate, &window.place, page.rest, received, asked);
-        Ok(decoded)
-    }
-
-    fn decode_record<'a, T>(
-        &self,
-        record: Value<'a>,
-        window: &Window,
-        refine: Refine<'_, T>,
-        arena: &'a Arena,
-        decoded: &mut Decoded<T>,
-    ) {
-        let rules = &self.definition().decode;
-        if rules.own_reads.as_ref().is_some_and(|own| decode::is_own_read(record, own, self.upstream.user_agent())) {
-            decoded.own_reads += 1;
-            return;
-        }
-        let raw = decode::record(record, rules, window.until, arena);
-        let time = match &raw {
-            Raw::Event(event) => event.time,
-            Raw::Unreadable { .. } => window.until,
-        };
-        decoded.items.push((time, refine(raw, arena)));
-    }
-
-    async fn read_job<T: Send>(
-        &self,
-        cursor: &Cursor,
-        (read, job): (&Read, &Job),
-        priority: Priority,
-        refine: Refine<'_, T>,
-    ) -> Result<Page<T>, Refusal> {
-        let mut cursor = cursor.clone();
-        let window = cursor.window.as_mut().expect("the caller opened it");
-        let Place::Job { id, ordered_at, attempts } = window.place.clone() else {
-            let answer = self.upstream.call(&self.prepared(&read.request, window, &[]), priority).await?;
-            let id =
-                self.text_at(&answer, &job.id).ok_or_else(|| self.stuck("took an order without giving it an id"))?;
-            window.asked_at = window.asked_at.min(self.upstream.now());
-            window.place = Place::Job { id, ordered_at: self.upstream.now(), attempts: window.resets };
-            // The id becomes durable before anything else happens, so that nothing is ordered twice.
-            return Ok(self.page(Vec::new(), cursor, Progress::Wait(next_poll(job, Duration::ZERO)), 0));
-        };
-        let variables = [("job", Json::String(id))];
-        let answer = self.upstream.call(&self.prepared_plain(&job.poll, window, &variables), priority).await?;
-        if self.text_at(&answer, &job.ready).is_none() {
-            let waited = (self.upstream.now() - ordered_at).to_std().unwrap_or_default();
-            if waited > job.give_up.0 {
-                let next =
-                    cursor.begin_again(MOST_RESETS).ok_or_else(|| self.stuck("does not finish what was ordered"))?;
-                tracing::warn!(attempts, "ordering again what the vendor does not finish");
-                return Ok(self.page(Vec::new(), next, Progress::More, 0));
-            }
-            return Ok(self.page(Vec::new(), cursor, Progress::Wait(next_poll(job, waited)), 0));
-        }
-        let answer = self.upstream.call(&self.prepared_plain(&job.download, window, &variables), priority).await?;
-        let decoded = self.decode_file(&answer, window, refine)?;
-        let (next, progress) = self.finished(&cursor);
-        Ok(self.page(decoded.items, next, progress, decoded.own_reads))
-    }
-
-    fn decode_file<T>(&self, answer: &Answer, window: &Window, refine: Refine<'_, T>) -> Result<Decoded<T>, Refusal> {
-        let arena = Arena::with_capacity(answer.body.len() * 2);
-        let records = decode::csv(&answer.body, &self.definition().decode, &arena)
-            .map_err(|error| self.stuck(&format!("sent a file that is no CSV: {error}")))?;
-        let mut decoded = Decoded { items: Vec::with_capacity(records.len()), own_reads: 0, step: Step::End };
-        for record in records {
-            self.decode_record(record, window, refine, &arena, &mut decoded);
-        }
-        Ok(decoded)
     }
 
     /// What a refusal means for the walk: where it goes on, if it does.
@@ -355,32 +184,35 @@ impl Source {
             Refusal::TooLarge => Then::SmallerPage,
             Refusal::Failed(_) => return Err(self.failure(refusal)),
         };
-        let window = cursor.window.as_ref();
+        let read = cursor.window.as_ref().map(|window| self.way(&window.read));
         let next = match then {
             // A walk that outlives the vendor's cursors each time has to become shorter.
             Then::ResetCursor => cursor.begin_again(MOST_RESETS).or_else(|| cursor.halve()),
-            Then::OrderAgain => cursor.begin_again(MOST_RESETS),
+            Then::OrderAgain => self.order_again(cursor),
             Then::SplitWindow => cursor.halve(),
-            Then::SmallerPage if self.shrink_page(window.map(|window| window.read.as_str())) => Some(cursor.clone()),
-            Then::SmallerPage => cursor.halve(),
-            Then::Wait => {
-                let wait = match &refusal {
-                    Refusal::Asked(verdict) => verdict.wait,
-                    _ => None,
-                };
-                let every = window.and_then(|window| self.way(&window.read).job.as_ref()).map(|job| job.every.0);
-                let wait = wait.or(every).unwrap_or(Duration::from_secs(15));
-                return Ok((cursor.clone(), Progress::Wait(wait)));
-            }
+            Then::SmallerPage => self.with_smaller_pages(cursor, read).or_else(|| cursor.halve()),
+            Then::Wait => return self.wait(cursor, &refusal).map(|wait| (cursor.clone(), Progress::Wait(wait))),
             // A refused first page may be too large a page for this vendor's endpoint.
-            Then::Configuration
-                if refusal.is_bad_request() && self.shrink_page(window.map(|window| window.read.as_str())) =>
-            {
-                Some(cursor.clone())
-            }
-            Then::Configuration | Then::RefreshCredential | Then::Retry => None,
+            Then::Configuration if refusal.is_bad_request() => self.with_smaller_pages(cursor, read),
+            Then::Configuration | Then::RefreshCredential | Then::Retry | Then::Stop => None,
         };
         next.map(|next| (next, Progress::More)).ok_or_else(|| self.failure(refusal))
+    }
+
+    /// How long to wait when nothing is wrong and the vendor needs time.
+    fn wait(&self, cursor: &Cursor, refusal: &Refusal) -> Result<Duration, SourceError> {
+        let asked = match refusal {
+            Refusal::Asked(verdict) => verdict.wait,
+            _ => None,
+        };
+        let job = cursor.window.as_ref().and_then(|window| self.way(&window.read).job.as_ref());
+        let place = cursor.window.as_ref().map(|window| &window.place);
+        if let (Some(job), Some(Place::Ordering { ordered_at, .. })) = (job, place)
+            && (self.upstream.now() - *ordered_at).to_std().is_ok_and(|waited| waited > job.give_up.0)
+        {
+            return Err(self.upstream.trouble("takes our order for one that it has, and shows none"));
+        }
+        Ok(asked.or(job.map(|job| job.every.0)).unwrap_or(Duration::from_secs(15)))
     }
 
     fn failure(&self, refusal: Refusal) -> SourceError {
@@ -395,85 +227,29 @@ impl Source {
         Refusal::Failed(self.upstream.trouble(what))
     }
 
-    fn page_size_of(&self, read: &Read) -> usize {
-        let last = read.page_sizes.len().saturating_sub(1);
+    fn mistake(&self, what: &str, hint: &str) -> Refusal {
+        let vendor = &self.definition().connector.vendor;
+        Refusal::Failed(SourceError::Configuration { message: format!("{vendor} {what}"), hint: hint.to_owned() })
+    }
+
+    /// How many records a page may have at that place, where the connector says so.
+    fn page_size_of(&self, read: &Read, window: &Window) -> Option<usize> {
+        let last = read.page_sizes.len().checked_sub(1)?;
         let chosen = self.page_size.load(Ordering::Relaxed).min(last);
-        read.page_sizes.get(chosen).map_or(usize::MAX, |size| *size as usize)
+        let counted = window.pages.size.filter(|_| matches!(window.place, Place::Page(_)));
+        counted.or(Some(read.page_sizes[chosen] as usize))
     }
 
-    /// Asks for the next smaller page from now on; `false` when there is none.
-    fn shrink_page(&self, read: Option<&str>) -> bool {
-        let sizes = read.map_or(0, |name| self.way(name).page_sizes.len());
-        let chosen = self.page_size.load(Ordering::Relaxed);
-        if chosen + 1 >= sizes {
-            return false;
+    /// The cursor at the same place with the next smaller page from now on; `None` when there is none.
+    fn with_smaller_pages(&self, cursor: &Cursor, read: Option<&Read>) -> Option<Cursor> {
+        let read = read?;
+        let chosen = self.page_size.load(Ordering::Relaxed) + 1;
+        let size = *read.page_sizes.get(chosen)?;
+        self.page_size.store(chosen, Ordering::Relaxed);
+        let mut next = cursor.clone();
+        if let (Some(window), Some(Paginate::Page { first, .. })) = (&mut next.window, &read.paginate) {
+            window.resize_pages(*first, size as usize);
         }
-        self.page_size.store(chosen + 1, Ordering::Relaxed);
-        true
+        Some(next)
     }
-
-    fn place_variables(&self, read: &Read, place: &Place) -> Vec<(&'static str, Json)> {
-        let mut variables = Vec::new();
-        if !read.page_sizes.is_empty() {
-            variables.push(("page_size", self.page_size_of(read).into()));
-        }
-        let first = match &read.paginate {
-            Some(crate::connector::model::Paginate::Page { first, .. }) => *first,
-            _ => 1,
-        };
-        match place {
-            Place::Start | Place::Job { .. } => variables.extend([("page", first.into()), ("offset", 0.into())]),
-            Place::Page(number) => variables.push(("page", (*number).into())),
-            Place::Offset(offset) => variables.push(("offset", (*offset).into())),
-            Place::Token { token, .. } => variables.push(("cursor", token.clone().into())),
-        }
-        variables
-    }
-
-    /// The main request of a way to read, with the operator's filters.
-    fn prepared(&self, request: &Request, window: &Window, variables: &[(&str, Json)]) -> super::request::Prepared {
-        let filters = &self.settings().filters;
-        let lookup = |name: &str| self.variable(name, window, variables);
-        prepare(&self.settings().base_url, request, &self.definition().filters, filters, &lookup)
-    }
-
-    /// A later request of a job: what was ordered was filtered then.
-    fn prepared_plain(
-        &self,
-        request: &Request,
-        window: &Window,
-        variables: &[(&str, Json)],
-    ) -> super::request::Prepared {
-        let lookup = |name: &str| self.variable(name, window, variables);
-        prepare(&self.settings().base_url, request, &self.definition().filters, &[], &lookup)
-    }
-
-    fn variable(&self, name: &str, window: &Window, own: &[(&str, Json)]) -> Option<Json> {
-        let rules = &self.definition().window;
-        let slack = TimeDelta::from_std(rules.slack.0).unwrap_or_default();
-        let written = |time: DateTime<Utc>| Some(Json::String(time.format(&rules.time_format.value).to_string()));
-        match name {
-            "from" => written(window.from - slack),
-            "until" => written(window.until + slack),
-            _ => own
-                .iter()
-                .find(|(known, _)| *known == name)
-                .map(|(_, value)| value.clone())
-                .or_else(|| self.settings().parameter(name)),
-        }
-    }
-
-    fn text_at(&self, answer: &Answer, path: &crate::event::Path) -> Option<String> {
-        let arena = Arena::new();
-        let page = json::decode(String::from_utf8_lossy(&answer.body).as_bytes(), &arena).ok()?;
-        match path.find(page)? {
-            Value::String(text) | Value::Number(text) if !text.is_empty() => Some(text.to_owned()),
-            _ => None,
-        }
-    }
-}
-
-/// A job is asked after again when it has taken as long again: a small report is done in a moment.
-fn next_poll(job: &Job, waited: Duration) -> Duration {
-    waited.max(Duration::from_secs(1)).min(job.every.0)
 }

@@ -183,7 +183,7 @@ async fn a_full_disk_fails_the_call_and_nothing_else() {
     execute(&journal, "PRAGMA max_page_count = 1000000").await;
     assert_eq!(
         journal.append(&app, page()).await.unwrap(),
-        Appended { added: 1988, repeated: 7, last: 2000, ..Appended::default() }
+        Appended { added: 1988, repeated: 7, last: 2000, dead_letters: vec![0], ..Appended::default() }
     );
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use url::Url;
 
-use super::super::generic::{Cursors, Entry, MARK, StandIn, Terms, Trouble, id_of, tick};
+use super::super::generic::{Cursors, Entry, MARK, PARENTS, StandIn, Terms, Trouble, id_of, tick};
 use super::Outcome;
 use crate::connector::Connector;
-use crate::connector::model::{Auth, Rate};
+use crate::connector::model::{Auth, Paginate, Rate};
 use crate::event::{Arena, Clock, Path};
-use crate::source::budget::{Budget, Priority};
-use crate::source::{Cursor, Mode, Page, Progress, Raw, Rules, Setting, Settings, Source, SourceError};
+use crate::source::budget::{self, Budget};
+use crate::source::{Cursor, Mode, Page, Priority, Progress, Raw, Rules, Setting, Settings, Source, SourceError};
 
 /// What a case needs to know of a connector.
 #[derive(Clone)]
@@ -35,18 +35,25 @@ fn noon() -> DateTime<Utc> {
 
 /// The largest page that is asked for; those that are tried after it are smaller each.
 pub const PAGE: u32 = 7;
+/// So many pages the vendor lets us into a window, where there is a ceiling.
+pub const PAGES: u32 = 4;
 /// Nothing that is read here takes more reads.
 const MOST_READS: usize = 2000;
 /// So often in a row a read may fail, as the engine would try it again.
 const MOST_FAILURES: usize = 3;
 
-/// A connector with small pages.
+/// A connector with small pages and low ceilings.
 #[must_use]
 pub fn shrunk(connector: &Connector) -> Arc<Connector> {
     let mut definition = connector.definition.clone();
     for read in definition.read.values_mut() {
         let smaller = |index: usize| PAGE.saturating_sub(2 * u32::try_from(index).unwrap_or(PAGE)).max(1);
         read.page_sizes = (0..read.page_sizes.len()).map(smaller).collect();
+        match &mut read.paginate {
+            Some(Paginate::Page { first, ceiling: Some(ceiling), .. }) => *ceiling = *first + u64::from(PAGES) - 1,
+            Some(Paginate::Offset { ceiling: Some(ceiling), .. }) => *ceiling = u64::from(PAGES * PAGE),
+            _ => {}
+        }
     }
     let (name, identity, map) = (Arc::clone(&connector.name), connector.identity.clone(), Arc::clone(&connector.map));
     Arc::new(Connector { name, definition, identity, map })
@@ -106,6 +113,7 @@ impl Bench {
             rate: RATE,
             reserve: 0.0,
             clock,
+            credential_expires: None,
         };
         let source = source(&settings).map_err(|error| failed(&error))?;
         let cursor = source.start();
@@ -116,6 +124,12 @@ impl Bench {
     /// Which spans are asked for.
     pub fn rules(&self) -> &Rules {
         &self.settings.rules
+    }
+
+    /// How many logs the vendor keeps, each of which has to fill pages.
+    pub fn logs(&self) -> u32 {
+        let each = self.bed.connector.definition.read.get(self.bed.read.as_str()).and_then(|read| read.each.as_ref());
+        each.map_or(1, |_| PARENTS as u32)
     }
 
     /// The first instant that is read.
@@ -185,6 +199,8 @@ impl Bench {
     /// As [`read_to_the_end`](Self::read_to_the_end).
     pub async fn read_to_the_end_dying(&mut self) -> Result<(), String> {
         let mut last = None;
+        // While a job is waited for, time goes by, and one that is always just born finds more to read.
+        let all = self.horizon() - TimeDelta::seconds(1);
         for _ in 0..MOST_READS {
             let durable = Some(self.cursor.durable());
             if durable != last {
@@ -197,7 +213,7 @@ impl Bench {
             let page = self.read().await.map_err(|error| error.to_string())?;
             let progress = page.progress;
             self.keep(page)?;
-            if self.pause(progress) {
+            if self.pause(progress) || self.cursor.complete_up_to >= all {
                 return Ok(());
             }
         }
@@ -303,14 +319,20 @@ impl Bench {
 const RATE: Rate = Rate { requests: 10_000, per: Duration::from_secs(1) };
 
 fn source(settings: &Settings) -> Result<Source, SourceError> {
-    let budget = Arc::new(Budget::new(settings.rate, settings.connector.definition.limits.in_flight, 0.0));
-    Source::new(settings.clone(), budget, "auditline/conformance")
+    let in_flight = settings.connector.definition.limits.in_flight;
+    let terms = budget::Terms { rate: settings.rate, in_flight, reserve: 0.0, block: Duration::ZERO };
+    Source::new(settings.clone(), Arc::new(Budget::new(terms)).share(&"conformance".into()), "auditline/conformance")
 }
 
 fn rules(connector: &Connector) -> Rules {
     let window = &connector.definition.window;
     let delta = |span: Duration| TimeDelta::from_std(span).unwrap_or(TimeDelta::days(1));
-    Rules { size: delta(window.size.0), lag: delta(window.lag.0), overlap: delta(window.overlap.0) }
+    Rules {
+        size: delta(window.size.0),
+        grow_to: window.grow_to.as_ref().map_or(TimeDelta::zero(), |grow_to| delta(grow_to.value.0)),
+        lag: delta(window.lag.0),
+        overlap: delta(window.overlap.0),
+    }
 }
 
 /// Two windows and a half before what may be read now.

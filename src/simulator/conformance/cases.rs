@@ -6,10 +6,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::super::generic::{Announced, Cursors, Entry, Fault, Trouble, has_reset_rule, made_up, made_up_for};
 use super::Outcome;
-use super::bench::{Bed, Bench, PAGE, shrunk};
+use super::bench::{Bed, Bench, PAGE, PAGES, shrunk};
 use crate::connector::Connector;
 use crate::connector::model::{Paginate, Read};
-use crate::source::auth::choose;
 
 /// One thing that is tried with each way to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +23,8 @@ pub enum Case {
     Fault(Fault),
     /// Cursors expire before the window is read.
     ExpiredCursors,
+    /// A window has more pages than the vendor lets us into.
+    Ceiling,
     /// A cursor leads to itself.
     RepeatedCursor,
     /// A record shows up when everything around it was read.
@@ -49,7 +50,7 @@ pub fn cases(connector: &Connector) -> Vec<Case> {
         Fault::WebPage,
         Fault::CutBody,
     ];
-    let mut cases = vec![Case::EveryPage, Case::Empty, Case::EqualTimes];
+    let mut cases = vec![Case::EveryPage, Case::Empty, Case::EqualTimes, Case::Ceiling];
     cases.extend((0..connector.definition.auth.len()).map(Case::Authentication));
     cases.extend(faults.map(Case::Fault));
     cases.extend([Case::ExpiredCursors, Case::RepeatedCursor, Case::Late, Case::Restarts, Case::Unreadable]);
@@ -72,6 +73,7 @@ impl Case {
             Case::Fault(Fault::BadGateway) => "a web page under 502",
             Case::Fault(Fault::WebPage) => "a web page under 200",
             Case::Fault(Fault::CutBody) => "a body that breaks off",
+            Case::Ceiling => "more pages than the vendor lets us into",
             Case::ExpiredCursors => "cursors that expire",
             Case::RepeatedCursor => "a cursor that repeats itself",
             Case::Late => "a late record within the overlap",
@@ -110,10 +112,8 @@ impl Trial {
             Case::EveryPage => self.plain(Trouble::default()).await,
             Case::Empty => self.empty().await,
             Case::EqualTimes => self.equal_times().await,
-            Case::Fault(Fault::WebPage) if self.way().job.is_some() => {
-                Err(Outcome::NotCovered("a web page in place of a job's file".to_owned()))
-            }
             Case::Fault(fault) => self.plain(Trouble { fault: Some(fault), requests: FAULTS }).await,
+            Case::Ceiling => self.ceiling().await,
             Case::ExpiredCursors => self.expired_cursors().await,
             Case::RepeatedCursor => self.repeated_cursor().await,
             Case::Late => self.late().await,
@@ -128,20 +128,16 @@ impl Trial {
     }
 
     fn has_cursors(&self) -> bool {
-        matches!(self.way().paginate, Some(Paginate::Cursor { .. }))
+        matches!(self.way().paginate, Some(Paginate::Cursor { .. } | Paginate::Link {} | Paginate::Url { .. }))
     }
 
     /// With everything that the operator could tell.
     fn bed(&self) -> Result<Bed, Outcome> {
         let definition = &self.connector.definition;
+        // All parameters are there, so the first way is complete.
+        let way = definition.auth.first().map(|way| way.value.clone());
+        let way = way.ok_or_else(|| failed("there is no way to authenticate".to_owned()))?;
         let parameters = made_up(definition);
-        let known = |name: &str| {
-            let (name, member) = name.split_once('.').map_or((name, None), |(name, member)| (name, Some(member)));
-            let is_there = parameters.contains_key(name);
-            is_there.then(|| serde_json::Value::from(member.unwrap_or(name)))
-        };
-        let way = choose(definition.auth.iter().map(|way| &way.value), &known);
-        let way = way.ok_or_else(|| failed("no way to authenticate is complete".to_owned()))?;
         Ok(Bed { connector: Arc::clone(&self.connector), read: self.read.clone(), way, parameters })
     }
 
@@ -168,7 +164,20 @@ impl Trial {
         let mut bench = self.bench(Trouble::default(), Cursors::Steady).await?;
         let around = log(&bench);
         let moment = around[around.len() / 3];
-        bench.publish(&[around, vec![moment; 2 * PAGE as usize + 1]].concat());
+        bench.publish(&[around, vec![moment; (2 * PAGE + 1) as usize * bench.logs() as usize]].concat());
+        end(&mut bench).await
+    }
+
+    async fn ceiling(&self) -> Tried {
+        if !matches!(
+            self.way().paginate,
+            Some(Paginate::Page { ceiling: Some(_), .. } | Paginate::Offset { ceiling: Some(_), .. })
+        ) {
+            return Err(Outcome::Skipped("it has no ceiling".to_owned()));
+        }
+        let mut bench = self.bench(Trouble::default(), Cursors::Steady).await?;
+        let (start, count) = (bench.start(), (2 * PAGES * PAGE + 1) * bench.logs());
+        bench.publish(&bench.moments(start, start + bench.rules().size, count));
         end(&mut bench).await
     }
 
@@ -221,8 +230,8 @@ impl Trial {
     }
 
     async fn unreadable(&self) -> Tried {
-        if self.way().job.is_some() {
-            return Err(Outcome::Skipped("every row of a file is a record".to_owned()));
+        if self.way().job.is_some() && self.connector.definition.decode.time.is_empty() {
+            return Err(Outcome::Skipped("every line of a file is a record".to_owned()));
         }
         let mut bench = self.bench(Trouble::default(), Cursors::Steady).await?;
         let times = log(&bench);
@@ -256,7 +265,8 @@ async fn end(bench: &mut Bench) -> Tried {
 /// Three windows: one of three pages and a record, one of a page to its brim, and one that is cut short by now.
 fn log(bench: &Bench) -> Vec<DateTime<Utc>> {
     let (start, size) = (bench.start(), bench.rules().size);
-    let window = |index: i32, count: u32| bench.moments(start + size * index, start + size * (index + 1), count);
-    let rest = bench.moments(start + size * 2, bench.horizon(), 3);
+    let logs = bench.logs();
+    let window = |index: i32, count: u32| bench.moments(start + size * index, start + size * (index + 1), count * logs);
+    let rest = bench.moments(start + size * 2, bench.horizon(), 3 * logs);
     [window(0, 3 * PAGE + 1), window(1, PAGE), rest].concat()
 }

@@ -1,45 +1,77 @@
 //! Answers: pages, and errors that the connector's rules know.
 
 use axum::body::Body;
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use serde_json::{Map, Value as Json};
 
-use super::records::{Entry, json, put};
-use super::{Terms, records};
-use crate::connector::model::{ErrorRule, Errors, Then};
+use super::Terms;
+use super::paging::Slice;
+use super::records::{Entry, Shape, around, put};
+use crate::connector::model::{ErrorRule, Errors, Format, Then};
 use crate::event::Path;
 
-/// A page: the records where the connector looks for them, and what leads on.
-pub fn page(terms: &Terms, entries: &[Entry], extras: &[(Path, Json)]) -> Response {
+/// A page of these entries: records where the connector looks for them, and what leads on.
+pub fn page(terms: &Terms, shape: &Shape, entries: &[Entry], slice: &Slice) -> Response {
     let definition = &terms.connector.definition;
-    let decode = &definition.decode;
+    let is_listed = terms.way_to_read().detail.is_some();
+    let write = |entry: &Entry| if is_listed { shape.summary(entry) } else { shape.record(entry) };
+    let mut response = match definition.decode.format {
+        Format::Ndjson => respond(200, "application/x-ndjson", shape.lines(entries, write)),
+        Format::Json => {
+            let list = entries.iter().map(write).collect();
+            let records = definition.decode.records.as_ref().map(|path| &path.value);
+            sound(terms, around(records, list, &slice.beside))
+        }
+    };
+    add_link(&mut response, slice);
+    response
+}
+
+/// A page of the list of those whose logs there are.
+pub fn parents(terms: &Terms, (records, id): (Option<&Path>, &Path), names: &[String], slice: &Slice) -> Response {
+    let parent = |name: &String| {
+        let mut parent = Json::Object(Map::new());
+        put(&mut parent, id, name.as_str().into());
+        parent
+    };
+    let mut response = sound(terms, around(records, names.iter().map(parent).collect(), &slice.beside));
+    add_link(&mut response, slice);
+    response
+}
+
+fn add_link(response: &mut Response, slice: &Slice) {
+    if let Some(link) = slice.link.as_ref().and_then(|link| HeaderValue::from_str(link).ok()) {
+        response
+            .headers_mut()
+            .append(header::LINK, HeaderValue::from_static("<https://api.example.com/>; rel=\"help\""));
+        response.headers_mut().append(header::LINK, link);
+    }
+}
+
+/// JSON with these members.
+pub fn members(terms: &Terms, members: &[(&Path, Json)]) -> Response {
     let mut root = Json::Object(Map::new());
-    put(&mut root, &decode.records, entries.iter().map(|entry| json(entry, decode)).collect());
-    for (path, value) in extras {
+    for (path, value) in members {
         put(&mut root, path, value.clone());
     }
-    if let Some(failed) = &definition.errors.failed
+    sound(terms, root)
+}
+
+/// JSON that is no error.
+pub fn sound(terms: &Terms, mut root: Json) -> Response {
+    if let Some(failed) = &terms.connector.definition.errors.failed
         && failed.is == Some(Json::Bool(false))
+        && root.is_object()
     {
         put(&mut root, &failed.path, true.into());
     }
     with_json(200, &root)
 }
 
-/// JSON without records.
-pub fn members(members: &[(&Path, Json)]) -> Response {
-    let mut root = Json::Object(Map::new());
-    for (path, value) in members {
-        put(&mut root, path, value.clone());
-    }
-    with_json(200, &root)
-}
-
 /// A file.
-pub fn file(entries: &[Entry], terms: &Terms, pack: impl Fn(Vec<u8>) -> Vec<u8>) -> Response {
-    let text = records::csv(entries, &terms.connector.definition.decode);
-    respond(200, "application/octet-stream", pack(text))
+pub fn file(content: Vec<u8>) -> Response {
+    respond(200, "application/octet-stream", content)
 }
 
 /// An error of that status, in the form that the connector reads.
@@ -89,7 +121,8 @@ fn error(errors: &Errors, rule: Option<&ErrorRule>, message: &str) -> Json {
     root
 }
 
-fn with_json(status: u16, body: &Json) -> Response {
+/// JSON as it is.
+pub fn with_json(status: u16, body: &Json) -> Response {
     respond(status, "application/json", body.to_string())
 }
 

@@ -1,18 +1,13 @@
 //! Which of a connector's requests one is, and what it asks for.
 
-use std::collections::BTreeMap;
-
+use axum::http::HeaderMap;
+use axum::http::header;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde_json::Value as Json;
-use url::Url;
 
-use super::pattern::{Pattern, Variables, marked, take_json};
-use super::{NotCovered, Terms};
-use crate::connector::model::{Job, Method, Read, Request};
-use crate::connector::{Connector, Template};
-use crate::document::Spanned;
+use super::pattern::Variables;
+use crate::connector::model::Bounds;
 use crate::event::time;
 
 /// What a request is for.
@@ -20,8 +15,14 @@ use crate::event::time;
 pub enum What {
     /// A page of the log.
     Page,
+    /// A page of the list of those whose logs there are.
+    Parents,
+    /// One record of those that were listed.
+    Detail,
     /// A job is ordered.
     Order,
+    /// Which jobs there are.
+    Find,
     /// How the job is.
     Poll,
     /// Its result.
@@ -35,13 +36,10 @@ pub struct Asked {
     pub what: What,
     /// What its variables stand for.
     pub variables: Variables,
-}
-
-/// The span that is asked for, as far as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
-    pub from: Option<DateTime<Utc>>,
-    pub until: Option<DateTime<Utc>>,
+    /// Where it was sent to: scheme, host and path.
+    pub address: String,
+    /// The cursor that stands in its address, where the vendor made that.
+    pub token: Option<String>,
 }
 
 impl Asked {
@@ -54,11 +52,11 @@ impl Asked {
         text.parse().map(Some).map_err(|_| format!("`{{{name}}}` is `{text}`, which is no number"))
     }
 
-    /// The window that is asked for, as far as it is.
+    /// The window that is asked for.
     ///
     /// # Errors
     /// When a bound is not of the connector's `time_format`.
-    pub fn window(&self, format: &str) -> Result<Window, String> {
+    pub fn window(&self, format: &str, bounds: Bounds) -> Result<Window, String> {
         let bound = |name: &str| match self.variables.get(name) {
             Some(text) => {
                 let fail = || format!("`{{{name}}}` is `{text}`, which is no instant as `{format}`");
@@ -66,7 +64,25 @@ impl Asked {
             }
             None => Ok(None),
         };
-        Ok(Window { from: bound("from")?, until: bound("until")? })
+        Ok(Window { from: bound("from")?, until: bound("until")?, bounds })
+    }
+}
+
+/// The span that is asked for, as far as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    from: Option<DateTime<Utc>>,
+    until: Option<DateTime<Utc>>,
+    bounds: Bounds,
+}
+
+impl Window {
+    /// Whether what happened then is handed out. Where nobody knows what of the bounds themselves, it is.
+    pub fn holds(&self, time: DateTime<Utc>) -> bool {
+        let behind = |from| from < time || (from == time && self.bounds != Bounds::Exclusive);
+        let before =
+            |until| time < until || (time == until && matches!(self.bounds, Bounds::Inclusive | Bounds::Unknown));
+        self.from.is_none_or(behind) && self.until.is_none_or(before)
     }
 }
 
@@ -81,19 +97,31 @@ fn instant(text: &str, format: &str) -> Option<DateTime<Utc>> {
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Incoming {
-    method: String,
-    path: Vec<String>,
-    query: Vec<(String, String)>,
-    form: Vec<(String, String)>,
-    json: Option<Json>,
-    headers: HeaderMap,
-    key: String,
+    /// The verb.
+    pub method: String,
+    /// The segments of its path.
+    pub path: Vec<String>,
+    /// Its query.
+    pub query: Vec<(String, String)>,
+    /// Its form.
+    pub form: Vec<(String, String)>,
+    /// Its JSON body.
+    pub json: Option<Json>,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Path and query as they were sent.
+    pub target: String,
+    /// Scheme, host and path.
+    pub address: String,
+    /// The same for requests that ask for the same.
+    pub key: String,
 }
 
 impl Incoming {
     pub fn new(head: &Parts, body: &[u8]) -> Self {
         let pairs = |encoded: &[u8]| url::form_urlencoded::parse(encoded).into_owned().collect();
-        let kind = head.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let text = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = text(header::CONTENT_TYPE);
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
         Self {
             method: head.method.to_string(),
@@ -102,16 +130,14 @@ impl Incoming {
             form: if is_form { pairs(body) } else { Vec::new() },
             json: if kind.starts_with("application/json") { serde_json::from_slice(body).ok() } else { None },
             headers: head.headers.clone(),
+            target: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
+            address: format!("http://{}{}", text(header::HOST), head.uri.path()),
             key: format!("{} {} {}", head.method, head.uri, String::from_utf8_lossy(body)),
         }
     }
 
-    /// The same for requests that ask for the same.
-    pub fn key(&self) -> String {
-        self.key.clone()
-    }
-
-    fn line(&self) -> String {
+    /// The request for a person.
+    pub fn line(&self) -> String {
         format!("{} {}", self.method, self.path.join("/"))
     }
 }
@@ -121,130 +147,4 @@ fn decoded(segment: &str) -> String {
     let encoded = format!("x={}", segment.replace('+', "%2B").replace('&', "%26"));
     let mut pairs = url::form_urlencoded::parse(encoded.as_bytes());
     pairs.next().map(|(_, value)| value.into_owned()).unwrap_or_default()
-}
-
-/// What one of the connector's requests looks like.
-#[derive(Clone, Debug)]
-pub struct Recognized {
-    what: What,
-    method: &'static str,
-    path: Vec<Pattern>,
-    query: BTreeMap<String, Pattern>,
-    form: BTreeMap<String, Pattern>,
-    json: Option<Json>,
-    headers: BTreeMap<String, Pattern>,
-}
-
-/// The path of the connector's base URL, without a slash at its end.
-pub fn base_path(connector: &Connector) -> String {
-    let url = Url::parse(&connector.definition.connector.base_url).expect("checked when the connector was read");
-    url.path().trim_end_matches('/').to_owned()
-}
-
-/// Every request of the way to read.
-///
-/// # Errors
-/// When the way to read has something that is not covered yet. Whoever adds a key to `[read.NAME]` is led here by the
-/// compiler: what this vendor cannot answer is named, and not passed over in silence.
-pub fn recognized(terms: &Terms) -> Result<Vec<Recognized>, NotCovered> {
-    let Read { request, job, order: _, page_sizes: _, paginate: _, beyond: _ } = terms.way_to_read();
-    let Some(job) = job else { return Ok(vec![Recognized::of(terms, request, What::Page)]) };
-    let Job { poll, download, id: _, ready: _, every: _, give_up: _ } = job;
-    Ok(vec![
-        Recognized::of(terms, request, What::Order),
-        Recognized::of(terms, poll, What::Poll),
-        Recognized::of(terms, download, What::Download),
-    ])
-}
-
-/// Which request that is.
-///
-/// # Errors
-/// When it is none of them; says why it is not the one that it is nearest to.
-pub fn recognize(known: &[Recognized], incoming: &Incoming) -> Result<Asked, String> {
-    let mut nearest = format!("`{}` is none of the connector's requests", incoming.line());
-    for request in known {
-        match request.take(incoming) {
-            Ok(Some(variables)) => return Ok(Asked { what: request.what, variables }),
-            Ok(None) => {}
-            Err(reason) => nearest = format!("`{}`: {reason}", incoming.line()),
-        }
-    }
-    Err(nearest)
-}
-
-impl Recognized {
-    fn of(terms: &Terms, request: &Request, what: What) -> Self {
-        let Request { method, path, headers, query, form, json } = request;
-        let parameter = |name: &str| terms.parameter(name);
-        let marks = marked(&parameter);
-        let pattern = |template: &Template| Pattern::of(&template.fill_text(&marks).unwrap_or_default());
-        let patterns = |templates: &BTreeMap<String, Spanned<Template>>| {
-            templates.iter().map(|(name, template)| (name.clone(), pattern(template))).collect()
-        };
-        let path = format!("{}{}", base_path(&terms.connector), path.fill_text(&marks).unwrap_or_default());
-        let members = json.iter().filter_map(|(name, template)| Some((name.clone(), template.fill(&marks)?)));
-        Self {
-            what,
-            method: match method {
-                Method::Get => "GET",
-                Method::Post => "POST",
-            },
-            path: path.split('/').map(Pattern::of).collect(),
-            query: patterns(query),
-            form: patterns(form),
-            json: (!json.is_empty()).then(|| Json::Object(members.collect())),
-            headers: patterns(headers),
-        }
-    }
-
-    /// What its variables stand for in `incoming`; `None` when that is for something else altogether.
-    ///
-    /// # Errors
-    /// When it is at the same path, and yet not this request.
-    fn take(&self, incoming: &Incoming) -> Result<Option<Variables>, String> {
-        let mut variables = Variables::new();
-        let is_here = self.method == incoming.method
-            && self.path.len() == incoming.path.len()
-            && self.path.iter().zip(&incoming.path).all(|(pattern, segment)| pattern.take(segment, &mut variables));
-        if !is_here {
-            return Ok(None);
-        }
-        take_pairs("query", &self.query, &incoming.query, &mut variables)?;
-        take_pairs("form", &self.form, &incoming.form, &mut variables)?;
-        match (&self.json, &incoming.json) {
-            (None, None) => {}
-            (Some(pattern), Some(json)) if take_json(pattern, json, &mut variables) => {}
-            (_, Some(json)) => return Err(format!("its body is not as the connector says: {json}")),
-            (Some(_), None) => return Err("it has no JSON body".to_owned()),
-        }
-        for (name, pattern) in &self.headers {
-            let value = incoming.headers.get(name).and_then(|value| value.to_str().ok());
-            match value {
-                Some(value) if pattern.take(value, &mut variables) => {}
-                None if pattern.may_be_left_out() => {}
-                _ => return Err(format!("its header `{name}` is not as the connector says")),
-            }
-        }
-        Ok(Some(variables))
-    }
-}
-
-fn take_pairs(
-    place: &str,
-    patterns: &BTreeMap<String, Pattern>,
-    pairs: &[(String, String)],
-    variables: &mut Variables,
-) -> Result<(), String> {
-    for (name, value) in pairs {
-        let pattern = patterns.get(name).ok_or_else(|| format!("`{name}` is not in the connector's {place}"))?;
-        if !pattern.take(value, variables) {
-            return Err(format!("`{name}` of its {place} is `{value}`, which is not as the connector says"));
-        }
-    }
-    let is_there = |name: &String| pairs.iter().any(|(known, _)| known == name);
-    match patterns.iter().find(|(name, pattern)| !pattern.may_be_left_out() && !is_there(name)) {
-        Some((name, _)) => Err(format!("`{name}` is missing in its {place}")),
-        None => Ok(()),
-    }
 }

@@ -1,24 +1,23 @@
 //! Whether a request says who it is from, in the way that the connector names.
 
 use axum::http::HeaderMap;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
+use url::Url;
+use url::form_urlencoded::byte_serialize;
 
 use super::super::credentials::VOXIMPLANT_PUBLIC_KEY;
 use super::super::http::{basic, bearer};
-use super::{NotCovered, Terms};
-use crate::connector::model::{Auth, Jwt, JwtAlgorithm};
+use super::asked::Incoming;
+use super::{Terms, answer, recognize};
+use crate::connector::model::{Auth, Jwt, JwtAlgorithm, Oauth2, SendClient};
 use crate::connector::{Template, as_text};
 
-/// Whether that way can be checked here. A new one is to be checked below, or to be named here.
-///
-/// # Errors
-/// When it cannot.
-pub fn is_covered(way: &Auth) -> Result<(), NotCovered> {
-    match way {
-        Auth::Bearer(_) | Auth::Headers(_) | Auth::Basic { .. } | Auth::Jwt(_) => Ok(()),
-    }
-}
+/// What a client is given for its own credentials.
+const TOKEN: &str = "made-up-access-token";
 
 /// Holds a request's headers against what the terms ask for.
 ///
@@ -37,6 +36,54 @@ pub fn check(terms: &Terms, headers: &HeaderMap) -> Result<(), String> {
             same("the password", Some(&found_password), &filled(terms, password)?)
         }
         Auth::Jwt(jwt) => signed(terms, jwt, bearer(headers).ok_or("there is no bearer token")?),
+        Auth::Oauth2(_) => same("the bearer token", bearer(headers), TOKEN),
+    }
+}
+
+/// The answer to a request for a token (RFC 6749 4.4); `None` for any other request.
+pub fn token(terms: &Terms, incoming: &Incoming) -> Option<Result<Response, String>> {
+    let Auth::Oauth2(oauth2) = &terms.way else { return None };
+    let address = oauth2.token_url.fill_address(&|name| terms.parameter(name))?;
+    // Who is read from this machine gives its tokens there, too.
+    let path = Url::parse(&address).map_or(address, |url| url.path().to_owned());
+    let is_it = incoming.target == path && recognize::base_path(terms) != path;
+    is_it.then(|| {
+        client(terms, oauth2, incoming)?;
+        let body = json!({ "access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600 });
+        Ok(answer::with_json(200, &body))
+    })
+}
+
+fn client(terms: &Terms, oauth2: &Oauth2, incoming: &Incoming) -> Result<(), String> {
+    let sent = |name: &str| match oauth2.send {
+        SendClient::Json => incoming.json.as_ref().and_then(|json| json.get(name)).map(as_text),
+        SendClient::Basic | SendClient::Form => {
+            incoming.form.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        }
+    };
+    let (id, secret) = (filled(terms, &oauth2.client_id)?, filled(terms, &oauth2.client_secret)?);
+    match oauth2.send {
+        SendClient::Basic => {
+            // Both are form-encoded first (RFC 6749 2.3.1).
+            let coded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+            let pair = STANDARD.encode(format!("{}:{}", coded(&id), coded(&secret)));
+            let found = incoming.headers.get("authorization").and_then(|value| value.to_str().ok());
+            same("the client", found, &format!("Basic {pair}"))?;
+        }
+        SendClient::Form | SendClient::Json => {
+            same("the client's id", sent("client_id").as_deref(), &id)?;
+            same("the client's secret", sent("client_secret").as_deref(), &secret)?;
+        }
+    }
+    let own = oauth2.parameters.iter().map(|(name, template)| (name.as_str(), template));
+    for (name, template) in own.chain(oauth2.scope.iter().map(|scope| ("scope", scope))) {
+        if let Some(value) = template.fill(&|name| terms.parameter(name)) {
+            same(&format!("`{name}`"), sent(name).as_deref(), &as_text(&value))?;
+        }
+    }
+    match oauth2.parameters.contains_key("grant_type") {
+        true => Ok(()),
+        false => same("`grant_type`", sent("grant_type").as_deref(), "client_credentials"),
     }
 }
 

@@ -11,7 +11,7 @@ use super::Terms;
 use crate::connector::Template;
 use crate::connector::model::{Auth, Definition, Parameter, Pattern};
 use crate::source::Setting;
-use crate::source::auth::templates;
+use crate::source::secrets::Rotating;
 
 /// Every parameter of a connector.
 #[must_use]
@@ -25,12 +25,13 @@ pub fn made_up(definition: &Definition) -> BTreeMap<String, Setting> {
 #[must_use]
 pub fn made_up_for(definition: &Definition, way: &Auth) -> BTreeMap<String, Setting> {
     let names = |way: &Auth| -> BTreeSet<String> {
-        templates(way).into_iter().flat_map(Template::variables).map(str::to_owned).collect()
+        let templates = way.needed().into_iter().chain(way.optional());
+        templates.flat_map(Template::variables).map(str::to_owned).collect()
     };
     let needed = names(way);
-    let of_others: BTreeSet<String> = definition.auth.iter().flat_map(|way| names(&way.value)).collect();
+    let of_any: BTreeSet<String> = definition.auth.iter().flat_map(|way| names(&way.value)).collect();
     let mut settings = made_up(definition);
-    settings.retain(|name, _| needed.contains(name) || !of_others.contains(name));
+    settings.retain(|name, _| needed.contains(name) || !of_any.contains(name));
     settings
 }
 
@@ -42,6 +43,7 @@ fn setting(name: &str, parameter: &Parameter, keys: &BTreeSet<String>) -> Settin
     let text = if parameter.json.is_empty() {
         match parameter.pattern {
             Some(Pattern::Hex32) => "0123456789abcdef".repeat(2),
+            Some(Pattern::Host) => "api.example.com".to_owned(),
             None => value(name),
         }
     } else {
@@ -49,7 +51,7 @@ fn setting(name: &str, parameter: &Parameter, keys: &BTreeSet<String>) -> Settin
         Json::Object(parameter.json.iter().map(member).collect::<Map<_, _>>()).to_string()
     };
     match parameter.secret {
-        true => Setting::Secret(Secret::literal(text).expect("it is not empty")),
+        true => Setting::Secret(Rotating::from(Secret::literal(text).expect("it is not empty"))),
         false => Setting::Plain(text),
     }
 }
@@ -74,7 +76,7 @@ impl Terms {
     pub(super) fn parameter(&self, name: &str) -> Option<Json> {
         let text = |name: &str| match self.parameters.get(name)? {
             Setting::Plain(text) => Some(text.clone()),
-            Setting::Secret(secret) => Some(secret.expose().to_owned()),
+            Setting::Secret(secret) => Some(secret.now().expose().to_owned()),
         };
         match name.split_once('.') {
             Some((name, member)) => {

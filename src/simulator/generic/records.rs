@@ -3,7 +3,8 @@
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value as Json};
 
-use crate::connector::model::{Decode, Order, WindowRules};
+use crate::connector::Template;
+use crate::connector::model::{Decode, Definition, Order, Paginate, Read, WindowRules};
 use crate::event::Path;
 
 /// One entry of the log.
@@ -36,48 +37,121 @@ pub fn tick(window: &WindowRules) -> TimeDelta {
     if written(DateTime::UNIX_EPOCH) == written(DateTime::UNIX_EPOCH + milli) { TimeDelta::seconds(1) } else { milli }
 }
 
+/// By what the vendor's requests know an entry.
+pub fn name_of(entry: &Entry) -> String {
+    // As long as each other, so that their order is the same as numbers and as texts.
+    (7_000_000 + entry.number).to_string()
+}
+
 /// The id that a record has, where records have one.
 #[must_use]
 pub fn id_of(entry: &Entry, decode: &Decode) -> Option<String> {
-    // As long as each other, so that their order is the same as numbers and as texts.
-    decode.id.first().map(|_| (7_000_000 + entry.number).to_string())
+    decode.id.first().map(|_| name_of(entry))
 }
 
-/// The record of an entry.
-pub fn json(entry: &Entry, decode: &Decode) -> Json {
-    if entry.broken {
-        return Json::String(format!("{} is no record", entry.number));
-    }
-    let mut record = Json::Object(Map::new());
-    if let (Some(path), Some(id)) = (decode.id.first(), id_of(entry, decode)) {
-        let is_number = decode.numbers.iter().any(|name| path.parts() == [name.clone()]);
-        put(&mut record, path, id.parse::<u64>().ok().filter(|_| is_number).map_or(Json::String(id), Json::from));
-    }
-    if let Some(path) = decode.time.first() {
-        put(&mut record, path, entry.time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into());
-    }
-    record[MARK] = entry.number.to_string().into();
-    record
+/// Where what stands in a record.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    decode: Decode,
+    /// Where a request looks for what it names the record by.
+    names: Vec<Path>,
+    /// Where a request looks for its time.
+    times: Vec<Path>,
 }
 
-/// The records of a file: CSV with a header line.
-pub fn csv(entries: &[Entry], decode: &Decode) -> Vec<u8> {
-    let cell = |value: &Json| match value {
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    // An empty file has a header line, too.
-    let columns: Vec<String> = match json(&Entry { time: DateTime::UNIX_EPOCH, number: 0, broken: false }, decode) {
-        Json::Object(members) => members.keys().cloned().collect(),
-        _ => Vec::new(),
-    };
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(&columns).expect("memory takes everything");
-    for entry in entries {
-        let record = json(entry, decode);
-        writer.write_record(columns.iter().map(|column| cell(&record[column]))).expect("memory takes everything");
+/// What a variable of a listed record begins with.
+pub const LISTED: &str = "record.";
+
+impl Shape {
+    pub fn of(definition: &Definition, read: &Read) -> Self {
+        let decode = definition.decode.clone();
+        let mut names: Vec<Path> = decode.id.first().cloned().into_iter().collect();
+        let mut times: Vec<Path> = decode.time.first().cloned().into_iter().collect();
+        if let Some(Paginate::Keyset { id, time }) = &read.paginate {
+            names.push(id.clone());
+            times.extend(time.clone());
+        }
+        if let Some(detail) = &read.detail {
+            let listed = detail.request.templates().into_iter().flat_map(|(template, _)| listed_paths(template));
+            let is_time = |path: &Path| times.contains(path);
+            names.extend(listed.filter(|path| !is_time(path)).collect::<Vec<_>>());
+        }
+        Self { decode, names, times }
     }
-    writer.into_inner().expect("memory takes everything")
+
+    /// The record of an entry.
+    pub fn record(&self, entry: &Entry) -> Json {
+        if entry.broken {
+            return Json::String(format!("{} is no record", entry.number));
+        }
+        let mut record = self.summary(entry);
+        record[MARK] = entry.number.to_string().into();
+        record
+    }
+
+    /// What stands in a list from which each record is fetched by itself.
+    pub fn summary(&self, entry: &Entry) -> Json {
+        if entry.broken {
+            return self.record(entry);
+        }
+        let mut record = Json::Object(Map::new());
+        for path in &self.times {
+            put(&mut record, path, entry.time.to_rfc3339_opts(SecondsFormat::AutoSi, true).into());
+        }
+        for path in &self.names {
+            let is_number = self.decode.numbers.iter().any(|name| path.parts() == [name.clone()]);
+            let name = name_of(entry);
+            put(
+                &mut record,
+                path,
+                name.parse::<u64>().ok().filter(|_| is_number).map_or(Json::String(name), Json::from),
+            );
+        }
+        record
+    }
+
+    /// The records of a file: CSV with a header line.
+    pub fn csv(&self, entries: &[Entry]) -> Vec<u8> {
+        let cell = |value: &Json| match value {
+            Json::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        // An empty file has a header line, too.
+        let columns: Vec<String> = match self.record(&Entry { time: DateTime::UNIX_EPOCH, number: 0, broken: false }) {
+            Json::Object(members) => members.keys().cloned().collect(),
+            _ => Vec::new(),
+        };
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&columns).expect("memory takes everything");
+        for entry in entries {
+            let mut record = self.record(&Entry { broken: false, ..*entry });
+            if let Some(path) = self.times.first().filter(|_| entry.broken) {
+                // Every line of a file is a record: what can be wrong with one is its time.
+                put(&mut record, path, format!("some day, {}", entry.number).into());
+            }
+            writer.write_record(columns.iter().map(|column| cell(&record[column]))).expect("memory takes everything");
+        }
+        writer.into_inner().expect("memory takes everything")
+    }
+
+    /// The records of a page, one a line.
+    pub fn lines(&self, entries: &[Entry], write: impl Fn(&Entry) -> Json) -> String {
+        let line = |entry: &Entry| match entry.broken {
+            true => format!("{{\"broken\": number {}}}\n", entry.number),
+            false => format!("{}\n", write(entry)),
+        };
+        entries.iter().map(line).collect()
+    }
+}
+
+/// The paths that a template takes of a listed record.
+fn listed_paths(template: &Template) -> Vec<Path> {
+    let found = std::cell::RefCell::new(Vec::new());
+    template.fill_text(&|name| {
+        found.borrow_mut().extend(name.strip_prefix(LISTED).and_then(|path| path.parse().ok()));
+        Some(Json::Null)
+    });
+    found.into_inner()
 }
 
 /// Puts a value where `path` leads, making what lies on the way: lists where a part is a number.
@@ -104,6 +178,17 @@ pub fn put(root: &mut Json, path: &Path, value: Json) {
         };
     }
     *place = value;
+}
+
+/// A list, where a path leads or as the answer itself, and what else stands beside it.
+pub fn around(path: Option<&Path>, list: Vec<Json>, beside: &[(Path, Json)]) -> Json {
+    let Some(path) = path else { return Json::Array(list) };
+    let mut root = Json::Object(Map::new());
+    put(&mut root, path, Json::Array(list));
+    for (path, value) in beside {
+        put(&mut root, path, value.clone());
+    }
+    root
 }
 
 #[cfg(test)]
