@@ -23,6 +23,7 @@ mod simulate;
 mod state;
 mod stop;
 mod table;
+mod test;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -73,6 +74,8 @@ enum Verb {
     Schema(schema::Schema),
     /// Print completions for a shell.
     Completions(completions::Completions),
+    /// Run the examples in connector files, or hold connectors to what is expected of any.
+    Test(test::Test),
     /// Serve the simulated vendors on loopback until stopped.
     #[command(hide = true)]
     Simulate(simulate::Simulate),
@@ -107,6 +110,7 @@ pub fn main() -> ExitCode {
             Verb::Connectors(verb) => verb.main(),
             Verb::Schema(verb) => verb.main(),
             Verb::Completions(verb) => verb.main(),
+            Verb::Test(verb) => verb.main().await,
             Verb::Simulate(verb) => verb.main().await,
         }
     });

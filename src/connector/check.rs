@@ -1,5 +1,6 @@
 //! What a connector file must be beyond well-formed: names that resolve, shapes that can work.
 
+mod example;
 mod read;
 
 use chrono::format::{Item, StrftimeItems};
@@ -25,6 +26,7 @@ pub fn check(definition: &Definition, problems: &Problems) -> bool {
     for (name, read) in &definition.read {
         checker.read(name, read);
     }
+    checker.examples();
     if definition.read.is_empty() {
         problems.push(Problem::error("a connector needs at least one `[read.NAME]`"));
     }

@@ -1,5 +1,6 @@
 //! What a connector file may say. Each field is the documentation of the key of that name.
 
+mod example;
 mod read;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+pub use self::example::Example;
 pub use self::read::{Detail, Each, Find, Job, Order, Paginate, Read};
 use super::template::{Template, Tree};
 use crate::document::{Node, Place, Spanned};
@@ -49,6 +51,9 @@ pub struct Definition {
     /// What a record becomes. The language of this table is told [below](#the-ocsf-map).
     #[schemars(with = "ocsf::Form")]
     pub ocsf: Node,
+    /// Recorded answers and what becomes of them: the connector's tests.
+    #[serde(default)]
+    pub example: Vec<Spanned<Example>>,
 }
 
 /// `[connector]`

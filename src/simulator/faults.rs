@@ -253,7 +253,7 @@ async fn broken(vendor: Vendor, fault: Fault, request: Request, next: Next) -> R
 }
 
 /// Sends half of the body's first chunk under the whole body's length, then breaks the connection.
-async fn cut(response: Response) -> Response {
+pub(crate) async fn cut(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact() {
         parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));

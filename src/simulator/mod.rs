@@ -6,9 +6,11 @@
 
 mod ashby;
 mod cloudflare;
+pub mod conformance;
 mod content;
 pub mod credentials;
 mod faults;
+pub mod generic;
 mod http;
 mod nirvana;
 mod people;

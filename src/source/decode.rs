@@ -4,6 +4,7 @@ mod lines;
 
 use chrono::{DateTime, Datelike as _, Utc};
 
+use super::download;
 use crate::connector::model::{Decode, Format, OwnReads};
 use crate::event::{Arena, Event, Member, Path, Value, fingerprint, json, time};
 
@@ -76,6 +77,21 @@ pub fn seems_to_be(body: &[u8]) -> &'static str {
     }
 }
 
+/// What is said of an answer that is no page because of `error`. Goes on from the vendor's name.
+#[must_use]
+pub fn no_page(body: &[u8], error: &json::JsonError) -> String {
+    format!("answered with {}: {error}", seems_to_be(body))
+}
+
+/// What is said of an answer that has no list of records. Goes on from the vendor's name.
+#[must_use]
+pub fn no_list(decode: &Decode) -> String {
+    match &decode.records {
+        Some(path) => format!("answered without the list `{path}`"),
+        None => "answered with something that is no list".to_owned(),
+    }
+}
+
 /// Why a file is no list of records.
 #[derive(Debug, thiserror::Error)]
 pub enum CsvError {
@@ -116,6 +132,22 @@ pub fn csv<'a>(text: &[u8], decode: &Decode, arena: &'a Arena) -> Result<Vec<Val
         records.push(Value::Object(arena.alloc_slice_copy(&members)));
     }
     Ok(records)
+}
+
+/// Reads a CSV file as [`csv`] does, unless something says that it is only a part of one.
+///
+/// # Errors
+/// What says so, or that it is no CSV. The sentence goes on from "a file".
+pub fn whole_csv<'a>(
+    text: &[u8],
+    announced: Option<u64>,
+    decode: &Decode,
+    arena: &'a Arena,
+) -> Result<Vec<Value<'a>>, String> {
+    match download::flaw(text, separator(text), announced) {
+        Some(flaw) => Err(flaw),
+        None => csv(text, decode, arena).map_err(|error| format!("that is no CSV: {error}")),
+    }
 }
 
 /// The separator of a CSV file: the one its header line uses.

@@ -12,6 +12,7 @@ pub mod budget;
 pub mod cursor;
 pub mod decode;
 mod download;
+pub mod example;
 mod expiry;
 pub mod file;
 pub mod forecast;

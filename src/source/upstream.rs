@@ -15,7 +15,7 @@ use super::request::Prepared;
 use super::secrets::Rotating;
 use super::settings::{Settings, hide};
 use super::troubles::Troubles;
-use super::verdict::{Answer, Verdict, judge};
+use super::verdict::{Answer, Verdict, judge, sentence};
 use super::wire::{Broken, Wire};
 use crate::connector::model::{Format, Then};
 use crate::event::{Arena, json, mend};
@@ -188,7 +188,7 @@ impl Upstream {
     }
 
     fn sentence(&self, verdict: &Verdict) -> String {
-        format!("{} answered {}", self.vendor(), self.fit_to_print(&verdict.said))
+        sentence(self.vendor(), &self.fit_to_print(&verdict.said))
     }
 
     /// What a vendor said, without whom it names and without our credential, which some quote when they refuse it.

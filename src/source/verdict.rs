@@ -99,6 +99,12 @@ pub fn judge(
     })
 }
 
+/// The sentence that a person sees of what a vendor said, once that is fit to be printed.
+#[must_use]
+pub fn sentence(vendor: &str, printable: &str) -> String {
+    format!("{vendor} answered {printable}")
+}
+
 fn is_failure(failed: &Failed, body: Value) -> bool {
     let found = failed.path.find(body);
     let matches = |expected: &serde_json::Value| found.is_some_and(|found| same(expected, found));

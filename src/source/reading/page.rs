@@ -87,13 +87,8 @@ impl Source {
             decoded => decoded,
         };
         decoded.map_err(|error| match error {
-            Undecoded::Json(error) => {
-                self.stuck(&format!("answered with {}: {error}", decode::seems_to_be(&answer.body)))
-            }
-            Undecoded::NoList => self.stuck(&match &self.definition().decode.records {
-                Some(path) => format!("answered without the list `{path}`"),
-                None => "answered with something that is no list".to_owned(),
-            }),
+            Undecoded::Json(error) => self.stuck(&decode::no_page(&answer.body, &error)),
+            Undecoded::NoList => self.stuck(&decode::no_list(&self.definition().decode)),
         })
     }
 
@@ -118,7 +113,8 @@ impl Source {
                 }
             };
             if let Some(Paginate::Keyset { id, time }) = &read.paginate {
-                last = Some(Last::of(record, id, time.as_ref()));
+                // Nothing comes behind one without an id: it stands at the beginning of the next page once more.
+                last = Some(Last::of(record, id, time.as_ref())).filter(|last| last.id.is_some()).or(last.take());
             }
             // A page of nothing but our own entries leads on, too.
             decoded.times.push(decode::time_of(record, &self.definition().decode));
