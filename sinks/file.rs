@@ -329,6 +329,24 @@ mod tests {
         }
     }
 
+    // A path that is relative to the configuration's folder is whole only after it was rooted there.
+    #[tokio::test]
+    async fn a_relative_path_is_checked_where_it_will_be() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("taken"), "").unwrap();
+        fs::create_dir(folder.path().join("a-folder.ndjson")).unwrap();
+        for (path, fine) in [
+            ("taken/{date}.ndjson", false),
+            ("a-folder.ndjson", false),
+            ("{date}.ndjson", true),
+            ("new/a.ndjson", true),
+        ] {
+            let mut config: Config = serde_json::from_value(json!({ "path": path })).unwrap();
+            config.path = config.path.rooted_in(folder.path());
+            assert_eq!(config.build().check().await.is_ok(), fine, "{path}");
+        }
+    }
+
     #[test]
     fn reads_modes() {
         let mode = |text: &str| serde_json::from_value::<FileMode>(json!(text)).map(|mode| mode.0);

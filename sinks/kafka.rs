@@ -4,6 +4,7 @@
 //! crash is new to the broker. The header `auditline-id` lets a reader tell. One key keeps a pipeline's records in one
 //! partition, in order.
 
+mod check;
 mod context;
 mod explain;
 mod options;
@@ -12,7 +13,7 @@ mod sending;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -39,8 +40,6 @@ const BUFFER_KIB: u32 = 16 * 1024;
 /// How much travels to the broker as one. A topic that takes less gets it in halves, and no longer in order, so this is
 /// well below the megabyte that brokers take unless told otherwise.
 const BATCH_BYTES: u32 = 512 * 1024;
-const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
-const CHECK_TURN: Duration = Duration::from_secs(1);
 
 /// `[sinks.NAME.kafka]`
 #[derive(Clone, Debug, Deserialize)]
@@ -135,27 +134,7 @@ impl Config {
 #[async_trait]
 impl Sink for Kafka {
     async fn check(&self) -> Result<(), DeliveryError> {
-        let producer = self.connected()?;
-        let context = Arc::clone(producer.client().context());
-        let give_up = Instant::now() + CHECK_TIMEOUT;
-        loop {
-            // In short turns: a refusal is known long before the question has timed out, and a thread that is still
-            // asking would keep the process from ending.
-            let producer = Arc::clone(&producer);
-            let topic = self.config.topic.literal().map(str::to_owned);
-            let turn = tokio::task::spawn_blocking(move || ask(&producer, topic.as_deref()));
-            match turn.await.unwrap_or(Err(Code::Fail)) {
-                Ok(None) => {
-                    context.forget_errors();
-                    return Ok(());
-                }
-                Ok(Some(code)) => return Err(self.explain(code, &context)),
-                Err(code) if context.is_refused() || Instant::now() > give_up => {
-                    return Err(self.explain(code, &context));
-                }
-                Err(_) => {}
-            }
-        }
+        self.ask().await
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
@@ -185,16 +164,20 @@ impl Kafka {
         if let Some(producer) = connected.as_ref().filter(|it| it.client().fatal_error().is_none()) {
             return Ok(Arc::clone(producer));
         }
-        let producer = self.client.create_with_context(Context::new(self.to_string()));
-        let producer = Arc::new(producer.map_err(|error| {
+        let producer = self.connect(&self.client)?;
+        *connected = Some(Arc::clone(&producer));
+        Ok(producer)
+    }
+
+    fn connect(&self, client: &ClientConfig) -> Result<Connected, DeliveryError> {
+        let producer = client.create_with_context(Context::new(self.to_string()));
+        producer.map(Arc::new).map_err(|error| {
             DeliveryError::refused(
                 "librdkafka cannot start",
                 "check `tls`, `sasl` and `options`, and that the files they name can be read",
                 error,
             )
-        })?);
-        *connected = Some(Arc::clone(&producer));
-        Ok(producer)
+        })
     }
 
     fn explain(&self, code: Code, context: &Context) -> DeliveryError {
@@ -212,14 +195,6 @@ impl fmt::Display for Kafka {
         }
         write!(f, " topic {}", self.config.topic)
     }
-}
-
-/// What is wrong with the topic, if anything; or why the brokers did not say.
-fn ask(producer: &Connected, topic: Option<&str>) -> Result<Option<Code>, Code> {
-    let metadata = producer.client().fetch_metadata(topic, CHECK_TURN);
-    let metadata = metadata.map_err(|error| error.rdkafka_error_code().unwrap_or(Code::Fail))?;
-    let asked = metadata.topics().first().filter(|_| topic.is_some());
-    Ok(asked.and_then(|topic| topic.error()).map(Code::from))
 }
 
 fn by_pipeline() -> KeyTemplate {

@@ -18,7 +18,7 @@ pub mod tls;
 pub mod units;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+
+use self::template::Place;
 
 /// What an error may carry as its cause.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -189,13 +191,13 @@ impl SinkConfig {
         self
     }
 
-    /// Whether records of two pipelines would end up in one file, in which neither could find its place again after a
-    /// crash. `same_vendor`: both read the same log.
+    /// The file a pipeline's records go to, where day and hour are the records' own; `None` where it is no file. Two
+    /// writers in one file could neither find their place again after a crash.
     #[must_use]
-    pub fn mixes_pipelines(&self, same_vendor: bool) -> bool {
+    pub fn file_of(&self, pipeline: &str, vendor: &str) -> Option<PathBuf> {
         match self {
-            Self::File(config) => !config.path.tells_pipelines_apart(same_vendor),
-            Self::Stdout(_) | Self::Kafka(_) | Self::S3(_) | Self::Syslog(_) => false,
+            Self::File(config) => Some(config.path.of_pipeline(pipeline, vendor, Place::Path).into()),
+            Self::Stdout(_) | Self::Kafka(_) | Self::S3(_) | Self::Syslog(_) => None,
         }
     }
 

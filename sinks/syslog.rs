@@ -1,11 +1,13 @@
 //! RFC 5424 messages to a syslog receiver, over UDP, TCP or TLS.
 //!
-//! At least once as far as syslog can tell: it has no acknowledgement. What TCP and TLS let us see is looked at (a
-//! receiver that closed, reset or refused our certificate); a receiver that dies with our bytes in its memory is not
-//! seen by anyone. UDP arrives or does not. Where each record counts, use a destination that answers.
+//! At least once as far as TCP can tell: syslog itself has no acknowledgement. A batch counts when the receiver's system
+//! has acknowledged all of it and the receiver did not close, reset or refuse our certificate; one that dies with our
+//! bytes in its memory is not seen by anyone. UDP arrives or does not. Where each record counts, use a destination that
+//! answers.
 
 mod connection;
 mod frame;
+mod unacknowledged;
 
 use std::fmt;
 use std::time::Duration;
@@ -52,7 +54,7 @@ pub struct Config {
     /// Cuts larger messages short, which leaves broken JSON, in place of rejecting them.
     #[serde(default)]
     pub truncate: bool,
-    /// How long connecting and sending a batch may take, `"30s"` unless set.
+    /// How long connecting and sending a batch, up to its acknowledgement by TCP, may take, `"30s"` unless set.
     #[serde(default = "half_a_minute")]
     pub timeout: HumanDuration,
 }
@@ -131,15 +133,16 @@ impl Sink for Syslog {
             messages.push(message);
         }
         if !messages.is_empty() {
-            self.in_time(self.send(&messages)).await?;
+            // Waited for outside of the time that a batch has: each one before us has its own, so it comes to an end.
+            let mut kept = self.connection.lock().await;
+            self.in_time(self.send(&mut kept, &messages)).await?;
         }
         Ok(Delivery { rejected })
     }
 }
 
 impl Syslog {
-    async fn send(&self, messages: &[Vec<u8>]) -> Result<(), DeliveryError> {
-        let mut kept = self.connection.lock().await;
+    async fn send(&self, kept: &mut Option<Connection>, messages: &[Vec<u8>]) -> Result<(), DeliveryError> {
         // A receiver that was restarted has closed: what we wrote there would be lost without a word.
         let open = kept.take().and_then(Connection::if_open);
         let mut connection = match open {
@@ -157,10 +160,9 @@ impl Syslog {
     ) -> Result<T, DeliveryError> {
         match tokio::time::timeout(self.config.timeout.0, work).await {
             Ok(outcome) => outcome,
-            Err(elapsed) => Err(DeliveryError::retryable(
-                format!("`{}` accepts connections and does not answer", self.config.address),
-                elapsed,
-            )),
+            Err(elapsed) => {
+                Err(DeliveryError::retryable(format!("`{}` did not answer in time", self.config.address), elapsed))
+            }
         }
     }
 }

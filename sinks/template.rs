@@ -70,11 +70,19 @@ pub enum TemplateError {
 }
 
 impl Template {
-    /// Whether no record of one pipeline gets the name of a record of another. `same_vendor`: both read the same log.
+    /// The name as far as a pipeline settles it; day and hour stay placeholders. Where two of these are the same, so are
+    /// the names of records.
     #[must_use]
-    pub fn tells_pipelines_apart(&self, same_vendor: bool) -> bool {
-        let has = |field| self.parts.contains(&Part::Field(field));
-        has(Field::Pipeline) || (has(Field::Vendor) && !same_vendor)
+    pub fn of_pipeline(&self, pipeline: &str, vendor: &str, place: Place) -> String {
+        let settled = |part: &Part| match part {
+            Part::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+            Part::Field(Field::Pipeline) => place.fit(pipeline).into_owned(),
+            Part::Field(Field::Vendor) => place.fit(vendor).into_owned(),
+            Part::Field(Field::Date) => "{date}".to_owned(),
+            Part::Field(Field::Hour) => "{hour}".to_owned(),
+            Part::Field(Field::Id) => "{id}".to_owned(),
+        };
+        self.parts.iter().map(settled).collect()
     }
 
     /// The same name below `folder`, unless it begins at the root.
@@ -85,7 +93,11 @@ impl Template {
         }
         let folder = format!("{}/", folder.display());
         let text = format!("{folder}{}", self.text);
-        let parts = [Part::Text(folder)].into_iter().chain(self.parts).collect();
+        let mut parts = self.parts;
+        match parts.first_mut() {
+            Some(Part::Text(first)) => first.insert_str(0, &folder),
+            _ => parts.insert(0, Part::Text(folder)),
+        }
         Self { text, parts }
     }
 

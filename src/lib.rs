@@ -27,6 +27,8 @@ pub mod config;
 
 pub mod engine;
 
+pub mod server;
+
 pub mod simulator;
 
 pub mod cli;

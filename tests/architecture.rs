@@ -4,8 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules of `src/`, each allowed to use those before it.
-const ORDER: [&str; 10] =
-    ["document", "event", "journal", "transform", "connector", "source", "config", "engine", "simulator", "cli"];
+const ORDER: [&str; 11] = [
+    "document",
+    "event",
+    "journal",
+    "transform",
+    "connector",
+    "source",
+    "config",
+    "engine",
+    "server",
+    "simulator",
+    "cli",
+];
 /// Helpers that everybody may use, being no module of the flow.
 const SHARED: [&str; 1] = ["chain"];
 

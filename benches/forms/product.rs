@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use auditline::connector::Connector;
 use auditline::engine::{Refined, refine};
-use auditline::event::{Arena, Event, Record, Value, json};
+use auditline::event::{Arena, Event, Record, json};
+use auditline::source::decode::Found;
 use auditline::source::{Raw, decode};
 use auditline::transform::normalize::{Form, Normalize};
 use auditline::transform::redact::{Redact, Redactor};
@@ -34,7 +35,8 @@ impl Product {
         let rules = &self.connector.definition.decode;
         let mut sum = Tally::default();
         let mut done = Vec::new();
-        let mut each = |record: Value<'_>, arena: &Arena| {
+        let mut each = |found: Found<'_>, arena: &Arena| {
+            let Found::Value(record) = found else { panic!("a line that is no record") };
             let raw = decode::record(record, rules, DateTime::UNIX_EPOCH, arena);
             let (refined, tally) = refine(raw, &self.transforms, arena);
             sum.emails += tally.emails;
@@ -55,7 +57,13 @@ impl Product {
         let mut lap = Lap::start();
         let arena = Arena::with_capacity(page.len() * 2);
         let page = json::decode(page, &arena).expect("the page is JSON");
-        let records = rules.records.find(page).and_then(|list| list.as_array()).expect("the page has records");
+        let records = rules
+            .records
+            .as_ref()
+            .expect("a path")
+            .find(page)
+            .and_then(|list| list.as_array())
+            .expect("the page has records");
         let event = |record| match decode::record(record, rules, DateTime::UNIX_EPOCH, &arena) {
             Raw::Event(event) => event,
             Raw::Unreadable { reason, .. } => panic!("{reason}"),

@@ -73,6 +73,17 @@ pub(super) fn explain(code: Code, last: Option<(Code, String)>, brokers: &str, t
     }
 }
 
+/// There is no such topic, and the brokers do not make it by themselves, unless they only have not told.
+pub(super) fn missing(code: Code, topic: &Template, told: bool) -> DeliveryError {
+    let hint = if told {
+        "create the topic, or correct `topic`: the brokers do not make it by themselves"
+    } else {
+        "create the topic, or correct `topic`; where the brokers make topics by themselves, which they did not tell, the \
+         first record brings it about"
+    };
+    DeliveryError::refused(format!("Kafka has no topic `{topic}`"), hint, KafkaError::MessageProduction(code))
+}
+
 /// The codes of having waited, which say nothing of the reason.
 fn timed_out(code: Code) -> bool {
     matches!(

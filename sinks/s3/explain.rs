@@ -76,6 +76,10 @@ where
     }
 }
 
+/// A sealed batch keeps its bounds, or a retry would make another object of it.
+const TOO_LARGE: &str = "raise the limit of the server, or of the proxy before it, for one object; a lower \
+                         `batch.max_bytes` counts only for later batches, as this one keeps its bounds";
+
 /// What a person has to do, where waiting does not help.
 fn hint(code: Option<&str>, status: u16) -> Option<&'static str> {
     Some(match code.unwrap_or_default() {
@@ -92,7 +96,7 @@ fn hint(code: Option<&str>, status: u16) -> Option<&'static str> {
             "set `region` to the bucket's own"
         }
         "InvalidStorageClass" => "correct `storage_class`",
-        "EntityTooLarge" => "lower this sink's `batch.max_bytes`",
+        "EntityTooLarge" => TOO_LARGE,
         "KMS.NotFoundException" | "KMS.DisabledException" | "KMS.InvalidStateException" => "correct `sse_kms_key_id`",
         "MethodNotAllowed" | "NotImplemented" => {
             "this server lacks what we ask of it: leave out `storage_class` and `sse`"
@@ -109,7 +113,8 @@ fn hint(code: Option<&str>, status: u16) -> Option<&'static str> {
             301 | 307 => "set `region` to the bucket's own",
             401 | 403 => "check the credentials, and their rights on the bucket",
             404 => "create the bucket, or correct `bucket` and `endpoint`",
-            400 | 405 | 411..=416 => "check `bucket`, `region`, `endpoint` and `path_style`",
+            413 => TOO_LARGE,
+            400 | 405 | 411 | 412 | 414..=416 => "check `bucket`, `region`, `endpoint` and `path_style`",
             _ => return None,
         },
     })

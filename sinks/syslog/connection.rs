@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,6 +15,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ProtocolVersion;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::unacknowledged::unacknowledged;
 use super::{Config, Transport};
 use crate::address::Address;
 use crate::tls::{TlsConfig, explain};
@@ -32,15 +34,31 @@ const TLS_OBJECTION: Duration = Duration::from_millis(100);
 /// each batch this much, and catches a receiver that is going away.
 const FAREWELL: Duration = Duration::from_millis(20);
 
+/// How often it is looked whether the other end has acknowledged a batch. Nothing wakes us for that.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// Something to write frames to.
 pub(super) enum Connection {
     Udp(UdpSocket, Address),
     Stream(Box<dyn Stream>, Address),
 }
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
+    /// The TCP connection itself.
+    fn socket(&self) -> BorrowedFd<'_>;
+}
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+impl Stream for TcpStream {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.as_fd()
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn socket(&self) -> BorrowedFd<'_> {
+        self.get_ref().0.as_fd()
+    }
+}
 
 impl Connection {
     pub async fn open(config: &Config) -> Result<Self, DeliveryError> {
@@ -72,7 +90,8 @@ impl Connection {
         open.then_some(self)
     }
 
-    /// Returns when everything is written and the other end had a moment to object.
+    /// Returns when the other end's system has acknowledged everything, and the receiver had a moment to object. A
+    /// datagram is not acknowledged by anybody.
     pub async fn send(&mut self, messages: &[Vec<u8>]) -> Result<(), DeliveryError> {
         let (sent, address) = match self {
             Self::Udp(socket, address) => (send_datagrams(socket, messages).await, address),
@@ -147,10 +166,7 @@ async fn objection(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
         }
     });
     tokio::time::timeout(TLS_FINISHED, finished).await.unwrap_or(Ok(()))?;
-    match tokio::time::timeout(TLS_OBJECTION, farewell(stream)).await {
-        Ok(error) => Err(error),
-        Err(_) => Ok(()),
-    }
+    objection_within(TLS_OBJECTION, stream).await
 }
 
 async fn send_datagrams(socket: &UdpSocket, messages: &[Vec<u8>]) -> io::Result<()> {
@@ -174,18 +190,33 @@ async fn send_frames(stream: &mut Box<dyn Stream>, messages: &[Vec<u8>]) -> io::
         frames.push(b' ');
         frames.extend_from_slice(message);
     }
+    write(stream, &frames).await?;
+    // A connection that died in silence takes what is written like any other.
+    while unacknowledged(stream.socket())? > 0 {
+        objection_within(LOOK_AGAIN, stream).await?;
+    }
+    objection_within(FAREWELL, stream).await
+}
+
+async fn write(stream: &mut Box<dyn Stream>, frames: &[u8]) -> io::Result<()> {
     // A receiver that refuses us stops reading, so what it says must be heard while we still write.
     let (mut reading, mut writing) = tokio::io::split(stream);
     let written = async {
-        writing.write_all(&frames).await?;
-        writing.flush().await?;
-        tokio::time::sleep(FAREWELL).await;
-        Ok(())
+        writing.write_all(frames).await?;
+        writing.flush().await
     };
     tokio::select! {
         biased;
         said = farewell(&mut reading) => Err(said),
         written = written => written,
+    }
+}
+
+/// Waits for the other end to close or fail, and is content if it does not.
+async fn objection_within<R: AsyncRead + Unpin>(patience: Duration, stream: &mut R) -> io::Result<()> {
+    match tokio::time::timeout(patience, farewell(stream)).await {
+        Ok(said) => Err(said),
+        Err(_) => Ok(()),
     }
 }
 

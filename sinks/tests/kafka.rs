@@ -338,6 +338,37 @@ async fn an_unknown_topic_needs_a_person() {
     expect_refused(deliver(&*sink, &contract::numbered("p", 1, 2)).await, "create the topic");
 }
 
+async fn topics(client: ClientConfig) -> Vec<String> {
+    let listed = tokio::task::spawn_blocking(move || {
+        let consumer: BaseConsumer = client.create().unwrap();
+        let metadata = consumer.fetch_metadata(None, Duration::from_secs(20)).unwrap();
+        metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()
+    });
+    listed.await.unwrap()
+}
+
+#[tokio::test]
+async fn to_check_a_missing_topic_does_not_make_it() {
+    let (cluster, _) = imitation();
+    let absent = sink(config(&cluster.bootstrap_servers(), "absent"));
+    expect_refused(absent.check().await, "create the topic");
+    assert_eq!(topics(plain(&cluster.bootstrap_servers())).await, ["audit"]);
+}
+
+#[tokio::test]
+async fn a_topic_that_the_brokers_will_make_is_not_missed() {
+    let Some(broker) = server("a_topic_that_the_brokers_will_make_is_not_missed", "kafka", "AUDITLINE_TEST_KAFKA")
+    else {
+        return;
+    };
+    let name = contract::unique("made");
+    let sink = sink(config(&broker, &name));
+    sink.check().await.unwrap();
+    assert!(!topics(plain(&broker)).await.contains(&name));
+    deliver(&*sink, &contract::numbered("p", 1, 2)).await.unwrap();
+    assert!(topics(plain(&broker)).await.contains(&name));
+}
+
 #[tokio::test]
 async fn after_a_broker_was_down_the_same_sink_delivers() {
     let (cluster, sink) = imitation();

@@ -11,6 +11,7 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is set together with the server's address"))
@@ -229,21 +230,25 @@ async fn a_server_that_never_answers_is_given_up() {
     drop(listener);
 }
 
-#[tokio::test]
-async fn a_throttled_upload_tells_how_long_to_wait() {
+/// A server that answers one request so, whatever it is.
+async fn one_answer(head: &str, body: &str) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let busy = tokio::spawn(async move {
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    let answering = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 16 * 1024];
         let _ = stream.read(&mut request).await.unwrap();
-        let body = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
-        let answer = format!(
-            "HTTP/1.1 503 Slow Down\r\nretry-after: 7\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-            body.len()
-        );
         stream.write_all(answer.as_bytes()).await.unwrap();
     });
+    (endpoint, answering)
+}
+
+#[tokio::test]
+async fn a_throttled_upload_tells_how_long_to_wait() {
+    let body = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+    let (endpoint, busy) = one_answer("503 Slow Down\r\nretry-after: 7", body).await;
     let outcome = sink(offline(&endpoint)).deliver(&contract::numbered("p", 1, 2)).await;
     match outcome {
         Err(DeliveryError::Retryable { retry_after, message, .. }) => {
@@ -253,4 +258,26 @@ async fn a_throttled_upload_tells_how_long_to_wait() {
         other => panic!("{other:?}"),
     }
     busy.await.unwrap();
+}
+
+// A proxy says so by the status alone, in words of its own.
+#[tokio::test]
+async fn an_object_that_is_too_large_needs_the_servers_limit_raised() {
+    let entity = "<Error><Code>EntityTooLarge</Code><Message>Your proposed upload is too large.</Message></Error>";
+    for (head, body, name) in [
+        ("400 Bad Request", entity, "EntityTooLarge"),
+        ("413 Payload Too Large", entity, "EntityTooLarge"),
+        ("413 Request Entity Too Large", "<html>413</html>", "HTTP 413"),
+    ] {
+        let (endpoint, refusing) = one_answer(head, body).await;
+        let outcome = sink(offline(&endpoint)).deliver(&contract::numbered("p", 1, 2)).await;
+        let Err(DeliveryError::Refused { message, hint, .. }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(message, format!("S3 answered `{name}` for bucket `audit`"));
+        assert_eq!(
+            hint,
+            "raise the limit of the server, or of the proxy before it, for one object; a lower `batch.max_bytes` \
+             counts only for later batches, as this one keeps its bounds"
+        );
+        refusing.await.unwrap();
+    }
 }

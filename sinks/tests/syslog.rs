@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use auditline_sinks::contract::{self, Destination, Guarantees, chain, server};
-use auditline_sinks::{Delivery, DeliveryError, Sink, SinkConfig};
+use auditline_sinks::{Batch, Delivery, DeliveryError, Sink, SinkConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 fn sink(config: Value) -> Arc<dyn Sink> {
     let config: SinkConfig = serde_json::from_value(json!({ "syslog": config })).unwrap();
@@ -269,7 +269,7 @@ async fn a_receiver_that_never_answers_is_given_up() {
         outcome = sink.check() => outcome,
         () = silence => unreachable!(),
     };
-    expect_retryable(outcome, &format!("`{address}` accepts connections and does not answer"));
+    expect_retryable(outcome, &format!("`{address}` did not answer in time"));
 }
 
 #[tokio::test]
@@ -316,6 +316,63 @@ async fn a_receiver_that_went_away_gets_the_batch_again() {
     let frames = frames(&mut stream).await;
     assert_eq!(frames.len(), 2);
     assert!(frames[0].ends_with(r#""n":3,"text":"a record like another"}"#), "{}", frames[0]);
+}
+
+/// A listener whose system takes no more than some kilobytes that nobody has read.
+fn narrow_listener() -> (TcpListener, String) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(16).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+/// Our kernel takes it at once; a receiver with a narrow buffer has to read for it to arrive.
+fn large_batch(pipeline: &str) -> Batch {
+    let body = format!(r#"{{"text":"{}"}}"#, "x".repeat(1000));
+    contract::batch_of(pipeline, 1, vec![body; 200])
+}
+
+#[tokio::test]
+async fn what_the_other_end_has_not_acknowledged_is_not_delivered() {
+    let (listener, address) = narrow_listener();
+    let hasty = sink(json!({ "address": address, "transport": "tcp", "timeout": "1s" }));
+    let outcome = hasty.deliver(&large_batch("p")).await.map(drop);
+    expect_retryable(outcome, &format!("`{address}` did not answer in time"));
+    // Nobody has read a byte of that. What a receiver reads counts.
+    drop(listener.accept().await.unwrap());
+    let patient = sink(json!({ "address": address, "transport": "tcp" }));
+    let delivering = async {
+        let outcome = patient.deliver(&large_batch("p")).await.map(drop);
+        drop(patient);
+        outcome
+    };
+    let reading = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        frames(&mut stream).await.len()
+    };
+    let (outcome, frames) = tokio::join!(delivering, reading);
+    outcome.unwrap();
+    assert_eq!(frames, 200);
+}
+
+// While one pipeline's batch waits for a receiver that reads nothing, the other's waits for the connection.
+#[tokio::test]
+async fn waiting_for_another_pipeline_takes_nothing_of_the_timeout() {
+    let (listener, address) = narrow_listener();
+    let sink = sink(json!({ "address": address, "transport": "tcp", "timeout": "1s" }));
+    let batches = [large_batch("first"), contract::numbered("second", 1, 2)];
+    let receiver = tokio::spawn(async move {
+        let (_unread, _) = listener.accept().await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        frames(&mut stream).await.len()
+    });
+    let (first, second) = tokio::join!(sink.deliver(&batches[0]), sink.deliver(&batches[1]));
+    expect_retryable(first.map(drop), &format!("`{address}` did not answer in time"));
+    assert_eq!(second.unwrap(), Delivery::default());
+    drop(sink);
+    assert_eq!(receiver.await.unwrap(), 2);
 }
 
 #[tokio::test]

@@ -4,17 +4,28 @@
 //! configuration is wrong.
 
 mod allocator;
+mod asked;
+mod backfill;
 mod check;
+mod completions;
 mod connectors;
 mod demo;
+mod explain;
 mod input;
 mod logging;
+mod moment;
+mod plan;
+mod preview;
 mod progress;
 mod run;
+mod schema;
 mod simulate;
+mod state;
 mod stop;
 mod table;
+mod test;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -47,8 +58,24 @@ enum Verb {
     Run(run::Run),
     /// Say everything that is wrong with the configuration.
     Check(check::Check),
+    /// Say what a pipeline will ask of its vendor, before anything is asked.
+    Plan(plan::Plan),
+    /// Show one page of a pipeline's log as it would be delivered. Stores nothing.
+    Preview(preview::Preview),
+    /// Say up to when a log is complete, at each sink, and what it waits for.
+    Explain(explain::Explain),
+    /// Read a span of the past, beside what is read anyway.
+    Backfill(backfill::Backfill),
+    /// Show, reset, export or import where the pipelines are.
+    State(state::State),
     /// List the connectors, or show one: its parameters, filters and limits.
     Connectors(connectors::Connectors),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(schema::Schema),
+    /// Print completions for a shell.
+    Completions(completions::Completions),
+    /// Run the examples in connector files, or hold connectors to what is expected of any.
+    Test(test::Test),
     /// Serve the simulated vendors on loopback until stopped.
     #[command(hide = true)]
     Simulate(simulate::Simulate),
@@ -59,7 +86,10 @@ enum Verb {
 pub fn main() -> ExitCode {
     allocator::keep_little();
     let arguments = Arguments::parse();
-    logging::start(arguments.log_format);
+    if let Err(error) = logging::start(arguments.log_format) {
+        eprintln!("error: {error}");
+        return ExitCode::from(WRONG);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -72,11 +102,30 @@ pub fn main() -> ExitCode {
             Verb::Demo(verb) => verb.main().await,
             Verb::Run(verb) => verb.main().await,
             Verb::Check(verb) => verb.main().await,
+            Verb::Plan(verb) => verb.main().await,
+            Verb::Preview(verb) => verb.main().await,
+            Verb::Explain(verb) => verb.main().await,
+            Verb::Backfill(verb) => verb.main().await,
+            Verb::State(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
+            Verb::Schema(verb) => verb.main(),
+            Verb::Completions(verb) => verb.main(),
+            Verb::Test(verb) => verb.main().await,
             Verb::Simulate(verb) => verb.main().await,
         }
     });
     // A delivery that was dropped may sit in a blocking call: the process does not wait for it.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ExitCode::from(code)
+}
+
+/// Prints data. A reader that has had enough, as `head` has, is no failure.
+fn print(text: &str) -> u8 {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write to standard output: {error}");
+            FAILED
+        }
+        _ => DONE,
+    }
 }

@@ -22,6 +22,10 @@ pub struct Main {
     #[serde(default)]
     #[expect(dead_code, reason = "read before the rest of the file, and here only checked to be a list of texts")]
     pub pipelines: Option<Vec<Spanned<String>>>,
+    /// Files of connectors of the operator's own, named as `pipelines` are.
+    #[serde(default)]
+    #[expect(dead_code, reason = "read before the rest of the file, and here only checked to be a list of texts")]
+    pub connectors: Option<Vec<Spanned<String>>>,
     /// How big the journal may grow.
     #[serde(default)]
     pub journal: Journal,
@@ -61,6 +65,32 @@ pub struct Pipeline {
 
 /// `[source]`: a connector's name and its settings.
 pub type Source = Spanned<BTreeMap<Spanned<String>, Node>>;
+
+/// `sweep = { … }`: how late records are looked for that the overlap does not reach.
+#[derive(Debug, Default, Deserialize)]
+pub struct Sweep {
+    /// How much time lies between two sweeps.
+    #[serde(default)]
+    pub every: Option<Spanned<HumanDuration>>,
+    /// How far a sweep reaches back; `"0s"` for none.
+    #[serde(default)]
+    pub back: Option<HumanDuration>,
+}
+
+/// `[source.file]`
+#[derive(Debug, Deserialize)]
+pub struct FileSource {
+    /// The files: a path, or a pattern with `*`, `?` and `**`. Relative to this file.
+    pub path: Spanned<String>,
+    /// The connector whose records they hold, one a line.
+    pub connector: Spanned<String>,
+    /// Whether files may still grow, and others be added.
+    #[serde(default)]
+    pub follow: Option<bool>,
+    /// How long it waits when it has read everything.
+    #[serde(default)]
+    pub poll: Option<Spanned<HumanDuration>>,
+}
 
 /// `[to]`: sinks by name, each with a [`To`].
 pub type Targets = Spanned<BTreeMap<Spanned<String>, Node>>;
@@ -113,9 +143,9 @@ pub struct Batch {
     pub max_wait: Option<HumanDuration>,
 }
 
-/// Only `pipelines` of the main file, so that the files it names are read before everything is checked.
-pub fn pipeline_globs(main: &Document) -> Vec<Spanned<String>> {
-    let node = main.root().get("pipelines");
+/// Only `pipelines` or `connectors` of the main file, so that the files it names are read before everything is checked.
+pub fn globs(main: &Document, key: &str) -> Vec<Spanned<String>> {
+    let node = main.root().get(key);
     let items = node.and_then(Node::as_array).unwrap_or_default();
     // What is no text is reported when the whole file is decoded.
     items.iter().filter_map(|item| Some(Spanned::new(item.as_str()?.to_owned(), item.place()))).collect()

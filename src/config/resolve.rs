@@ -9,11 +9,12 @@ use auditline_sinks::{BatchLimits, Sink, SinkConfig};
 use serde::de::DeserializeOwned;
 
 use super::files::{Files, PipelineFile};
-use super::plan::{LanePlan, PipelinePlan, Plan};
+use super::plan::{LanePlan, PipelinePlan, Plan, SourcePlan};
 use super::raw;
 use super::source;
 use super::steps::steps;
 use crate::chain;
+use crate::connector::Catalogue;
 use crate::document::{Context, Node, Place, Problem, Spanned, did_you_mean};
 
 /// The journal's size when nobody says.
@@ -51,7 +52,7 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
         }
         // Where the sinks cannot be read at all, each of them would seem unknown.
         let known = written.is_some().then_some(known.as_slice());
-        pipelines.extend(pipeline(file, known, &sinks, context));
+        pipelines.extend(pipeline(file, known, &sinks, &files.catalogue, context));
     }
     if files.pipelines.is_empty() && !context.problems.has_errors() {
         let hint = "add `pipelines = [\"pipelines/*.toml\"]`, and a file for each pipeline";
@@ -64,11 +65,14 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
     }
     let main = main?;
     let journal_limit = journal_limit(&main, context);
+    let (pipelines, files_read) = PipelinePlan::apart(pipelines);
     (!context.problems.has_errors()).then(|| Plan {
         state_dir: state_dir(&main, files),
         journal_limit,
         grace: main.grace.map_or(GRACE, |grace| grace.0),
+        catalogue: Arc::clone(&files.catalogue),
         pipelines,
+        files: files_read,
     })
 }
 
@@ -129,12 +133,13 @@ fn pipeline(
     file: &PipelineFile,
     known: Option<&[&str]>,
     sinks: &BTreeMap<String, Destination>,
+    catalogue: &Catalogue,
     context: &Context<'_>,
-) -> Option<PipelinePlan> {
+) -> Option<PipelinePlan<SourcePlan>> {
     let raw: raw::Pipeline = file.document.decode(context)?;
     // Each part is looked at whatever the others are, so that everything wrong is told at once.
-    let source = section(file, "source", raw.source.as_ref(), &source::which_connector(), context);
-    let source = source.and_then(|source| source::resolve(&source, context));
+    let source = section(file, "source", raw.source.as_ref(), &source::which_connector(catalogue), context);
+    let source = source.and_then(|source| source::resolve(&source, catalogue, context));
     let to = section(file, "to", raw.to.as_ref(), WHERE_TO, context);
     let lanes = to.map(|to| lanes(&to, known, sinks, context));
     let steps = steps(raw.transform.as_ref(), context);
@@ -142,7 +147,8 @@ fn pipeline(
     Some(PipelinePlan {
         name: file.name.as_str().into(),
         poll: source.poll,
-        transforms: steps.into_iter().map(|step| step.build(&source.settings.connector)).collect(),
+        sweep: source.sweep,
+        transforms: steps.into_iter().map(|step| step.build(source.settings.connector())).collect(),
         source: source.settings,
         lanes,
     })
@@ -204,35 +210,55 @@ fn lanes(
     lanes
 }
 
-/// A file in which two pipelines write has no place that either could find again after a crash.
+/// A file that is written to twice has no place that either writer could find again after a crash.
 fn refuse_mixed_files(
-    plans: &[PipelinePlan],
+    plans: &[PipelinePlan<SourcePlan>],
     files: &[PipelineFile],
     sinks: &BTreeMap<String, Destination>,
     context: &Context<'_>,
 ) {
-    for (index, plan) in plans.iter().enumerate() {
+    let mut taken: BTreeMap<PathBuf, (&str, &str)> = BTreeMap::new();
+    for plan in plans {
         for lane in &plan.lanes {
-            let Some(destination) = sinks.get(&*lane.name) else { continue };
-            let mixes = |other: &&PipelinePlan| {
-                let same_vendor = other.source.connector.name == plan.source.connector.name;
-                other.lanes.iter().any(|theirs| theirs.name == lane.name)
-                    && destination.config.mixes_pipelines(same_vendor)
-            };
-            let Some(other) = plans[..index].iter().find(mixes) else { continue };
+            let config = sinks.get(&*lane.name).map(|destination| &destination.config);
+            let path = config.and_then(|config| config.file_of(&plan.name, &plan.source.connector().name));
+            let Some(path) = path else { continue };
+            // One file may be named from two folders.
+            let path = std::path::absolute(&path).unwrap_or(path);
+            let first = *taken.entry(path).or_insert((&plan.name, &lane.name));
+            let Some((message, hint)) = mixed(first, (&plan.name, &lane.name)) else { continue };
             let file = files.iter().find(|file| *file.name == *plan.name);
             let to = file.and_then(|file| file.document.root().get("to")?.get(&lane.name).map(Node::head));
-            let message = format!(
-                "`{}` and `{}` would write to the same file of the sink `{}`",
-                other.name, plan.name, lane.name
-            );
-            let problem = Problem::error(message).hint("put `{pipeline}` into the sink's path");
+            let problem = Problem::error(message).hint(hint);
             context.problems.push(match to {
                 Some(place) => problem.at(&place),
                 None => problem,
             });
         }
     }
+}
+
+/// What to say of two pairs of pipeline and sink that share a file; nothing when they are the same pair.
+fn mixed(first: (&str, &str), second: (&str, &str)) -> Option<(String, &'static str)> {
+    let ((pipeline, sink), (other_pipeline, other_sink)) = (first, second);
+    let own_paths = "give each sink a `path` of its own";
+    Some(match (pipeline == other_pipeline, sink == other_sink) {
+        (true, true) => return None,
+        (false, true) => {
+            let message =
+                format!("`{pipeline}` and `{other_pipeline}` would write to the same file of the sink `{sink}`");
+            (message, "put `{pipeline}` into the sink's path")
+        }
+        (true, false) => {
+            (format!("`{pipeline}` would write to the same file by the sinks `{sink}` and `{other_sink}`"), own_paths)
+        }
+        (false, false) => {
+            let message = format!(
+                "`{pipeline}` by the sink `{sink}` and `{other_pipeline}` by `{other_sink}` would write to the same file"
+            );
+            (message, own_paths)
+        }
+    })
 }
 
 /// A sink that no pipeline names is not a mistake, but hardly meant.

@@ -11,19 +11,40 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use url::Url;
 
+use super::file_source;
+use super::plan::{SourcePlan, Sweep};
 use super::raw;
-use crate::connector::model::{Definition, Parameter, Pattern, Rate};
-use crate::connector::{self, Connector};
+use crate::connector::model::{Definition, FilterEncoding, Parameter, Pattern, Rate};
+use crate::connector::{Absent, Catalogue, Connector};
 use crate::document::{Context, Node, Problem, Spanned, did_you_mean};
 use crate::event::{Clock, time};
 use crate::source::auth::{choose, templates};
+use crate::source::secrets::{Rotating, lacking_member};
 use crate::source::{Filter, Mode, Rules, Setting, Settings, is_loopback};
 
 /// The keys that every source takes.
-const COMMON: &[&str] =
-    &["base_url", "start", "poll", "lag", "overlap", "window", "rate", "reserve", "mode", "filters"];
+const COMMON: &[&str] = &[
+    "base_url",
+    "start",
+    "poll",
+    "lag",
+    "overlap",
+    "window",
+    "rate",
+    "reserve",
+    "credential_expires",
+    "mode",
+    "filters",
+    "sweep",
+];
 /// Less than this is a mistake; how often the vendor is asked is bounded by its budget all the same.
-const SHORTEST_POLL: Duration = Duration::from_millis(100);
+pub const SHORTEST_POLL: Duration = Duration::from_millis(100);
+/// What is said of a shorter one.
+pub const POLLS_TOO_OFTEN: &str = "expected at least `100ms`: less would keep asking for nothing";
+/// What is read instead of a connector's API.
+const FILE: &str = "file";
+/// Sweeps closer together would be all that is asked.
+const SHORTEST_SWEEP: Duration = Duration::from_secs(60);
 /// How long a source waits when it has read everything and nobody says.
 const POLL: Duration = Duration::from_secs(60);
 /// Where reading begins when nobody says.
@@ -31,42 +52,67 @@ const START: TimeDelta = TimeDelta::days(7);
 
 /// A source and how often it looks for more.
 pub struct ResolvedSource {
-    pub settings: Settings,
+    pub settings: SourcePlan,
     pub poll: Duration,
+    pub sweep: Sweep,
 }
 
 /// Resolves `[source.NAME]`. `None` when something in it is wrong.
-pub fn resolve(source: &raw::Source, context: &Context<'_>) -> Option<ResolvedSource> {
+pub fn resolve(source: &raw::Source, catalogue: &Catalogue, context: &Context<'_>) -> Option<ResolvedSource> {
     let mut entries: Vec<_> = source.value.iter().collect();
     entries.sort_by_key(|(name, _)| name.place.span().map(|span| span.start));
     let (name, node) = match entries.as_slice() {
         [(name, node)] => (*name, *node),
         [] => {
             let problem = Problem::error("this pipeline reads nothing").at(&source.place);
-            context.problems.push(problem.hint(which_connector()));
+            context.problems.push(problem.hint(which_connector(catalogue)));
             return None;
         }
-        [(first, _), (second, _), ..] => {
+        [(first, _), (second, node), ..] => {
+            node.cover();
             let message = format!("`{second}` beside `{first}`: a pipeline reads from one source");
             let hint = format!("move `[source.{second}]` into a pipeline file of its own");
             context.problems.push(Problem::error(message).at(&second.place).hint(hint));
             return None;
         }
     };
-    let Some(connector) = Connector::embedded(name) else {
-        let hint = match did_you_mean(name, connector::names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", connector::names().collect::<Vec<_>>().join(", ")),
-        };
-        context.problems.push(Problem::error(format!("there is no connector `{name}`")).at(&name.place).hint(hint));
-        return None;
-    };
-    Section { name, node, connector: &connector, context }.resolve()
+    if name.value == FILE {
+        return file_source::resolve(node, catalogue, context);
+    }
+    let connector = connector(name, &[FILE], catalogue, context);
+    if connector.is_none() {
+        node.cover();
+    }
+    Section { name, node, connector: &connector?, context }.resolve()
+}
+
+/// The connector of that name, where one may also have meant something else.
+pub fn connector(
+    name: &Spanned<String>,
+    beside: &[&'static str],
+    catalogue: &Catalogue,
+    context: &Context<'_>,
+) -> Option<Arc<Connector>> {
+    match catalogue.get(name) {
+        Ok(connector) => Some(connector),
+        Err(absent) => {
+            if let Absent::Unknown { hint } = absent {
+                let hint = match did_you_mean(name, beside.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => hint,
+                };
+                let problem = Problem::error(format!("there is no connector `{name}`"));
+                context.problems.push(problem.at(&name.place).hint(hint));
+            }
+            None
+        }
+    }
 }
 
 /// Says how a source is written, and of which connectors.
-pub fn which_connector() -> String {
-    format!("add `[source.NAME]`, NAME being one of: {}", connector::names().collect::<Vec<_>>().join(", "))
+pub fn which_connector(catalogue: &Catalogue) -> String {
+    let names = catalogue.names().collect::<Vec<_>>().join(", ");
+    format!("add `[source.NAME]`, NAME being one of: {names}; or `[source.{FILE}]`")
 }
 
 struct Section<'a> {
@@ -91,27 +137,37 @@ impl Section<'_> {
         if rules.size < TimeDelta::seconds(1) {
             self.error_at_key("window", "a window is at least one second wide");
         }
-        let settings = Settings {
-            connector: Arc::clone(self.connector),
-            base_url: self.base_url(),
-            parameters: self.parameters(),
-            filters: self.filters(),
-            start: self.within_retention(self.start()),
-            rules,
-            mode: self.mode(),
-            rate: self.decode::<Rate>("rate").unwrap_or(definition.limits.rate),
-            reserve: self.reserve(),
-            clock: Clock::system(),
-        };
+        let parameters = self.parameters();
+        let base_url = self.base_url(&parameters);
+        let filters = self.filters();
+        let start = self.within_retention(self.start());
+        let mode = self.mode();
+        let rate = self.decode::<Rate>("rate").unwrap_or(definition.limits.rate);
+        let reserve = self.reserve();
+        let credential_expires = self.credential_expires();
         let poll = self.decode::<HumanDuration>("poll").map_or(POLL, |poll| poll.0);
         if poll < SHORTEST_POLL {
-            self.error_at_key("poll", "expected at least `100ms`: less would keep asking for nothing");
+            self.error_at_key("poll", POLLS_TOO_OFTEN);
         }
+        let sweep = self.sweep();
         if self.context.problems.count(crate::document::Severity::Error) > before {
             return None;
         }
+        let settings = Settings {
+            connector: Arc::clone(self.connector),
+            base_url: base_url?,
+            parameters,
+            filters,
+            start,
+            rules,
+            mode,
+            rate,
+            reserve,
+            clock: Clock::system(),
+            credential_expires,
+        };
         self.authentication(&settings)?;
-        Some(ResolvedSource { settings, poll })
+        Some(ResolvedSource { settings: SourcePlan::Api(settings), poll, sweep })
     }
 
     fn definition(&self) -> &Definition {
@@ -146,7 +202,8 @@ impl Section<'_> {
             self.context.problems.error_at(&self.name.place, format!("expected the table `[source.{}]`", self.name));
             return;
         };
-        for (key, _) in table.filter(|(key, _)| !known.contains(&key.value.as_str())) {
+        for (key, value) in table.filter(|(key, _)| !known.contains(&key.value.as_str())) {
+            value.cover();
             let hint = match did_you_mean(key, known.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`? known keys: {}", quoted(&known)),
                 None => format!("known keys: {}", quoted(&known)),
@@ -159,26 +216,38 @@ impl Section<'_> {
         self.definition().read.len() > 1
     }
 
-    fn base_url(&self) -> Url {
-        let default = Url::parse(&self.definition().connector.base_url).expect("checked when the connector was read");
-        let Some(node) = self.node.get("base_url") else { return default };
-        let text: Option<String> = node.decode(self.context);
-        let Some(text) = text else { return default };
+    /// `None` when it is wrong, or when a parameter in it is: that was told then.
+    fn base_url(&self, parameters: &BTreeMap<String, Setting>) -> Option<Url> {
+        let about = &self.definition().connector;
+        let Some(node) = self.node.get("base_url") else {
+            let address = about.base_url.fill_address(&|name| match parameters.get(name)? {
+                Setting::Plain(text) => Some(Json::String(text.clone())),
+                Setting::Secret(_) => None,
+            })?;
+            let url = Url::parse(&address);
+            if url.is_err() {
+                let problem = Problem::error(format!("`{address}` is no address")).at(&self.name.place);
+                self.context.problems.push(problem.hint(format!("check what stands in `{}`", about.base_url)));
+            }
+            return url.ok();
+        };
+        let text: String = node.decode(self.context)?;
         let fail = |message: String, hint: &str| {
             self.context.problems.push(Problem::error(message).at(&node.place()).hint(hint));
-            default.clone()
+            None
         };
+        let example = format!("for example \"{}\"", about.base_url);
         match Url::parse(&text) {
             Ok(url) if !url.username().is_empty() || url.password().is_some() || url.query().is_some() => {
-                fail("a base URL has no user, password or query".to_owned(), &format!("for example \"{default}\""))
+                fail("a base URL has no user, password or query".to_owned(), &example)
             }
-            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => url,
+            Ok(url) if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) => Some(url),
             Ok(url) if url.scheme() == "http" => {
                 let message =
                     format!("plain http to `{}`: the credential would travel in clear", url.host_str().unwrap_or(""));
                 fail(message, "use https://; http is allowed to this machine only")
             }
-            _ => fail(format!("expected a URL, found `{text}`"), &format!("for example \"{default}\"")),
+            _ => fail(format!("expected a URL, found `{text}`"), &example),
         }
     }
 
@@ -203,26 +272,21 @@ impl Section<'_> {
 
     fn setting(&self, name: &str, parameter: &Parameter, node: &Node) -> Option<Setting> {
         let fail = |message: String| {
-            self.context.problems.push(Problem::error(message).at(&node.place()).hint(parameter.about.clone()));
+            let advice = parameter.pattern.and_then(Pattern::advice);
+            let hint =
+                advice.map_or_else(|| parameter.about.clone(), |advice| format!("{}: {advice}", parameter.about));
+            self.context.problems.push(Problem::error(message).at(&node.place()).hint(hint));
             None
         };
         if parameter.secret {
             let secret: Secret = node.decode(self.context)?;
-            if !parameter.json.is_empty() {
-                let object: Option<Json> = serde_json::from_str(secret.expose()).ok();
-                let lacks =
-                    |member: &&String| object.as_ref().is_none_or(|object| object.get(member.as_str()).is_none());
-                if let Some(member) = parameter.json.iter().find(lacks) {
-                    return fail(format!("`{name}` is not a JSON object with the member `{member}`"));
-                }
+            if let Some(member) = lacking_member(&secret, &parameter.json) {
+                return fail(format!("`{name}` is not a JSON object with the member `{member}`"));
             }
-            return Some(Setting::Secret(secret));
+            return Some(Setting::Secret(Rotating::new(secret, &parameter.json)));
         }
         let text: String = node.decode(self.context)?;
-        let fits = match parameter.pattern {
-            Some(Pattern::Hex32) => text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit()),
-            None => !text.is_empty(),
-        };
+        let fits = !text.is_empty() && parameter.pattern.is_none_or(|pattern| pattern.fits(&text));
         if fits { Some(Setting::Plain(text)) } else { fail(format!("`{text}` is not what `{name}` looks like")) }
     }
 
@@ -240,6 +304,25 @@ impl Section<'_> {
         let problem = Problem::error(format!("no credential for `{}`", self.name)).at(&self.name.place);
         self.context.problems.push(problem.hint(hint));
         None
+    }
+
+    fn credential_expires(&self) -> Option<DateTime<Utc>> {
+        let node = self.node.get("credential_expires")?;
+        let text = node.decode::<String>(self.context)?;
+        let Some(expires) = time::from_text(&text) else {
+            let problem = Problem::error(format!("`{text}` is not a date")).at(&node.place());
+            self.context
+                .problems
+                .push(problem.hint("for example \"2027-01-31\": when the vendor lets the credential end"));
+            return None;
+        };
+        if expires <= Utc::now() {
+            let problem = Problem::warning(format!("by `{text}` the credential is no longer good")).at(&node.place());
+            self.context
+                .problems
+                .push(problem.hint("renew the credential with the vendor, and note its new date here"));
+        }
+        Some(expires)
     }
 
     fn start(&self) -> DateTime<Utc> {
@@ -275,6 +358,19 @@ impl Section<'_> {
             self.context.problems.push(problem.at(&node.place()));
         }
         start.max(oldest)
+    }
+
+    fn sweep(&self) -> Sweep {
+        let default = Sweep::default();
+        let Some(written) = self.decode::<raw::Sweep>("sweep") else { return default };
+        if let Some(every) = written.every.as_ref().filter(|every| every.value.0 < SHORTEST_SWEEP) {
+            let problem = Problem::error("expected at least `1m` between two sweeps").at(&every.place);
+            self.context.problems.push(problem.hint("each one reads again all that lies within `back`"));
+        }
+        Sweep {
+            every: written.every.map_or(default.every, |every| delta(every.value.0)),
+            back: written.back.map_or(default.back, |back| delta(back.0)),
+        }
     }
 
     fn mode(&self) -> Mode {
@@ -322,6 +418,7 @@ impl Section<'_> {
         let rules = &self.definition().filters;
         let known: Vec<&str> = rules.all().collect();
         if !known.contains(&name.value.as_str()) {
+            value.cover();
             let hint = match (did_you_mean(name, known.iter().copied()), known.is_empty()) {
                 (Some(near), _) => format!("did you mean `{near}`? there are: {}", quoted(&known)),
                 (None, true) => format!("`{}` has no filters: leave `filters` out", self.name),
@@ -347,6 +444,7 @@ impl Section<'_> {
                 _ => None,
             };
             let Some(wire) = wire else {
+                value.cover();
                 let hint =
                     if rules.not.is_some() { "a filter takes `only` and `not`" } else { "give the values themselves" };
                 let problem = Problem::error(format!("the filter `{name}` does not take `{form}`")).at(&form.place);
@@ -364,8 +462,7 @@ impl Section<'_> {
             Some(items) => items.iter().collect(),
             None => vec![node],
         };
-        let single =
-            rules.encode == connector::model::FilterEncoding::Single || rules.single.iter().any(|known| known == name);
+        let single = rules.encode == FilterEncoding::Single || rules.single.iter().any(|known| known == name);
         if single && nodes.len() != 1 {
             self.context.problems.error_at(&node.place(), format!("the filter `{name}` takes one value"));
             return None;
@@ -406,3 +503,6 @@ fn quoted(names: &[&str]) -> String {
 fn delta(span: Duration) -> TimeDelta {
     TimeDelta::from_std(span).unwrap_or(TimeDelta::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,15 @@
 //! Texts with places to fill in: `/accounts/{account_id}/logs/audit`, `{from}`.
 
+use std::fmt;
 use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer};
 use serde_json::Value as Json;
+use url::form_urlencoded::byte_serialize;
+
+mod tree;
+
+pub use self::tree::{Tree, fill_members};
 
 /// A text with variables in braces. A variable may name a member of a JSON parameter: `{credentials.key_id}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +66,62 @@ impl Template {
     }
 }
 
+/// Addresses: `https://{domain}/tenants/{tenant}`.
+impl Template {
+    /// The variables that stand in the host of the address.
+    pub fn host_variables(&self) -> impl Iterator<Item = &str> {
+        self.with_part().filter(|(_, part)| *part == Part::Host).filter_map(|(piece, _)| match piece {
+            Piece::Variable(name) => Some(name.as_str()),
+            Piece::Text(_) => None,
+        })
+    }
+
+    /// Fills in an address. What stands behind the host is encoded, so that no value can leave its segment.
+    pub fn fill_address(&self, lookup: &dyn Fn(&str) -> Option<Json>) -> Option<String> {
+        let mut out = String::new();
+        for (piece, part) in self.with_part() {
+            match piece {
+                Piece::Text(text) => out.push_str(text),
+                Piece::Variable(name) => {
+                    let value = as_text(&lookup(name)?);
+                    out.push_str(&if part == Part::Path { encoded(&value) } else { value });
+                }
+            }
+        }
+        Some(out)
+    }
+
+    /// Each piece with the part of an address in which it begins.
+    fn with_part(&self) -> impl Iterator<Item = (&Piece, Part)> {
+        let mut seen = String::new();
+        self.pieces.iter().map(move |piece| {
+            let part = match seen.split_once("//") {
+                Some((_, behind)) if behind.contains(['/', '?', '#']) => Part::Path,
+                Some(_) => Part::Host,
+                None if seen.starts_with('/') => Part::Path,
+                None => Part::Scheme,
+            };
+            seen.push_str(match piece {
+                Piece::Text(text) => text,
+                Piece::Variable(_) => "x",
+            });
+            (piece, part)
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Scheme,
+    Host,
+    Path,
+}
+
+/// A text as it may stand in a segment of a path.
+pub fn encoded(text: &str) -> String {
+    byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
 /// A JSON value as it stands in a query or a path.
 pub fn as_text(value: &Json) -> String {
     match value {
@@ -96,6 +158,15 @@ impl FromStr for Template {
     }
 }
 
+impl fmt::Display for Template {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Piece::Text(text) => out.write_str(text),
+            Piece::Variable(name) => write!(out, "{{{name}}}"),
+        })
+    }
+}
+
 impl<'de> Deserialize<'de> for Template {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
@@ -129,6 +200,17 @@ mod tests {
         assert_eq!(fill("plain"), Some(json!("plain")));
         assert_eq!(fill("{cursor}"), None);
         assert_eq!(fill("a{cursor}"), None);
+    }
+
+    #[test]
+    fn an_address_takes_a_host_as_it_is_and_encodes_the_rest() {
+        let address: Template = "https://{id}.example.com/{id}?x={id}".parse().unwrap();
+        assert_eq!(address.fill_address(&lookup).unwrap(), "https://a b.example.com/a%20b?x=a%20b");
+        assert_eq!(address.host_variables().collect::<Vec<_>>(), ["id"]);
+        let path: Template = "/token/{id}".parse().unwrap();
+        assert_eq!(path.fill_address(&lookup).unwrap(), "/token/a%20b");
+        assert_eq!(path.host_variables().count(), 0);
+        assert_eq!(address.to_string(), "https://{id}.example.com/{id}?x={id}");
     }
 
     #[test]

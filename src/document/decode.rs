@@ -13,6 +13,7 @@ use serde::de::{self, DeserializeOwned, Unexpected};
 
 use super::Context;
 use super::ghost;
+use super::mask;
 use super::node::{Entry, Node, NodeId, Value};
 use super::problem::Problem;
 use super::reader::Reader;
@@ -116,6 +117,7 @@ impl Session<'_> {
         if !state.unknown.insert(entry.value.id()) {
             return;
         }
+        mask::cover(&entry.value);
         let name = entry.name.value.as_str();
         if let Some(near) = suggest::did_you_mean(name, known.iter().copied()) {
             let meant = known.iter().find(|known| **known == near);

@@ -20,6 +20,8 @@ pub(super) struct Mask {
     pub(super) span: Range<usize>,
     /// What the part means where that differs from how it is written: a message may quote it either way.
     pub(super) value: Option<String>,
+    /// Whether it is looked for in messages, too.
+    pub(super) is_quoted: bool,
 }
 
 impl File {
@@ -44,7 +46,15 @@ impl File {
     }
 
     pub(super) fn hide(&self, span: Range<usize>, value: Option<String>) {
-        let mask = Mask { span, value };
+        self.mask(Mask { span, value, is_quoted: true });
+    }
+
+    /// Hides a part where its line is shown, and leaves messages as they are.
+    pub(super) fn cover(&self, span: Range<usize>) {
+        self.mask(Mask { span, value: None, is_quoted: false });
+    }
+
+    fn mask(&self, mask: Mask) {
         let mut masks = self.masks();
         if !mask.span.is_empty() && !masks.contains(&mask) {
             masks.push(mask);

@@ -1,7 +1,8 @@
 //! Which parts of a file are never printed.
 //!
 //! What is decoded as a secret is hidden when that happens. Here is hidden what looks like one by its name, since most
-//! mistakes are reported before, or without, anybody asking for the secret that stands on the same line.
+//! mistakes are reported before, or without, anybody asking for the secret that stands on the same line. What stands
+//! under a key that nobody knows may be a secret, too, and so may what stands where a variable's name should.
 
 use super::file::File;
 use super::node::{Node, Value};
@@ -31,6 +32,9 @@ fn walk(node: &Node, secret: bool) {
             let secret = secret && node.is_inline();
             let reference = secret && is_reference(node);
             for entry in entries {
+                if entry.name.value == "env" && entry.value.as_str().is_some_and(|name| !is_plainly_a_variable(name)) {
+                    hide_literal(&entry.value);
+                }
                 let names_place = reference && matches!(entry.name.value.as_str(), "env" | "file");
                 let secret =
                     (secret && !names_place) || names_a_secret(&entry.name.value) || entry.name.value == OPTIONS;
@@ -46,6 +50,38 @@ fn walk(node: &Node, secret: bool) {
 
 fn is_reference(table: &Node) -> bool {
     table.get("env").is_some() || table.get("file").is_some()
+}
+
+/// Whether this is the name of an environment variable beyond doubt: `TELNYX_API_KEY`, `S3_KEY2`, `home`. Anything else
+/// may be a secret that was written where its variable's name belongs.
+pub(super) fn is_plainly_a_variable(name: &str) -> bool {
+    let is_lower = |c: char| c.is_ascii_lowercase();
+    let of_one_case = !name.contains(is_lower) || name.chars().all(|c| is_lower(c) || c == '_');
+    is_variable(name) && of_one_case && name.split('_').all(is_word)
+}
+
+/// Whether this could be the name of an environment variable.
+pub(super) fn is_variable(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(is_part) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Letters, with a number before or behind them. Short ones may be anything: `K8S`.
+fn is_word(part: &str) -> bool {
+    let letters = part.trim_matches(|c: char| c.is_ascii_digit());
+    let digits = part.len() - letters.len();
+    part.len() <= 4 || (part.len() <= 24 && digits <= 4 && !letters.contains(|c: char| c.is_ascii_digit()))
+}
+
+/// Hides every literal in `node` where its line is shown. What is said of an unknown key names the known ones and never
+/// quotes the value, so messages are left as they are: `type = "kafka"` must not take `kafka` out of the hint.
+pub(super) fn cover(node: &Node) {
+    match node.value() {
+        Value::Table(entries) => entries.iter().for_each(|entry| cover(&entry.value)),
+        Value::Array(nodes) => nodes.iter().for_each(cover),
+        Value::Boolean(_) => {}
+        _ => node.file().cover(node.span()),
+    }
 }
 
 /// Hides every literal in `node`, except for the names in `{ env = … }` and `{ file = … }`.
@@ -132,9 +168,16 @@ fn secret_in_line(line: &str) -> Option<usize> {
         let value = behind + leading(&line[behind..], |c| c.is_whitespace() || "=:".contains(c));
         let rest = line[value..].trim_start_matches(|c: char| c == '{' || c.is_whitespace());
         let is_heading = line[behind..].starts_with(']');
-        let is_reference = line[value..].starts_with('{') && ["env", "file"].iter().any(|w| rest.starts_with(w));
+        let is_reference = line[value..].starts_with('{') && names_a_place(rest);
         (value < line.len() && !is_heading && !is_reference).then_some(value)
     })
+}
+
+/// Whether a table that begins so says where a secret is, and does not hold it.
+fn names_a_place(table: &str) -> bool {
+    let Some(name) = table.strip_prefix("env") else { return table.starts_with("file") };
+    let name = name.trim_start_matches(|c: char| c.is_whitespace() || "=\"'".contains(c));
+    is_plainly_a_variable(&name[..leading(name, |c| !c.is_whitespace() && !"\"'},".contains(c))])
 }
 
 fn leading(text: &str, belongs: impl Fn(char) -> bool) -> usize {
@@ -170,6 +213,28 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_is_told_from_a_secret_in_its_place() {
+        for name in ["TELNYX_API_KEY", "TOKEN2", "S3_KEY", "K8S_2FA_TOKEN", "SHA256_SALT", "_", "home", "api_token"] {
+            assert!(is_plainly_a_variable(name), "{name}");
+        }
+        for name in [
+            "KEY0123abcd",
+            "key_0123abcd",
+            "hunter2",
+            "AKIAIOSFODNN7EXAMPLE",
+            "F2C41D07BE84A6FB",
+            "KEY_01234567",
+            "CorrectHorseBattery",
+            "JBSWYDPEHPKPXPQRSTUVWXYZABCD",
+            "sk-live",
+            "0123",
+            "",
+        ] {
+            assert!(!is_plainly_a_variable(name), "{name}");
+        }
+    }
+
+    #[test]
     fn they_are_found_in_lines_that_are_not_toml() {
         for (line, rest) in [
             ("api_key = \"a\" b\n", "\"a\" b\n"),
@@ -177,6 +242,7 @@ mod tests {
             ("x = { a = 1, token = 'b'\n", "'b'\n"),
             ("auth.\"password\" hunter2", "hunter2"),
             ("# token = abc", "abc"),
+            ("api_key = { env = \"KEY0123abcd\" x }", "{ env = \"KEY0123abcd\" x }"),
         ] {
             assert_eq!(secret_in_line(line).map(|at| &line[at..]), Some(rest), "{line}");
         }

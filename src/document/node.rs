@@ -12,6 +12,7 @@ use toml::value::Datetime;
 use super::Context;
 use super::decode;
 use super::file::{File, Place};
+use super::mask;
 use super::problem::Problems;
 use super::spanned::{self, Spanned};
 
@@ -185,6 +186,12 @@ impl Node {
     #[must_use]
     pub fn file(&self) -> &Arc<File> {
         &self.0.file
+    }
+
+    /// Shows nothing of its values where its lines are shown. For what stands under a key that nobody knows: it may be
+    /// a secret whose key is misspelled.
+    pub fn cover(&self) {
+        mask::cover(self);
     }
 
     pub(super) fn id(&self) -> NodeId {

@@ -121,7 +121,8 @@ pub(super) fn without_secrets(text: &str, place: Option<&Place>) -> String {
     let file = place.file();
     let lines = file.line_at(span.start).1.start..file.line_at(span.end).1.end;
     let masks = file.masks_in(&lines);
-    let mut secrets: Vec<&str> = masks.iter().flat_map(|mask| spellings(file, mask)).collect();
+    let quoted = masks.iter().filter(|mask| mask.is_quoted);
+    let mut secrets: Vec<&str> = quoted.flat_map(|mask| spellings(file, mask)).collect();
     // The longest first, so that one secret inside another does not leave the rest of it standing.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in secrets {

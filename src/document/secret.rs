@@ -67,7 +67,7 @@ fn text(node: &Node) -> Result<&str, Failure> {
 }
 
 fn from_env(node: &Node, name: &str, session: &Session<'_>) -> Result<Secret, Failure> {
-    if !is_variable(name) {
+    if !mask::is_variable(name) {
         // Likely the secret itself: it must not be echoed.
         mask::hide_literal(node);
         return Err(Failure::with_hint(
@@ -75,20 +75,16 @@ fn from_env(node: &Node, name: &str, session: &Session<'_>) -> Result<Secret, Fa
             "a name has letters, digits and `_`, as in `{ env = \"API_TOKEN\" }`",
         ));
     }
-    Secret::from_env(name, session.context.environment).map_err(|error| {
-        let hint = match error {
-            SecretError::Empty(_) => {
-                format!("give `{name}` a value, or use `{{ file = \"path\" }}`")
-            }
-            _ => format!("export `{name}`, or use `{{ file = \"path\" }}`"),
-        };
-        Failure::with_hint(error.to_string(), hint)
+    Secret::from_env(name, session.context.environment).map_err(|error| match error {
+        SecretError::NotSet(_) if !mask::is_plainly_a_variable(name) => Failure::with_hint(
+            "no environment variable of this name is set, and it looks like a secret itself",
+            "export the secret under a name, and write the name here, as in `{ env = \"API_TOKEN\" }`",
+        ),
+        SecretError::Empty(_) => {
+            Failure::with_hint(error.to_string(), format!("give `{name}` a value, or use `{{ file = \"path\" }}`"))
+        }
+        _ => Failure::with_hint(error.to_string(), format!("export `{name}`, or use `{{ file = \"path\" }}`")),
     })
-}
-
-fn is_variable(name: &str) -> bool {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    !name.is_empty() && name.chars().all(is_word) && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn from_file(node: &Node, path: &str) -> Result<Secret, Failure> {

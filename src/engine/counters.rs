@@ -1,9 +1,13 @@
 //! What happened so far, for the progress, the demo's table and, later, the metrics.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
+
+use crate::journal::{Lateness, Walk};
+use crate::source::Cursor;
 
 /// The counts of one pipeline since it started.
 #[derive(Debug, Default)]
@@ -11,7 +15,9 @@ pub struct Counters {
     /// Records that are new.
     pub read: Count,
     /// New records that happened before the watermark of their time: the vendor published them late.
-    pub late: Count,
+    lateness: Mutex<Lateness>,
+    /// Those of them that only the sweep found.
+    pub swept: Count,
     /// Records left out because they had been read before.
     pub repeated: Count,
     /// Entries left out because our own reading made them.
@@ -22,8 +28,14 @@ pub struct Counters {
     pub ips: Count,
     /// Records that became dead letters.
     pub dead_letters: Count,
-    /// Everything the vendor has before this was read and is in the journal. Held for one line.
+    /// Everything the vendor has before this was read and is in the journal. These locks are held for one line.
     watermark: Mutex<Option<DateTime<Utc>>>,
+    /// How far each walk is.
+    walks: Mutex<BTreeMap<Walk, Progress>>,
+    /// Why reading does not get on.
+    trouble: Mutex<Option<String>>,
+    /// How many bytes of files were read, and how many there are.
+    bytes: Mutex<Option<(u64, u64)>>,
     /// Its sinks.
     pub lanes: Vec<Arc<LaneCounters>>,
 }
@@ -39,13 +51,30 @@ pub struct LaneCounters {
     pub rejected: Count,
     /// Batches that had to be tried again.
     pub retries: Count,
+    /// Why the sink takes nothing. Held for one line.
+    trouble: Mutex<Option<String>>,
 }
 
 impl LaneCounters {
     /// Counts for the sink of that name.
     #[must_use]
     pub fn new(sink: Arc<str>) -> Self {
-        Self { sink, delivered: Count::default(), rejected: Count::default(), retries: Count::default() }
+        Self {
+            sink,
+            delivered: Count::default(),
+            rejected: Count::default(),
+            retries: Count::default(),
+            trouble: Mutex::default(),
+        }
+    }
+
+    /// Why the sink takes nothing, since when it does not.
+    pub fn trouble(&self) -> Option<String> {
+        locked(&self.trouble).clone()
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+        *locked(&self.trouble) = trouble;
     }
 }
 
@@ -57,15 +86,73 @@ impl Counters {
     }
 
     /// *Complete up to*: nothing that the vendor has before it is missing in the journal.
-    ///
-    /// # Panics
-    /// Never: nothing panics while the lock is held.
     pub fn watermark(&self) -> Option<DateTime<Utc>> {
-        *self.watermark.lock().expect("no panic while the lock is held")
+        *locked(&self.watermark)
     }
 
     pub(super) fn set_watermark(&self, time: DateTime<Utc>) {
-        *self.watermark.lock().expect("no panic while the lock is held") = Some(time);
+        *locked(&self.watermark) = Some(time);
+    }
+
+    /// New records that happened before the watermark of their time, by how far behind it they turned up.
+    pub fn lateness(&self) -> Lateness {
+        *locked(&self.lateness)
+    }
+
+    pub(super) fn add_late(&self, late: &Lateness) {
+        locked(&self.lateness).add(late);
+    }
+
+    /// The walks there are, and how far each is.
+    pub fn walks(&self) -> BTreeMap<Walk, Progress> {
+        locked(&self.walks).clone()
+    }
+
+    pub(super) fn note_walk(&self, walk: &Walk, progress: Progress) {
+        locked(&self.walks).insert(walk.clone(), progress);
+    }
+
+    /// How many bytes of the pipeline's files were read, and how many there are; `None` where it reads no files.
+    pub fn bytes(&self) -> Option<(u64, u64)> {
+        *locked(&self.bytes)
+    }
+
+    pub(super) fn set_bytes(&self, read: u64, total: u64) {
+        *locked(&self.bytes) = Some((read, total));
+    }
+
+    /// Why reading does not get on, since when it does not.
+    pub fn trouble(&self) -> Option<String> {
+        locked(&self.trouble).clone()
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+        *locked(&self.trouble) = trouble;
+    }
+}
+
+/// What is behind these locks is whole at any moment, whoever panicked.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How far a walk is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Where it began.
+    pub begin: DateTime<Utc>,
+    /// Everything before this was read.
+    pub complete_up_to: DateTime<Utc>,
+    /// Where it ends, if it does.
+    pub end: Option<DateTime<Utc>>,
+}
+
+impl Progress {
+    /// How far the walk of that cursor is.
+    #[must_use]
+    pub fn of(cursor: &Cursor) -> Self {
+        let begin = cursor.begin.unwrap_or(cursor.complete_up_to);
+        Self { begin, complete_up_to: cursor.complete_up_to, end: cursor.end }
     }
 }
 

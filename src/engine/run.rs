@@ -1,21 +1,25 @@
-//! A whole run: opens the journal, starts the tasks, stops them in the direction the data flows.
+//! A whole run: opens the pipelines, starts the tasks, stops them in the direction the data flows.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::counters::Counters;
-use super::reader::Reader;
+use super::files::FileReader;
+use super::outcome::{Failure, Outcome};
+use super::pipeline::Pipeline;
+use super::walks::{Backfill, Walks};
 use super::writer::Writer;
-use crate::chain;
-use crate::config::{PipelinePlan, Plan};
+use crate::config::{LanePlan, PipelinePlan, Plan, Sweep};
 use crate::journal::{Journal, JournalError, Lane};
 use crate::source::budget::Budgets;
-use crate::source::{Source, SourceError};
+use crate::source::file::{FileSettings, FileSource};
+use crate::source::{Settings, Source, SourceError};
+use crate::transform::Transform;
 
 /// How a run differs from the plain one.
 #[derive(Debug)]
@@ -24,73 +28,175 @@ pub struct RunOptions {
     pub once: bool,
     /// Ends the run: reading at once, writing within the grace period.
     pub stop: CancellationToken,
+    /// Read nothing but this backfill of this pipeline, deliver it, and end.
+    pub only: Option<(Arc<str>, Backfill)>,
 }
 
-/// What a run came to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// The pipelines that failed, with the reason and, where there is one, what to do.
-    pub failed: Vec<(String, String, Option<String>)>,
-    /// The grace period was over before everything was delivered. The journal has the rest.
-    pub cut_short: bool,
+/// What can be asked and told of one pipeline while it runs.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    /// The pipeline's name.
+    pub name: Arc<str>,
+    /// What happened so far.
+    pub counters: Arc<Counters>,
+    /// Where it reads; `None` when that could not be set up.
+    pub source: Option<Arc<Source>>,
+    backfills: mpsc::UnboundedSender<Backfill>,
 }
 
-/// Starts a run. The counters can be looked at while it goes on.
-///
-/// # Errors
-/// When the journal cannot be used.
-pub async fn run(
-    plan: Plan,
+impl Handle {
+    /// Asks for a backfill beside the live walk. `false` when the pipeline has ended.
+    #[must_use]
+    pub fn backfill(&self, backfill: Backfill) -> bool {
+        self.backfills.send(backfill).is_ok()
+    }
+}
+
+/// A run that is ready to go.
+pub struct Run {
+    pipelines: Vec<Ready>,
+    handles: Vec<Handle>,
     journal: Arc<dyn Journal>,
     options: RunOptions,
-    counters: &[Arc<Counters>],
-) -> Result<Outcome, JournalError> {
-    let budgets = Budgets::default();
-    let abort = CancellationToken::new();
-    let mut outcome = Outcome::default();
-    let mut tasks = Tasks::new();
-    let grace = plan.grace;
-    for (pipeline, counters) in plan.pipelines.into_iter().zip(counters) {
-        let name = pipeline.name.to_string();
-        match start(pipeline, &journal, &budgets, &options, &abort, counters, &mut tasks).await {
-            Ok(()) => {}
-            Err(StartError::Journal(error)) => return Err(error),
-            Err(StartError::Source(error)) => outcome.failed.push(failure(name, error)),
-        }
-    }
-    let limit = grace_limit(options.stop.clone(), abort.clone(), grace);
-    tokio::pin!(limit);
-    loop {
-        let joined = tokio::select! {
-            joined = tasks.join_next() => joined,
-            () = &mut limit, if !outcome.cut_short => {
-                outcome.cut_short = true;
-                continue;
-            }
-        };
-        match joined {
-            None => break,
-            Some(Ok((_, Ok(())))) => {}
-            Some(Ok((name, Err((reason, hint))))) => {
-                error!(pipeline = name, reason, hint, "the pipeline failed");
-                outcome.failed.push((name, reason, hint));
-            }
-            Some(Err(panic)) => {
-                error!(%panic, "a task broke down");
-                outcome.failed.push(("auditline".to_owned(), panic.to_string(), None));
-                options.stop.cancel();
-            }
-        }
-    }
-    // A run that was stopped and had time is not cut short, even if the timer fired with the last task.
-    Ok(outcome)
+    grace: Duration,
+    outcome: Outcome,
 }
 
-/// Counters for a plan's pipelines, in its order.
-#[must_use]
-pub fn counters_of(plan: &Plan) -> Vec<Arc<Counters>> {
-    let sinks = |pipeline: &PipelinePlan| pipeline.lanes.iter().map(|lane| Arc::clone(&lane.name)).collect::<Vec<_>>();
-    plan.pipelines.iter().map(|pipeline| Arc::new(Counters::new(sinks(pipeline)))).collect()
+/// A pipeline that is ready to go.
+struct Ready {
+    name: Arc<str>,
+    vendor: Arc<str>,
+    transforms: Vec<Box<dyn Transform>>,
+    lanes: Vec<LanePlan>,
+    counters: Arc<Counters>,
+    reads: Reads,
+}
+
+/// What it reads.
+enum Reads {
+    Api { source: Arc<Source>, sweep: Sweep, poll: Duration, requests: mpsc::UnboundedReceiver<Backfill> },
+    Files { source: FileSource, poll: Duration },
+}
+
+impl Run {
+    /// Sets up everything of a plan, and starts nothing yet.
+    #[must_use]
+    pub fn new(plan: Plan, journal: Arc<dyn Journal>, options: RunOptions) -> Self {
+        let budgets = Budgets::default();
+        let grace = plan.grace;
+        let mut run =
+            Self { pipelines: Vec::new(), handles: Vec::new(), journal, options, grace, outcome: Outcome::default() };
+        let only = run.options.only.as_ref().map(|(name, _)| Arc::clone(name));
+        for plan in plan.pipelines.into_iter().filter(|plan| only.as_ref().is_none_or(|only| *only == plan.name)) {
+            run.add(plan, &budgets);
+        }
+        if only.is_none() {
+            plan.files.into_iter().for_each(|plan| run.add_files(plan));
+        }
+        run
+    }
+
+    fn add(&mut self, plan: PipelinePlan, budgets: &Budgets) {
+        let source = match source(&plan, budgets, &self.journal.id()) {
+            Ok(source) => Some(Arc::new(source)),
+            Err(error) => {
+                self.outcome.failed.push(Failure::of_source(&plan.name, &error));
+                None
+            }
+        };
+        let (counters, requests) = self.add_handle(&plan, source.clone());
+        let PipelinePlan { name, source: Settings { connector, .. }, poll, sweep, transforms, lanes } = plan;
+        self.pipelines.extend(source.map(|source| Ready {
+            name,
+            vendor: Arc::clone(&connector.name),
+            transforms,
+            lanes,
+            counters,
+            reads: Reads::Api { source, sweep, poll, requests },
+        }));
+    }
+
+    fn add_files(&mut self, plan: PipelinePlan<FileSettings>) {
+        let (counters, _) = self.add_handle(&plan, None);
+        let PipelinePlan { name, source: settings, poll, transforms, lanes, .. } = plan;
+        let vendor = Arc::clone(&settings.connector.name);
+        let reads = Reads::Files { source: FileSource::new(settings), poll };
+        self.pipelines.push(Ready { name, vendor, transforms, lanes, counters, reads });
+    }
+
+    fn add_handle<S>(
+        &mut self,
+        plan: &PipelinePlan<S>,
+        source: Option<Arc<Source>>,
+    ) -> (Arc<Counters>, mpsc::UnboundedReceiver<Backfill>) {
+        let counters = Arc::new(Counters::new(plan.lanes.iter().map(|lane| Arc::clone(&lane.name))));
+        let (backfills, requests) = mpsc::unbounded_channel();
+        self.handles.push(Handle { name: Arc::clone(&plan.name), counters: Arc::clone(&counters), source, backfills });
+        (counters, requests)
+    }
+
+    /// The pipelines, in the plan's order.
+    #[must_use]
+    pub fn handles(&self) -> Vec<Handle> {
+        self.handles.clone()
+    }
+
+    /// The journal it reads into.
+    #[must_use]
+    pub fn journal(&self) -> Arc<dyn Journal> {
+        Arc::clone(&self.journal)
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// When the journal cannot be used.
+    pub async fn go(self) -> Result<Outcome, JournalError> {
+        let Self { pipelines, handles, journal, options, grace, mut outcome } = self;
+        // Whoever kept a handle may still ask.
+        drop(handles);
+        let abort = CancellationToken::new();
+        let lost_writer = CancellationToken::new();
+        let mut tasks = Tasks::new();
+        for ready in pipelines {
+            start(ready, &journal, &options, (&abort, &lost_writer), &mut tasks).await?;
+        }
+        let limit = grace_limit(options.stop.clone(), abort.clone(), grace);
+        tokio::pin!(limit);
+        loop {
+            let joined = tokio::select! {
+                joined = tasks.join_next() => joined,
+                () = &mut limit, if !outcome.cut_short => {
+                    outcome.cut_short = true;
+                    continue;
+                }
+            };
+            match joined {
+                None => break,
+                Some(Ok(Ok(()))) => {}
+                Some(Ok(Err(failure))) => {
+                    error!(
+                        pipeline = failure.what,
+                        reason = failure.reason,
+                        hint = failure.hint,
+                        "the pipeline failed"
+                    );
+                    outcome.failed.push(failure);
+                    // What goes on without one of its parts looks well and is not: whoever runs us starts us again.
+                    if !options.once {
+                        options.stop.cancel();
+                    }
+                }
+                Some(Err(panic)) => {
+                    error!(%panic, "a task broke down");
+                    outcome.failed.push(Failure::new("auditline", panic.to_string(), None));
+                    options.stop.cancel();
+                }
+            }
+        }
+        // A run that was stopped and had time is not cut short, even if the timer fired with the last task.
+        Ok(outcome)
+    }
 }
 
 /// Ends when the grace period after a stop is over, having told the writers.
@@ -101,121 +207,74 @@ async fn grace_limit(stop: CancellationToken, abort: CancellationToken, grace: D
     abort.cancel();
 }
 
-/// Readers and writers, each with its pipeline's name and, when it failed, the reason and what to do.
-type Tasks = JoinSet<(String, Result<(), (String, Option<String>)>)>;
-
-enum StartError {
-    Journal(JournalError),
-    Source(SourceError),
-}
+/// Readers and writers; what they end with is for a person.
+type Tasks = JoinSet<Result<(), Failure>>;
 
 async fn start(
-    plan: PipelinePlan,
+    ready: Ready,
     journal: &Arc<dyn Journal>,
-    budgets: &Budgets,
     options: &RunOptions,
-    abort: &CancellationToken,
-    counters: &Arc<Counters>,
+    (abort, lost_writer): (&CancellationToken, &CancellationToken),
     tasks: &mut Tasks,
-) -> Result<(), StartError> {
-    let vendor = Arc::clone(&plan.source.connector.name);
-    let source = source(&plan, budgets, &journal.id()).map_err(StartError::Source)?;
-    let sinks: Vec<Arc<str>> = plan.lanes.iter().map(|lane| Arc::clone(&lane.name)).collect();
-    for (lane, missed) in journal.open_pipeline(&plan.name, &sinks).await.map_err(StartError::Journal)? {
+) -> Result<(), JournalError> {
+    let Ready { name, vendor, transforms, lanes, counters, reads } = ready;
+    let sinks: Vec<Arc<str>> = lanes.iter().map(|lane| Arc::clone(&lane.name)).collect();
+    for (lane, missed) in journal.open_pipeline(&name, &sinks).await? {
         warn!(pipeline = %lane.pipeline, sink = %lane.sink, missed, "the sink is no longer configured: it does not get what it had not been given");
     }
+    let must_end = options.once || options.only.is_some();
     let (appended, follow) = watch::channel(0);
-    for (lane, counters) in plan.lanes.into_iter().zip(&counters.lanes) {
+    for (lane, counters) in lanes.into_iter().zip(&counters.lanes) {
+        let LanePlan { name: sink, .. } = &lane;
         let writer = Writer {
-            lane: Lane { pipeline: Arc::clone(&plan.name), sink: Arc::clone(&lane.name) },
+            lane: Lane { pipeline: Arc::clone(&name), sink: Arc::clone(sink) },
             plan: lane,
             vendor: Arc::clone(&vendor),
             journal: Arc::clone(journal),
             counters: Arc::clone(counters),
             appended: follow.clone(),
-            must_end: options.once,
+            must_end,
             abort: abort.clone(),
         };
-        let name = plan.name.to_string();
-        tasks.spawn(async move { (name, writer.run().await.map_err(|error| written(&error))) });
+        let (name, lost) = (Arc::clone(&name), lost_writer.clone());
+        tasks.spawn(async move {
+            let done = writer.run().await.map_err(|error| Failure::of_writer(&name, &error));
+            if done.is_err() {
+                lost.cancel();
+            }
+            done
+        });
     }
     drop(follow);
-    let reader = Reader {
-        pipeline: Arc::clone(&plan.name),
-        source,
-        transforms: plan.transforms,
+    let pipeline = Pipeline {
+        name: Arc::clone(&name),
+        transforms,
         journal: Arc::clone(journal),
-        counters: Arc::clone(counters),
-        poll: (!options.once).then_some(plan.poll),
+        counters,
         appended,
         stop: options.stop.clone(),
+        lost_writer: lost_writer.clone(),
+        must_end,
     };
-    let name = plan.name.to_string();
-    tasks.spawn(async move { (name, reader.run().await.map_err(|error| was_read(&error))) });
+    let pipeline = Arc::new(pipeline);
+    match reads {
+        Reads::Api { source, sweep, poll, requests } => {
+            let only = options.only.as_ref().map(|(_, backfill)| *backfill);
+            let walks = Walks { pipeline, source, sweep, poll, requests, only };
+            tasks.spawn(async move { walks.run().await.map_err(|error| Failure::of_reader(&name, &error)) });
+        }
+        Reads::Files { source, poll } => {
+            let reader = FileReader { pipeline, source, poll };
+            tasks.spawn(async move { reader.run().await.map_err(|error| Failure::of_reader(&name, &error)) });
+        }
+    }
     Ok(())
 }
 
-fn source(plan: &PipelinePlan, budgets: &Budgets, journal: &str) -> Result<Source, SourceError> {
+pub(super) fn source(plan: &PipelinePlan, budgets: &Budgets, journal: &str) -> Result<Source, SourceError> {
     let settings = plan.source.clone();
-    let limits = &settings.connector.definition.limits;
-    let budget = budgets.of(&settings.upstream(), settings.rate, limits.in_flight, settings.reserve);
+    let budget = budgets.share(&settings, &plan.name);
     // Its own name for every installation, so that what it reads is not taken for somebody else's reading.
     let user_agent = format!("auditline/{} ({journal})", env!("CARGO_PKG_VERSION"));
     Source::new(settings, budget, &user_agent)
-}
-
-fn was_read(error: &super::reader::ReadError) -> (String, Option<String>) {
-    let hint = match error {
-        super::reader::ReadError::Source(SourceError::Configuration { hint, .. }) => Some(hint.clone()),
-        _ => None,
-    };
-    (chain(error), hint)
-}
-
-fn written(error: &super::writer::WriteError) -> (String, Option<String>) {
-    let hint = match error {
-        super::writer::WriteError::Sink { source: auditline_sinks::DeliveryError::Refused { hint, .. }, .. } => {
-            Some(hint.clone())
-        }
-        _ => None,
-    };
-    (chain(error), hint)
-}
-
-fn failure(name: String, error: SourceError) -> (String, String, Option<String>) {
-    match error {
-        SourceError::Configuration { message, hint } => (name, message, Some(hint)),
-        SourceError::Retryable { message, .. } => (name, message, None),
-    }
-}
-
-/// Asks every vendor for a moment of its log and every sink for a sign of life; says what does not work, by pipeline.
-pub async fn check_online(plan: &Plan) -> Vec<(String, String, Option<String>)> {
-    let budgets = Budgets::default();
-    let mut failed = Vec::new();
-    let mut checked = Vec::new();
-    for pipeline in &plan.pipelines {
-        let name = pipeline.name.to_string();
-        let answered = match source(pipeline, &budgets, "check") {
-            Ok(source) => source.check().await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = answered {
-            failed.push(failure(name, error));
-        }
-        for lane in &pipeline.lanes {
-            if checked.contains(&lane.name) {
-                continue;
-            }
-            checked.push(Arc::clone(&lane.name));
-            if let Err(error) = lane.sink.check().await {
-                let hint = match &error {
-                    auditline_sinks::DeliveryError::Refused { hint, .. } => Some(hint.clone()),
-                    auditline_sinks::DeliveryError::Retryable { .. } => None,
-                };
-                failed.push((format!("sink {}", lane.name), chain(&error), hint));
-            }
-        }
-    }
-    failed
 }

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auditline_sinks::{Batch, Delivery, DeliveryError};
+use auditline_sinks::{Batch, Delivery, DeliveryError, Rejected};
 use bytes::Bytes;
 use chrono::Utc;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::backoff::Backoff;
 use super::counters::LaneCounters;
+use super::told::Trouble;
 use crate::chain;
 use crate::config::LanePlan;
 use crate::event::RecordKey;
@@ -19,6 +19,9 @@ use crate::journal::{DeadLetter, Journal, JournalError, Lane, Sequence};
 
 /// How long a writer waits before it tries a sink again that needs a person.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The first and the longest wait after what may pass.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How often a run that is to end tries a batch before it calls the sink failed.
 const ATTEMPTS_TO_END: u32 = 8;
 
@@ -67,16 +70,55 @@ impl Writer {
     }
 
     async fn follow(&mut self) -> Result<(), WriteError> {
-        while self.wait_for_batch().await? {
-            let Some(batch) = self.journal.seal(&self.lane, &self.vendor, &self.plan.limits).await? else { continue };
+        let mut trouble = Trouble::none(FIRST_WAIT, LONGEST_WAIT);
+        loop {
+            let batch = match self.next_batch().await {
+                Ok(batch) => {
+                    trouble.over();
+                    batch
+                }
+                Err(error) => {
+                    self.outlast(error, &mut trouble).await?;
+                    continue;
+                }
+            };
+            let Some(batch) = batch else { return Ok(()) };
             let delivery = self.deliver(&batch).await?;
-            self.settle(&batch, delivery).await?;
+            let letters = self.letters(&batch, &delivery);
+            // Only the note of it is made again: what was delivered is not delivered again.
+            while let Err(error) = self.journal.advance(&self.lane, batch.last(), letters.clone()).await {
+                self.outlast(error, &mut trouble).await?;
+            }
+            self.count(&batch, &delivery);
         }
+    }
+
+    /// The next batch, when it is full or old enough; `None` when no more will come.
+    async fn next_batch(&mut self) -> Result<Option<Batch>, JournalError> {
+        while self.wait_for_batch().await? {
+            if let Some(batch) = self.journal.seal(&self.lane, &self.vendor, &self.plan.limits).await? {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits after an error of the journal that may pass: a disk that is full has room again some day.
+    async fn outlast(&self, error: JournalError, trouble: &mut Trouble) -> Result<(), JournalError> {
+        let JournalError::Storage(cause) = &error else { return Err(error) };
+        let wait = trouble.failed(None);
+        if self.must_end && trouble.attempts() >= ATTEMPTS_TO_END {
+            return Err(error);
+        }
+        if trouble.is_news("storage") {
+            error!(pipeline = %self.lane.pipeline, sink = %self.plan.sink, %cause, "the journal cannot be used: delivering waits until it can");
+        }
+        tokio::time::sleep(wait).await;
         Ok(())
     }
 
     /// Waits until a batch is full or old enough; `false` when no more will come.
-    async fn wait_for_batch(&mut self) -> Result<bool, WriteError> {
+    async fn wait_for_batch(&mut self) -> Result<bool, JournalError> {
         loop {
             self.appended.borrow_and_update();
             let reader_ended = self.appended.has_changed().is_err();
@@ -107,59 +149,67 @@ impl Writer {
 
     /// Delivers a batch, however long it takes.
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, WriteError> {
-        let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(60));
+        let mut trouble = Trouble::none(FIRST_WAIT, LONGEST_WAIT);
         loop {
             let error = match self.plan.sink.deliver(batch).await {
                 Ok(delivery) => {
-                    if backoff.attempts > 0 {
-                        info!(sink = %self.plan.sink, attempts = backoff.attempts, "the sink takes records again");
+                    if let Some(attempts) = trouble.over() {
+                        info!(sink = %self.plan.sink, attempts, "the sink takes records again");
                     }
+                    self.counters.set_trouble(None);
                     return Ok(delivery);
                 }
                 Err(error) => error,
             };
             self.counters.retries.add(1);
-            let first = backoff.attempts == 0;
-            let reason = chain(&error);
-            let wait = match &error {
-                DeliveryError::Retryable { retry_after, .. } => {
-                    let wait = backoff.failed(*retry_after);
-                    if first {
-                        warn!(pipeline = %self.lane.pipeline, sink = %self.plan.sink, reason, "the sink is not taking records: trying on");
-                    }
-                    (!self.must_end || backoff.attempts < ATTEMPTS_TO_END).then_some(wait)
-                }
-                DeliveryError::Refused { hint, .. } => {
-                    backoff.failed(None);
-                    if first && !self.must_end {
-                        error!(pipeline = %self.lane.pipeline, sink = %self.plan.sink, reason, hint, "the sink takes no records until this is mended");
-                    }
-                    (!self.must_end).then_some(PATIENCE)
-                }
-            };
-            let Some(wait) = wait else {
+            let Some(wait) = self.patience(&error, &mut trouble) else {
                 return Err(WriteError::Sink { sink: self.plan.sink.to_string(), source: error });
             };
+            self.counters.set_trouble(Some(chain(&error)));
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// Moves the position past a delivered batch, and keeps what the sink refused.
-    async fn settle(&self, batch: &Batch, delivery: Delivery) -> Result<(), WriteError> {
-        let rejected = delivery.rejected.len() as u64;
-        let letters = delivery.rejected.into_iter().filter_map(|refused| {
+    /// How long to wait after a failed delivery; `None` when the run is to end and this was the last attempt. A person is
+    /// told once, and again when another thing is wrong.
+    fn patience(&self, error: &DeliveryError, trouble: &mut Trouble) -> Option<Duration> {
+        let reason = chain(error);
+        match error {
+            DeliveryError::Retryable { retry_after, .. } => {
+                let wait = trouble.failed(*retry_after);
+                if trouble.is_news("retryable") {
+                    warn!(pipeline = %self.lane.pipeline, sink = %self.plan.sink, reason, "the sink is not taking records: trying on");
+                }
+                (!self.must_end || trouble.attempts() < ATTEMPTS_TO_END).then_some(wait)
+            }
+            DeliveryError::Refused { hint, .. } => {
+                trouble.failed(None);
+                if !self.must_end && trouble.is_news(&reason) {
+                    error!(pipeline = %self.lane.pipeline, sink = %self.plan.sink, reason, hint, "the sink takes no records until this is mended");
+                }
+                (!self.must_end).then_some(PATIENCE)
+            }
+        }
+    }
+
+    /// What the sink refused of a batch, to be kept with the reason.
+    fn letters(&self, batch: &Batch, delivery: &Delivery) -> Vec<DeadLetter> {
+        let letter = |refused: &Rejected| {
             let record = batch.records.get(usize::try_from(refused.sequence.checked_sub(batch.first)?).ok()?)?;
             warn!(pipeline = %self.lane.pipeline, sink = %self.plan.sink, reason = refused.reason, "a record became a dead letter");
             Some(DeadLetter {
                 key: RecordKey::of(&record.id),
                 stage: self.lane.sink.to_string(),
-                reason: refused.reason,
+                reason: refused.reason.clone(),
                 body: Bytes::clone(&record.json),
             })
-        });
-        self.journal.advance(&self.lane, batch.last(), letters.collect()).await?;
+        };
+        delivery.rejected.iter().filter_map(letter).collect()
+    }
+
+    fn count(&self, batch: &Batch, delivery: &Delivery) {
+        let rejected = delivery.rejected.len() as u64;
         self.counters.delivered.add(batch.records.len() as u64 - rejected);
         self.counters.rejected.add(rejected);
-        Ok(())
     }
 }

@@ -119,8 +119,8 @@ pub struct Around<'a> {
 /// Takes an item, which is gone when it returns.
 pub type Each<'e> = dyn for<'i> FnMut(Value<'i>, &'i Arena) + 'e;
 
-/// Reads a JSON value as [`decode`] does, but hands out the items of the list at `path` one by one, each in an arena of its
-/// own that is used again for the next: a page of any length takes the memory of one record, which stays in the
+/// Reads a JSON value as [`decode`] does, but hands out the items of the list at `path`, or of the list that it is where
+/// there is no path, one by one, each in an arena of its own that is used again for the next: a page of any length takes the memory of one record, which stays in the
 /// processor's nearest cache while it is worked on. Without `each`, the items are passed over.
 ///
 /// Of a doubled list the items of both are handed out.
@@ -129,13 +129,13 @@ pub type Each<'e> = dyn for<'i> FnMut(Value<'i>, &'i Arena) + 'e;
 /// As [`decode`], and only when the text is at its end or broken: what was handed out until then may be of no use.
 pub fn decode_around<'a>(
     text: &[u8],
-    path: &Path,
+    path: Option<&Path>,
     arena: &'a Arena,
     each: Option<&mut Each<'_>>,
 ) -> Result<Around<'a>, JsonError> {
     let mut walk = Walk { parser: Jiter::new(text), arena, each, item: Arena::new(), items: None };
     let first = walk.parser.peek().map_err(syntax)?;
-    let rest = walk.around(first, path.parts(), MAX_DEPTH)?;
+    let rest = walk.around(first, path.map_or(&[], Path::parts), MAX_DEPTH)?;
     walk.parser.finish().map_err(syntax)?;
     Ok(Around { rest, items: walk.items })
 }
@@ -366,8 +366,8 @@ mod tests {
         let mut items = Vec::new();
         let mut each = |item: Value<'_>, _: &Arena| items.push(to_string(&item));
         let path = path.parse().unwrap();
-        let left = decode_around(text.as_bytes(), &path, &arena, Some(&mut each)).unwrap();
-        let passed = decode_around(text.as_bytes(), &path, &arena, None).unwrap();
+        let left = decode_around(text.as_bytes(), Some(&path), &arena, Some(&mut each)).unwrap();
+        let passed = decode_around(text.as_bytes(), Some(&path), &arena, None).unwrap();
         assert_eq!((to_string(&passed.rest), passed.items), (to_string(&left.rest), left.items));
         (items, to_string(&left.rest), left.items)
     }
@@ -392,15 +392,25 @@ mod tests {
     }
 
     #[test]
+    fn without_a_path_the_value_itself_is_the_list() {
+        for (text, items) in [(r#"[{"id":1},2]"#, Some(2)), ("[]", Some(0)), (r#"{"a":[1]}"#, None)] {
+            let arena = Arena::new();
+            let mut seen = 0;
+            let around = decode_around(text.as_bytes(), None, &arena, Some(&mut |_, _| seen += 1)).unwrap();
+            assert_eq!((around.items, seen), (items, items.unwrap_or(0)), "{text}");
+        }
+    }
+
+    #[test]
     fn a_list_that_breaks_off_is_an_error() {
         let path = "a".parse().unwrap();
         for text in [r#"{"a":[1,2"#, r#"{"a":[1]"#, r#"{"a":[1]} x"#] {
             let arena = Arena::new();
-            assert!(decode_around(text.as_bytes(), &path, &arena, Some(&mut |_, _| {})).is_err(), "{text}");
+            assert!(decode_around(text.as_bytes(), Some(&path), &arena, Some(&mut |_, _| {})).is_err(), "{text}");
         }
         let deep = format!(r#"{{"a":[{}"#, "[".repeat(1000));
         let arena = Arena::new();
-        let refused = decode_around(deep.as_bytes(), &path, &arena, Some(&mut |_, _| {}));
+        let refused = decode_around(deep.as_bytes(), Some(&path), &arena, Some(&mut |_, _| {}));
         assert!(matches!(refused, Err(JsonError::TooDeep { .. })));
     }
 

@@ -3,6 +3,7 @@
 mod clock;
 mod id;
 pub mod json;
+mod mend;
 mod path;
 pub mod time;
 mod value;
@@ -13,6 +14,7 @@ use chrono::{DateTime, Utc};
 
 pub use self::clock::Clock;
 pub use self::id::{RecordKey, fingerprint};
+pub use self::mend::mend;
 pub use self::path::{Path, PathError};
 pub use self::value::{Arena, Member, Value};
 

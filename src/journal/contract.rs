@@ -21,6 +21,7 @@ pub(super) async fn all<J: Journal>(open: impl AsyncFn(&str) -> J) {
     a_journal_keeps_its_name(&open("name").await, &open("other name").await);
     a_journal_is_found_again(&open).await;
     an_empty_pipeline_has_nothing(open("empty").await).await;
+    what_waits_says_up_to_when_a_lane_is_complete(open("oldest").await).await;
     the_first_of_two_with_one_key_counts(open("first counts").await).await;
     a_page_without_records_moves_the_cursor(open("no records").await).await;
     each_walk_has_a_cursor_and_all_share_what_was_seen(open("walks").await).await;
@@ -111,12 +112,33 @@ async fn an_empty_pipeline_has_nothing(journal: impl Journal) {
     journal.advance(&siem, 0, vec![]).await.unwrap();
 }
 
+async fn what_waits_says_up_to_when_a_lane_is_complete(journal: impl Journal) {
+    let (app, siem) = opened(&journal).await;
+    let mut late = page(["new", "late", "newer"], "");
+    for ((_, record), hour) in late.records.iter_mut().zip([5, 3, 6]) {
+        record.time = at(hour);
+    }
+    late.dead_letters = vec![letter("bad", "transform")];
+    journal.append(&app, late).await.unwrap();
+    let mut oldest = vec![journal.oldest_waiting(&siem).await.unwrap()];
+    while let Some(batch) = journal.seal(&siem, &"vendor".into(), &limits(1, u64::MAX)).await.unwrap() {
+        journal.advance(&siem, batch.last(), vec![]).await.unwrap();
+        oldest.push(journal.oldest_waiting(&siem).await.unwrap());
+    }
+    assert_eq!(oldest, [Some(at(3)), Some(at(3)), Some(at(6)), None]);
+    assert_eq!(journal.totals(&app).await.unwrap(), super::Totals { records: 3, dead_letters: 1 });
+    assert_eq!(journal.totals(&"never opened".into()).await.unwrap(), super::Totals::default());
+}
+
 async fn the_first_of_two_with_one_key_counts(journal: impl Journal) {
     let (app, siem) = opened(&journal).await;
     let mut twice = page(["a", "b", "a"], "");
     twice.records[2].1.json = r#"{"later":true}"#.into();
     let first = twice.records[0].1.clone();
-    assert_eq!(journal.append(&app, twice).await.unwrap(), Appended { added: 2, late: 0, repeated: 1, last: 2 });
+    assert_eq!(
+        journal.append(&app, twice).await.unwrap(),
+        Appended { added: 2, repeated: 1, last: 2, ..Appended::default() }
+    );
     let batch = next(&journal, &siem, &ANY).await;
     assert_eq!((ids(&batch), &batch.records[0]), (vec!["a", "b"], &first));
     assert_eq!((&*batch.vendor, batch.journal.clone()), ("vendor", journal.id()));
@@ -135,7 +157,7 @@ async fn each_walk_has_a_cursor_and_all_share_what_was_seen(journal: impl Journa
     let by = |walk: Walk, ids: &[&str], cursor: &str| Append { walk, ..page(ids, cursor) };
     journal.append(&app, by(Walk::live(), &["a", "b"], "live")).await.unwrap();
     let swept = journal.append(&app, by(Walk::sweep(), &["b", "c"], "sweep")).await.unwrap();
-    assert_eq!(swept, Appended { added: 1, late: 0, repeated: 1, last: 3 });
+    assert_eq!(swept, Appended { added: 1, repeated: 1, last: 3, ..Appended::default() });
     let walks = [(Walk::live(), Bytes::from("live")), (Walk::sweep(), Bytes::from("sweep"))];
     assert_eq!(journal.walks(&app).await.unwrap(), walks);
 

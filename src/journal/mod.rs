@@ -4,6 +4,7 @@
 //! follows the records at its own position. Whatever happens between two lines of the engine, a restart finds the three
 //! in step, so nothing is lost and nothing is read twice.
 
+mod lateness;
 mod sqlite;
 mod walk;
 
@@ -18,6 +19,7 @@ use auditline_sinks::{Batch, BatchLimits, Record};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+pub use self::lateness::Lateness;
 pub use self::sqlite::{Options, SqliteJournal};
 pub use self::walk::Walk;
 use crate::event::RecordKey;
@@ -47,16 +49,18 @@ pub struct Append {
 }
 
 /// What became of an [`Append`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
     /// Records that are new.
     pub added: u64,
-    /// New records that happened before [`Append::late_before`].
-    pub late: u64,
+    /// New records that happened before [`Append::late_before`], by how long before.
+    pub late: Lateness,
     /// Records left out because their id was seen before.
     pub repeated: u64,
     /// The sequence of the pipeline's last record, 0 while it has none.
     pub last: Sequence,
+    /// Which of the page's dead letters are new, by their place in it.
+    pub dead_letters: Vec<usize>,
 }
 
 /// A sink as one pipeline uses it: what has a position of its own.
@@ -174,11 +178,27 @@ pub trait Journal: Send + Sync {
     /// is [`Refused`](JournalError::Refused).
     async fn advance(&self, lane: &Lane, to: Sequence, rejected: Vec<DeadLetter>) -> Result<(), JournalError>;
 
+    /// The time of the oldest record beyond a lane's position: what happened before it was delivered, as far as it was
+    /// read. Looks at each waiting record, so it is for people who ask and not for every page.
+    async fn oldest_waiting(&self, lane: &Lane) -> Result<Option<DateTime<Utc>>, JournalError>;
+
+    /// What a pipeline has had so far.
+    async fn totals(&self, pipeline: &Arc<str>) -> Result<Totals, JournalError>;
+
     /// How full the journal is.
     async fn fill(&self) -> Result<Fill, JournalError>;
 
     /// The dead letters of a pipeline, oldest first, `limit` at the most.
     async fn dead_letters(&self, pipeline: &Arc<str>, limit: usize) -> Result<Vec<DeadLetter>, JournalError>;
+}
+
+/// What a pipeline has had so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Records that were ever appended.
+    pub records: u64,
+    /// Dead letters that are kept.
+    pub dead_letters: u64,
 }
 
 /// What lies beyond a lane's position.

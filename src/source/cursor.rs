@@ -20,12 +20,27 @@ pub struct Cursor {
     /// How wide windows are in seconds, where that is not their usual size: less since the vendor or our memory could not
     /// take more, or more since the log is quiet.
     pub width: Option<u32>,
+    /// Where this walk began. What happened before was never asked for.
+    #[serde(default)]
+    pub begin: Option<DateTime<Utc>>,
     /// Where this walk ends; one without an end follows the log as it grows.
     #[serde(default)]
     pub end: Option<DateTime<Utc>>,
+    /// Whose log this is a place in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<Identity>,
     /// Where the next window goes on, when the last one ended before now and in what is not settled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<Rest>,
+}
+
+/// Whose log a cursor is a place in, and what was asked for. Digests: the same text means the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The connector and the account.
+    pub account: String,
+    /// The address, the filters and the way to read.
+    pub asked: String,
 }
 
 /// What is left to be read up to now, after a window that was too narrow for all of it.
@@ -66,13 +81,44 @@ impl Cursor {
     #[must_use]
     pub fn at(start: DateTime<Utc>) -> Self {
         let start = whole_second(start);
-        Self { complete_up_to: start, settled: start, window: None, width: None, end: None, rest: None }
+        Self {
+            complete_up_to: start,
+            settled: start,
+            window: None,
+            width: None,
+            begin: Some(start),
+            end: None,
+            of: None,
+            rest: None,
+        }
     }
 
     /// The cursor of a walk from `since` to before `until`.
     #[must_use]
     pub fn between(since: DateTime<Utc>, until: DateTime<Utc>) -> Self {
         Self { end: Some(whole_second(until)), ..Self::at(since) }
+    }
+
+    /// This cursor for a source of that identity, which begins at `start`, and what a person is to be told of the change.
+    #[must_use]
+    pub fn adopted_by(&self, identity: &Identity, start: DateTime<Utc>) -> (Self, Option<&'static str>) {
+        let next = Self { of: Some(identity.clone()), ..self.clone() };
+        match &self.of {
+            Some(of) if of.account != identity.account => {
+                let anew = match (self.begin, self.end) {
+                    (Some(begin), Some(end)) => Self::between(begin, end),
+                    _ => Self::at(start),
+                };
+                let told = "this is another account than before: its log is read from the beginning";
+                (Self { of: next.of, ..anew }, Some(told))
+            }
+            Some(of) if of.asked != identity.asked && next.window.is_some() => {
+                // The same number of pages or records is another place among other records.
+                let told = "what is asked for has changed: the window under way is read from its beginning";
+                (Self { window: None, rest: None, ..next }, Some(told))
+            }
+            _ => (next, None),
+        }
     }
 
     /// Whether the walk is at its end: everything before it was read.
@@ -132,8 +178,8 @@ impl Cursor {
             settled,
             window: None,
             width: self.next_width(window, rules),
-            end: self.end,
             rest: goes_on.then_some(Rest { from: window.until, since }),
+            ..self.clone()
         }
     }
 

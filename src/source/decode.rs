@@ -1,8 +1,11 @@
 //! From an answer's body to records: where they stand, what they are called, when they happened.
 
-use chrono::{DateTime, Utc};
+mod lines;
 
-use crate::connector::model::{Decode, OwnReads};
+use chrono::{DateTime, Datelike as _, Utc};
+
+use super::download;
+use crate::connector::model::{Decode, Format, OwnReads};
 use crate::event::{Arena, Event, Member, Path, Value, fingerprint, json, time};
 
 /// A record as the vendor gave it.
@@ -19,29 +22,101 @@ pub enum Raw<'a> {
     },
 }
 
+/// What stands where a record is expected.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    /// A JSON value.
+    Value(Value<'a>),
+    /// Something else: see [`Raw::Unreadable`].
+    Unreadable {
+        /// What stands there, as JSON.
+        text: &'a str,
+        /// Why it is no record.
+        reason: &'a str,
+    },
+}
+
+/// Takes what is found, which is gone when it returns.
+pub type Each<'e> = dyn for<'i> FnMut(Found<'i>, &'i Arena) + 'e;
+
 /// Decodes a page and hands out its records, each gone when the next one comes. Text that is not UTF-8 is read with the
 /// replacement character where it is broken.
 ///
 /// # Errors
-/// When the body is not JSON, or nested too deep: what was handed out until then is not to be kept. A page that is too
-/// deep can be read after [`json::flatten`].
+/// When the body is not what the connector says: what was handed out until then is not to be kept. It may be readable
+/// after [`mend`](crate::event::mend).
 pub fn page<'a>(
     body: &[u8],
     decode: &Decode,
     arena: &'a Arena,
-    each: &mut json::Each<'_>,
+    each: &mut Each<'_>,
 ) -> Result<json::Around<'a>, json::JsonError> {
-    json::decode_around(String::from_utf8_lossy(body).as_bytes(), &decode.records, arena, Some(each))
+    let text = String::from_utf8_lossy(body);
+    match decode.format {
+        Format::Json => {
+            let mut each = |value: Value<'_>, arena: &Arena| each(Found::Value(value), arena);
+            json::decode_around(text.as_bytes(), decode.records.as_deref(), arena, Some(&mut each))
+        }
+        Format::Ndjson => lines::each(&text, each).map(|items| json::Around { rest: Value::Null, items: Some(items) }),
+    }
 }
 
-/// Reads a CSV file with a header line into records. The separator is the one the header line uses.
+/// What an answer that is no page looks like, for a person: `HTML` where a login page or a proxy answered.
+#[must_use]
+pub fn seems_to_be(body: &[u8]) -> &'static str {
+    let start = String::from_utf8_lossy(&body[..body.len().min(512)])
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .to_ascii_lowercase();
+    match start.as_str() {
+        "" => "nothing",
+        html if html.starts_with("<!doctype html") || html.starts_with("<html") => "a web page (HTML)",
+        xml if xml.starts_with('<') => "XML",
+        json if json.starts_with(['{', '[']) => "broken JSON",
+        _ => "something that is not JSON",
+    }
+}
+
+/// What is said of an answer that is no page because of `error`. Goes on from the vendor's name.
+#[must_use]
+pub fn no_page(body: &[u8], error: &json::JsonError) -> String {
+    format!("answered with {}: {error}", seems_to_be(body))
+}
+
+/// What is said of an answer that has no list of records. Goes on from the vendor's name.
+#[must_use]
+pub fn no_list(decode: &Decode) -> String {
+    match &decode.records {
+        Some(path) => format!("answered without the list `{path}`"),
+        None => "answered with something that is no list".to_owned(),
+    }
+}
+
+/// Why a file is no list of records.
+#[derive(Debug, thiserror::Error)]
+pub enum CsvError {
+    /// Its lines do not fit together.
+    #[error(transparent)]
+    Broken(#[from] csv::Error),
+    /// It is about something else.
+    #[error("its first line names neither {0}")]
+    Foreign(String),
+}
+
+/// Reads a CSV file with a header line into records. The separator is the one the header line uses. A file without any
+/// line has no records.
 ///
 /// # Errors
-/// Says which line is broken.
-pub fn csv<'a>(text: &[u8], decode: &Decode, arena: &'a Arena) -> Result<Vec<Value<'a>>, csv::Error> {
+/// Says which line is broken, or that the header line names neither id nor time: an error page has lines too.
+pub fn csv<'a>(text: &[u8], decode: &Decode, arena: &'a Arena) -> Result<Vec<Value<'a>>, CsvError> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut reader = csv::ReaderBuilder::new().delimiter(separator(text)).from_reader(text);
     let columns: Vec<&'a str> = reader.headers()?.iter().map(|name| &*arena.alloc_str(name.trim())).collect();
+    let expected = || decode.id.iter().chain(&decode.time).filter_map(|path| path.parts().first());
+    if !columns.is_empty() && expected().count() > 0 && !expected().any(|name| columns.contains(&name.as_str())) {
+        let names: Vec<String> = expected().map(|name| format!("`{name}`")).collect();
+        return Err(CsvError::Foreign(names.join(" nor ")));
+    }
     let mut records = Vec::new();
     for row in reader.byte_records() {
         let row = row?;
@@ -59,6 +134,22 @@ pub fn csv<'a>(text: &[u8], decode: &Decode, arena: &'a Arena) -> Result<Vec<Val
     Ok(records)
 }
 
+/// Reads a CSV file as [`csv`] does, unless something says that it is only a part of one.
+///
+/// # Errors
+/// What says so, or that it is no CSV. The sentence goes on from "a file".
+pub fn whole_csv<'a>(
+    text: &[u8],
+    announced: Option<u64>,
+    decode: &Decode,
+    arena: &'a Arena,
+) -> Result<Vec<Value<'a>>, String> {
+    match download::flaw(text, separator(text), announced) {
+        Some(flaw) => Err(flaw),
+        None => csv(text, decode, arena).map_err(|error| format!("that is no CSV: {error}")),
+    }
+}
+
 /// The separator of a CSV file: the one its header line uses.
 pub fn separator(text: &[u8]) -> u8 {
     let header = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -66,19 +157,47 @@ pub fn separator(text: &[u8]) -> u8 {
     if count(b';') > count(b',') { b';' } else { b',' }
 }
 
-/// Makes an event of a record. `otherwise` is its time when it has none.
+/// Makes an event of a record. `otherwise` is its time when it has none; one whose time is in no known form is no event,
+/// because every guess would put it in the wrong place.
 pub fn record<'a>(record: Value<'a>, decode: &Decode, otherwise: DateTime<Utc>, arena: &'a Arena) -> Raw<'a> {
+    let unreadable = |reason: String| Raw::Unreadable {
+        text: arena.alloc_str(&json::to_string(&record)),
+        reason: arena.alloc_str(&reason),
+    };
     let Value::Object(_) = record else {
-        let reason = arena.alloc_str(&format!("expected an object, found {}", record.kind()));
-        return Raw::Unreadable { text: arena.alloc_str(&json::to_string(&record)), reason };
+        return unreadable(format!("expected an object, found {}", record.kind()));
     };
     let body = unpack_texts(record, &decode.json_texts, arena);
     let id = match first(&decode.id, record) {
         Some(Value::String(text) | Value::Number(text)) if !text.is_empty() => text,
         _ => arena.alloc_str(&fingerprint(record, &decode.fingerprint_without)),
     };
-    let time = decode.time.iter().filter_map(|path| path.find(record)).find_map(time::parse).unwrap_or(otherwise);
+    let times = || decode.time.iter().filter_map(|path| Some((path, path.find(record)?)));
+    let time = match time_of(record, decode) {
+        Some(time) => time,
+        None => match times().find(|(_, value)| !value.is_empty()) {
+            None => otherwise,
+            Some((path, value)) => {
+                let value: String = json::to_string(&value).chars().take(LONGEST_QUOTE).collect();
+                return unreadable(format!("`{path}` holds no time in a known form: {value}"));
+            }
+        },
+    };
     Raw::Event(Event { id, time, body })
+}
+
+/// When a record says that it happened.
+pub fn time_of(record: Value, decode: &Decode) -> Option<DateTime<Utc>> {
+    let values = decode.time.iter().filter_map(|path| path.find(record));
+    values.filter_map(time::parse).find(is_plausible)
+}
+
+/// What is quoted of a value is cut after this many characters.
+const LONGEST_QUOTE: usize = 60;
+
+/// Whether something was logged then. Digits that mean something else than seconds since 1970 lead elsewhere.
+fn is_plausible(time: &DateTime<Utc>) -> bool {
+    (1990..2200).contains(&time.year())
 }
 
 /// Whether our own reading made this entry.
@@ -151,7 +270,10 @@ mod tests {
         let read = |body: &[u8]| {
             let arena = Arena::new();
             let mut records = Vec::new();
-            let mut each = |record: Value<'_>, _: &Arena| records.push(json::to_string(&record));
+            let mut each = |found: Found<'_>, _: &Arena| {
+                let Found::Value(record) = found else { panic!("{found:?}") };
+                records.push(json::to_string(&record));
+            };
             page(body, rules, &arena, &mut each).map(|_| ()).map(|()| records)
         };
         let deep = format!(r#"{{"data":[{{"id":"1","x":{}{}}}]}}"#, "[".repeat(500), "]".repeat(500));
@@ -180,7 +302,12 @@ mod tests {
                 r#"[{"audit_log_id":1,"requested":"2026-09-14 08:22:31","cmd_args":"{\"a\":1}","extra":"x\ny"}]"#;
             assert_eq!(json::to_string(&Value::Array(arena.alloc_slice_copy(&records))), expected);
         }
-        assert!(csv(b"a,b\n1\n", &connector.definition.decode, &arena).is_err());
+        let rules = &connector.definition.decode;
+        assert!(csv(b"audit_log_id,b\n1\n", rules, &arena).is_err());
+        assert!(csv(b"", rules, &arena).unwrap().is_empty());
+        // The lines of an error page fit together, too.
+        let foreign = csv(b"<!doctype html>\n<p>sorry</p>\n", rules, &arena).unwrap_err();
+        assert_eq!(foreign.to_string(), "its first line names neither `audit_log_id` nor `requested`");
     }
 
     #[test]

@@ -12,26 +12,33 @@ pub mod budget;
 pub mod cursor;
 pub mod decode;
 mod download;
+pub mod example;
+mod expiry;
+pub mod file;
+pub mod forecast;
 mod link;
 mod paginate;
 mod reading;
 mod request;
+pub mod secrets;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod troubles;
 mod upstream;
 mod verdict;
 mod walk;
 mod window;
+mod wire;
 
 use std::time::Duration;
 
 pub use self::budget::Priority;
-pub use self::cursor::{Cursor, Rules};
+pub use self::cursor::{Cursor, Identity, Rules};
 pub use self::decode::Raw;
-pub use self::reading::Source;
+pub use self::reading::{Refine, Source};
 pub use self::settings::{Filter, Mode, Setting, Settings};
-pub use self::upstream::is_loopback;
+pub use self::wire::is_loopback;
 
 /// What one read brought.
 #[derive(Debug)]
@@ -68,7 +75,8 @@ pub enum SourceError {
         /// How long the vendor asked us to wait.
         after: Option<Duration>,
     },
-    /// No read will succeed until a person changes something.
+    /// No read will succeed until a person changes something. It may be tried again from time to time: where a vendor must
+    /// not be asked again (`then = "stop"`), the source gives this answer by itself until the process is restarted.
     #[error("{message}")]
     Configuration {
         /// What happened, in one sentence that names the vendor.

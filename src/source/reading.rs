@@ -8,17 +8,17 @@ mod page;
 mod pages;
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::boundary::Boundary;
-use super::budget::{Budget, Priority};
+use super::budget::{BudgetState, Priority, Share};
 use super::cursor::{Cursor, Place, Window};
 use super::decode::Raw;
-use super::settings::{Mode, Settings};
+use super::settings::Settings;
 use super::upstream::{Refusal, Upstream};
 use super::walk::MOST_RESETS;
 use super::{Page, Progress, SourceError};
@@ -29,6 +29,8 @@ use crate::event::Arena;
 #[derive(Debug)]
 pub struct Source {
     upstream: Upstream,
+    /// When this source was made.
+    began: DateTime<Utc>,
     boundary: Boundary,
     /// Which of the page sizes the vendor takes.
     page_size: AtomicUsize,
@@ -46,9 +48,10 @@ impl Source {
     ///
     /// # Errors
     /// When the settings cannot work: no credential is complete.
-    pub fn new(settings: Settings, budget: Arc<Budget>, user_agent: &str) -> Result<Self, SourceError> {
+    pub fn new(settings: Settings, budget: Share, user_agent: &str) -> Result<Self, SourceError> {
         Ok(Self {
             boundary: Boundary::of(&settings.connector.definition.window),
+            began: settings.clock.now(),
             upstream: Upstream::new(settings, budget, user_agent)?,
             page_size: AtomicUsize::new(0),
             gone: Mutex::default(),
@@ -64,7 +67,26 @@ impl Source {
     /// The cursor of a source that has not read anything.
     #[must_use]
     pub fn start(&self) -> Cursor {
-        Cursor::at(self.settings().start)
+        Cursor { of: Some(self.settings().identity()), ..Cursor::at(self.settings().start) }
+    }
+
+    /// What the upstream may be asked, and how that goes.
+    #[must_use]
+    pub fn budget(&self) -> BudgetState {
+        self.upstream.budget()
+    }
+
+    /// When the credential ends, as far as the vendor or the operator told.
+    #[must_use]
+    pub fn credential_expires(&self) -> Option<DateTime<Utc>> {
+        self.upstream.credential_expires()
+    }
+
+    /// The cursor as this source can go on with it, and what a person is to be told of that. A cursor of another account's
+    /// log says nothing of this one; and a place among other filters' records is none among these.
+    #[must_use]
+    pub fn adopt(&self, cursor: &Cursor) -> (Cursor, Option<&'static str>) {
+        cursor.adopted_by(&self.settings().identity(), self.settings().start)
     }
 
     /// The newest instant that may be read now.
@@ -79,7 +101,7 @@ impl Source {
     /// As [`read`](Self::read).
     pub async fn check(&self) -> Result<(), SourceError> {
         let until = self.horizon();
-        let (name, read) = self.pages();
+        let (name, read) = self.settings().pages();
         let cursor =
             Cursor::at(until - TimeDelta::minutes(5)).open((until - TimeDelta::minutes(5), until), name, until);
         let window = cursor.window.as_ref().expect("a window was just opened");
@@ -138,40 +160,19 @@ impl Source {
         }
         let now = self.upstream.now();
         let span = cursor.next_span(&self.settings().rules, now)?;
-        Some(cursor.open(span, self.choose(now - span.0), now))
-    }
-
-    /// The way to read a window that begins so long ago.
-    fn choose(&self, age: TimeDelta) -> &str {
-        if let Mode::Named(name) = &self.settings().mode {
-            return name;
-        }
-        let beyond = |read: &Read| read.beyond.is_some_and(|beyond| age.to_std().is_ok_and(|age| age > beyond.0));
-        let far = self.definition().read.iter().find(|(_, read)| beyond(read));
-        far.map_or_else(|| self.pages().0, |(name, _)| name.value.as_str())
-    }
-
-    /// The way that needs no job.
-    fn pages(&self) -> (&str, &Read) {
-        let reads = &self.definition().read;
-        let (name, read) = reads
-            .iter()
-            .find(|(_, read)| read.job.is_none())
-            .or_else(|| reads.first_key_value())
-            .expect("a connector has at least one way to read");
-        (&name.value, read)
+        Some(cursor.open(span, self.settings().choose(now - span.0).0, now))
     }
 
     fn way(&self, name: &str) -> &Read {
-        // A cursor may name a way that the connector no longer has.
-        self.definition().read.get(name).unwrap_or_else(|| self.pages().1)
+        self.settings().way(name).1
     }
 
     /// The cursor after a window's last page, and whether that window reached as far as there was to read.
     fn finished(&self, cursor: &Cursor) -> (Cursor, Progress) {
         let rules = &self.settings().rules;
         let next = cursor.finish(rules);
-        let asked_at = cursor.window.as_ref().map_or_else(|| self.upstream.now(), |window| window.asked_at);
+        // A window that was begun before we were says nothing of what happened since.
+        let asked_at = cursor.window.as_ref().map_or(self.began, |window| window.asked_at.max(self.began));
         let progress = if next.next_span(rules, asked_at).is_some() { Progress::More } else { Progress::CaughtUp };
         (next, progress)
     }
@@ -193,7 +194,7 @@ impl Source {
             Then::Wait => return self.wait(cursor, &refusal).map(|wait| (cursor.clone(), Progress::Wait(wait))),
             // A refused first page may be too large a page for this vendor's endpoint.
             Then::Configuration if refusal.is_bad_request() => self.with_smaller_pages(cursor, read),
-            Then::Configuration | Then::RefreshCredential | Then::Retry => None,
+            Then::Configuration | Then::RefreshCredential | Then::Retry | Then::Stop => None,
         };
         next.map(|next| (next, Progress::More)).ok_or_else(|| self.failure(refusal))
     }

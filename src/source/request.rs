@@ -2,13 +2,13 @@
 
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 use url::Url;
-use url::form_urlencoded::{Serializer, byte_serialize};
+use url::form_urlencoded::Serializer;
 
 use super::settings::Filter;
-use crate::connector::as_text;
 use crate::connector::model::{self, FilterEncoding, Filters};
+use crate::connector::{as_text, encoded, fill_members};
 
 /// A request that is complete but for its authentication.
 #[derive(Clone, Debug)]
@@ -41,10 +41,13 @@ pub fn prepare(
 
     let mut query = pairs(&request.query, lookup);
     let mut form = pairs(&request.form, lookup);
-    let mut json: Map<String, Json> =
-        request.json.iter().filter_map(|(name, template)| Some((name.clone(), template.fill(&lookup)?))).collect();
+    let mut json = fill_members(&request.json, &lookup);
+    let variables = request.graphql.as_ref().map(|graphql| fill_members(&graphql.variables, &lookup));
+    let mut variables = variables.unwrap_or_default();
     for filter in filters {
-        if !request.json.is_empty() {
+        if request.graphql.is_some() {
+            variables.insert(filter.name.clone(), json_filter(filter, encoding));
+        } else if !request.json.is_empty() {
             json.insert(filter.name.clone(), json_filter(filter, encoding));
         } else if !request.form.is_empty() {
             form.extend(text_filter(filter, encoding));
@@ -55,6 +58,10 @@ pub fn prepare(
     if !query.is_empty() {
         url.set_query(Some(&Serializer::new(String::new()).extend_pairs(&query).finish()));
     }
+    if let Some(graphql) = &request.graphql {
+        json.insert("query".to_owned(), graphql.query.value.as_str().into());
+        json.insert("variables".to_owned(), Json::Object(variables));
+    }
 
     let mut headers = HeaderMap::new();
     for (name, template) in &request.headers {
@@ -63,7 +70,7 @@ pub fn prepare(
             headers.insert(name, value);
         }
     }
-    let body = if !request.json.is_empty() {
+    let body = if request.graphql.is_some() || !request.json.is_empty() {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Json::Object(json).to_string().into_bytes()
     } else if !request.form.is_empty() {
@@ -77,10 +84,6 @@ pub fn prepare(
         model::Method::Post => Method::POST,
     };
     Prepared { method, url, headers, body, with_cursor: lookup("cursor").is_some(), once: false }
-}
-
-fn encoded(text: &str) -> String {
-    byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 fn pairs<'a>(
@@ -129,7 +132,7 @@ mod tests {
         let connector = Connector::embedded(connector).unwrap();
         let definition = &connector.definition;
         let read = definition.read.get("pages").unwrap();
-        let base = Url::parse(&definition.connector.base_url).unwrap();
+        let base = Url::parse(&definition.connector.base_url.to_string()).unwrap();
         prepare(&base, &read.request, &definition.filters, filters, &lookup)
     }
 
@@ -159,5 +162,41 @@ mod tests {
         let body: Json = serde_json::from_slice(&prepared("ashby", &[filter]).body).unwrap();
         let expected = json!({"startDate": "2026-09-01T00:00:00Z", "endDate": "2026-09-02T00:00:00Z", "limit": 250, "actorIds": ["a"]});
         assert_eq!(body, expected);
+    }
+
+    /// The body of a request as written in a connector.
+    fn body(request: &str, filters: &[Filter]) -> Json {
+        let problems = crate::document::Problems::new();
+        let text = format!("method = \"POST\"\npath = \"/x\"\n{request}");
+        let document = crate::document::Document::parse("request.toml", &text, &problems).unwrap();
+        let request: model::Request = document.decode(&crate::document::Context::new(&problems)).unwrap();
+        let base = Url::parse("https://api.example.com").unwrap();
+        let prepared = prepare(&base, &request, &Filters::default(), filters, &lookup);
+        assert_eq!(prepared.headers[CONTENT_TYPE], "application/json");
+        serde_json::from_slice(&prepared.body).unwrap()
+    }
+
+    #[test]
+    fn a_graphql_query_is_sent_as_it_is_with_the_variables_that_have_values() {
+        let request = r#"
+            graphql.query = "query ($from: String) { log(from: $from) { id } }"
+            graphql.variables = { from = "{from}", after = "{cursor}", n = "{page_size}", by = { only = "{cursor}" }, asc = true }
+        "#;
+        let filter = Filter { name: "action".to_owned(), values: vec![json!("a")] };
+        let expected = json!({
+            "query": "query ($from: String) { log(from: $from) { id } }",
+            "variables": { "from": "2026-09-01T00:00:00Z", "n": 250, "asc": true, "action": "a" },
+        });
+        assert_eq!(body(request, &[filter]), expected);
+        assert_eq!(body("graphql.query = \"{ a }\"", &[]), json!({ "query": "{ a }", "variables": {} }));
+    }
+
+    #[test]
+    fn a_json_body_nests_and_is_there_even_when_nothing_of_it_is() {
+        let request =
+            "json.filter.from = \"{from}\"\njson.filter.to = \"{none}\"\njson.page = { n = \"{page}\", size = 5 }";
+        let expected = json!({ "filter": { "from": "2026-09-01T00:00:00Z" }, "page": { "n": 1, "size": 5 } });
+        assert_eq!(body(request, &[]), expected);
+        assert_eq!(body("json.a.b = \"{none}\"", &[]), json!({}));
     }
 }

@@ -1,24 +1,24 @@
 //! One vendor host with one credential: sends requests within the budget and sorts the answers.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use flate2::read::GzDecoder;
-use reqwest::header::{CONTENT_ENCODING, DATE};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Response};
-use serde_json::Value as Json;
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
 
 use super::SourceError;
-use super::auth::{Authenticator, choose};
-use super::budget::{Budget, Priority};
+use super::auth::{AuthError, Authenticator, Used, choose, oauth2};
+use super::budget::{BudgetState, Permit, Priority, Share};
+use super::expiry::Forecast;
 use super::request::Prepared;
-use super::settings::Settings;
-use super::verdict::{Answer, Verdict, judge};
-use crate::connector::model::Then;
-use crate::event::{Arena, json};
+use super::secrets::Rotating;
+use super::settings::{Settings, hide};
+use super::troubles::Troubles;
+use super::verdict::{Answer, Verdict, judge, sentence};
+use super::wire::{Broken, Wire};
+use crate::connector::model::{Format, Then};
+use crate::event::{Arena, json, mend};
 use crate::transform::redact;
 
 /// How often one request is tried before the engine is told, which waits longer.
@@ -27,22 +27,20 @@ const ATTEMPTS: u32 = 6;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// The longest wait between two attempts that the vendor did not ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// An answer that holds more than this is not read: memory is bounded, and a smaller page or window is asked for.
-const LARGEST_ANSWER: usize = 32 << 20;
 
 /// A vendor host with one credential.
 #[derive(Debug)]
 pub struct Upstream {
     settings: Settings,
-    client: Client,
+    wire: Wire,
     authenticator: Authenticator,
-    budget: Arc<Budget>,
-    /// The vendor's clock minus ours in seconds, by the last `Date` it sent.
-    skew: AtomicI64,
+    budget: Share,
+    forecast: Forecast,
+    troubles: Troubles,
     /// What our own entries in the vendor's log are told by.
     user_agent: String,
-    /// The last thing the vendor complained of, so that a person sees it once. Held for one line.
-    last_complaint: Mutex<String>,
+    /// Why the vendor is not to be asked any more.
+    stopped: OnceLock<SourceError>,
 }
 
 /// Why a request brought no page, beyond what another attempt can mend.
@@ -61,24 +59,27 @@ impl Upstream {
     ///
     /// # Errors
     /// When no way to authenticate is complete, or TLS cannot be set up.
-    pub fn new(settings: Settings, budget: Arc<Budget>, user_agent: &str) -> Result<Self, SourceError> {
-        let vendor = &settings.connector.definition.connector.vendor;
+    pub fn new(settings: Settings, budget: Share, user_agent: &str) -> Result<Self, SourceError> {
+        let definition = &settings.connector.definition;
+        let vendor = &definition.connector.vendor;
         let configuration = |message: String, hint: &str| SourceError::Configuration { message, hint: hint.to_owned() };
-        let ways = settings.connector.definition.auth.iter().map(|way| &way.value);
+        let ways = definition.auth.iter().map(|way| &way.value);
         let way = choose(ways, &|name| settings.parameter(name)).ok_or_else(|| {
             let hint = "`auditline connectors NAME` lists the ways to authenticate";
             configuration(format!("no way to authenticate to {vendor} is complete"), hint)
         })?;
-        let client = client(&settings, user_agent).map_err(|error| {
+        let wire = Wire::new(&settings, user_agent).map_err(|error| {
             configuration(format!("no client for {vendor}: {error}"), "check the machine's TLS certificates")
         })?;
+        let header = definition.credential.expires_header.as_ref().map(|header| header.value.as_str());
         Ok(Self {
-            client,
+            forecast: Forecast::new(vendor, header, settings.credential_expires),
+            troubles: Troubles::new(vendor),
+            wire,
             authenticator: Authenticator::new(way),
             budget,
-            skew: AtomicI64::new(0),
             user_agent: user_agent.to_owned(),
-            last_complaint: Mutex::default(),
+            stopped: OnceLock::new(),
             settings,
         })
     }
@@ -93,59 +94,75 @@ impl Upstream {
         &self.user_agent
     }
 
+    /// What the upstream may be asked, and how that goes.
+    pub fn budget(&self) -> BudgetState {
+        self.budget.budget().state()
+    }
+
+    /// When the credential ends, as far as the vendor or the operator told.
+    pub fn credential_expires(&self) -> Option<DateTime<Utc>> {
+        self.forecast.expires()
+    }
+
     /// The earlier of our clock and the vendor's: to read up to an instant that the vendor has not reached would leave
     /// out what happens until then.
     pub fn now(&self) -> DateTime<Utc> {
-        self.settings.clock.now() + TimeDelta::seconds(self.skew.load(Ordering::Relaxed).min(0))
+        self.settings.clock.now() + self.wire.skew().min(TimeDelta::zero())
     }
 
     /// Sends a request as often as it takes, and returns an answer that is no error.
     ///
+    /// A credential that the vendor refuses is renewed once, or read again from its file, before a person is told.
+    ///
     /// # Errors
     /// What the walk has to decide, or what no further attempt is likely to mend.
     pub async fn call(&self, request: &Prepared, priority: Priority) -> Result<Answer, Refusal> {
+        if let Some(error) = self.stopped.get() {
+            return Err(Refusal::Failed(error.clone()));
+        }
         let mut wait = FIRST_WAIT;
         let mut renewed = false;
         let mut attempt = 1;
         loop {
-            let permit = self.budget.acquire(priority).await;
-            let outcome = self.attempt(request).await;
-            drop(permit);
-            let (message, after) = match outcome {
-                Ok(answer) => match self.sort(&answer, request.with_cursor) {
+            let (kind, message, after, paused) = match self.attempt(request, priority).await {
+                Ok((answer, used, permit)) => match self.sort(&answer, request.with_cursor) {
                     None => {
-                        self.last_complaint.lock().expect("no panic while the lock is held").clear();
+                        if attempt == 1 {
+                            self.troubles.answered();
+                        }
                         return Ok(answer);
                     }
-                    Some(verdict) if verdict.then == Then::RefreshCredential && !renewed => {
+                    Some(verdict) if !renewed && verdict.is_about_the_credential() && self.renew(&verdict, used) => {
                         renewed = true;
-                        if self.authenticator.renew() {
-                            continue;
-                        }
-                        return Err(Refusal::Asked(verdict));
+                        continue;
                     }
                     Some(verdict) if verdict.then == Then::Retry => {
-                        if verdict.throttled {
-                            self.budget.pause(verdict.wait.unwrap_or(wait));
+                        match verdict.wait {
+                            asked if verdict.throttled => permit.throttled(asked),
+                            Some(wait) => self.budget.pause(wait),
+                            None => {}
                         }
-                        (self.sentence(&verdict), verdict.wait)
+                        let paused = verdict.throttled || verdict.wait.is_some();
+                        (verdict.status.to_string(), self.sentence(&verdict), verdict.wait, paused)
                     }
-                    Some(verdict) => return Err(Refusal::Asked(verdict)),
+                    Some(verdict) => return Err(self.refusal(verdict)),
                 },
                 Err(Broken::TooLarge) => return Err(Refusal::TooLarge),
                 Err(Broken::Fatal(error)) => return Err(Refusal::Failed(error)),
-                Err(Broken::Passing(message)) => (message, None),
+                Err(Broken::Passing { message, after }) => (message.clone(), message, after, false),
             };
             // One refusal that the next attempt mends is no news.
             if attempt > 1 {
-                self.complain(&message);
+                self.troubles.failed(&kind, &message);
             }
             if attempt == ATTEMPTS || request.once {
                 return Err(Refusal::Failed(SourceError::Retryable { message, after }));
             }
             attempt += 1;
-            let patience = after.unwrap_or(jittered(wait));
-            tokio::time::sleep(patience).await;
+            // A pause of the budget is waited for in its queue, where the most urgent is first when it ends.
+            if !paused {
+                tokio::time::sleep(after.unwrap_or(jittered(wait))).await;
+            }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
@@ -154,7 +171,7 @@ impl Upstream {
     pub fn refused(&self, verdict: &Verdict) -> SourceError {
         let message = self.sentence(verdict);
         match verdict.then {
-            Then::Configuration | Then::RefreshCredential => {
+            Then::Configuration | Then::RefreshCredential | Then::Stop => {
                 SourceError::Configuration { message, hint: verdict.hint.clone() }
             }
             _ => SourceError::Retryable { message, after: verdict.wait },
@@ -171,15 +188,20 @@ impl Upstream {
     }
 
     fn sentence(&self, verdict: &Verdict) -> String {
-        format!("{} answered {}", self.vendor(), redact::masked(&verdict.said))
+        sentence(self.vendor(), &self.fit_to_print(&verdict.said))
     }
 
-    fn complain(&self, message: &str) {
-        let mut last = self.last_complaint.lock().expect("no panic while the lock is held");
-        if *last != message {
-            message.clone_into(&mut last);
-            tracing::info!(vendor = self.vendor(), reason = message, "asking again");
+    /// What a vendor said, without whom it names and without our credential, which some quote when they refuse it.
+    fn fit_to_print(&self, said: &str) -> String {
+        redact::masked(&hide(&self.settings.without_secrets(said), self.authenticator.token()))
+    }
+
+    fn refusal(&self, verdict: Verdict) -> Refusal {
+        if verdict.then == Then::Stop {
+            let error = self.refused(&verdict);
+            return Refusal::Failed(self.stopped.get_or_init(|| error).clone());
         }
+        Refusal::Asked(verdict)
     }
 
     fn sort(&self, answer: &Answer, with_cursor: bool) -> Option<Verdict> {
@@ -188,156 +210,119 @@ impl Upstream {
         // A page is decoded by whoever reads it; only what may be an error is looked into here, and not its records.
         let looked_at = !answer.status.is_success() || errors.failed.is_some();
         let arena = Arena::new();
-        let look = || json::decode_around(&answer.body, &definition.decode.records, &arena, None).ok();
-        let body = looked_at.then(look).flatten().map(|page| page.rest);
+        let records = definition.decode.records.as_deref();
+        let text = if looked_at { String::from_utf8_lossy(&answer.body) } else { "".into() };
+        let look = |text: &[u8]| json::decode_around(text, records, &arena, None).ok();
+        // What would be mended to be read as a page is mended to be seen as an error, too.
+        let is_json = definition.decode.format == Format::Json && text.starts_with(['{', '[']);
+        let mended = || is_json.then(|| look(&mend(text.as_bytes()))).flatten();
+        let body = look(text.as_bytes()).or_else(mended).map(|page| page.rest);
         judge(answer, body, errors, with_cursor, self.settings.clock.now())
     }
 
-    async fn attempt(&self, request: &Prepared) -> Result<Answer, Broken> {
-        let lookup = |name: &str| -> Option<Json> { self.settings.parameter(name) };
-        let vendor_time = self.settings.clock.now() + TimeDelta::seconds(self.skew.load(Ordering::Relaxed));
-        let credentials = self.authenticator.headers(&lookup, vendor_time).map_err(|error| {
-            Broken::Fatal(SourceError::Configuration {
-                message: format!("no request to {} can be made: {error}", self.vendor()),
-                hint: "check the credential in the pipeline".to_owned(),
-            })
-        })?;
-        let response = self
-            .client
-            .request(request.method.clone(), request.url.clone())
-            .headers(request.headers.clone())
-            .headers(credentials)
-            .body(request.body.clone())
-            .send()
-            .await
-            .map_err(|error| self.broken(&error))?;
-        self.note_clock(&response);
-        self.budget.learn(response.headers());
-        self.receive(response).await
+    /// The answer, with the credential it was asked with; and the permit, which is to be kept until it is sorted.
+    async fn attempt(&self, request: &Prepared, priority: Priority) -> Result<(Answer, Used, Permit), Broken> {
+        self.settings.secrets().for_each(Rotating::look);
+        let permit = self.admitted(priority).await?;
+        let vendor_time = self.wire.vendor_time();
+        let version = self.settings.changes();
+        let credentials = self.authenticator.headers(&|name| self.settings.parameter(name), version, vendor_time);
+        let (credentials, used) = credentials.map_err(|error| self.no_credential(&error))?;
+        let response = self.wire.send(request, credentials).await?;
+        self.wire.note_clock(response.headers());
+        permit.answered(response.status(), response.headers(), self.settings.clock.now());
+        self.forecast.note(response.headers(), used.version, self.settings.clock.now());
+        Ok((self.wire.receive(response).await?, used, permit))
     }
 
-    async fn receive(&self, mut response: Response) -> Result<Answer, Broken> {
-        let status = response.status();
-        if status.is_redirection() {
-            return Err(Broken::Fatal(SourceError::Configuration {
-                message: format!("{} sends us to another address, and a credential is not taken there", self.vendor()),
-                hint: "check `base_url`".to_owned(),
-            }));
+    /// A permit to send a request, with a token at hand where one is needed.
+    async fn admitted(&self, priority: Priority) -> Result<Permit, Broken> {
+        self.fetch_token().await?;
+        let permit = self.budget.acquire(priority).await;
+        if self.authenticator.lacks_token(self.settings.changes(), self.settings.clock.now()).is_none() {
+            return Ok(permit);
         }
-        let headers = response.headers().clone();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
-                return Err(Broken::TooLarge);
+        // The wait has outlasted the token. If this one's does too, let the vendor judge: we must get on.
+        drop(permit);
+        self.fetch_token().await?;
+        Ok(self.budget.acquire(priority).await)
+    }
+
+    /// Sees to it that there is a good token, where the vendor gives them. Who finds another asking waits for its token.
+    async fn fetch_token(&self) -> Result<(), Broken> {
+        let now = || self.settings.clock.now();
+        if self.authenticator.lacks_token(self.settings.changes(), now()).is_none() {
+            return Ok(());
+        }
+        let _asking = self.authenticator.ask().await;
+        let mut version = self.settings.changes();
+        let mut read_again = false;
+        while let Some(way) = self.authenticator.lacks_token(version, now()) {
+            let lookup = |name: &str| self.settings.parameter(name);
+            let request =
+                oauth2::request(way, &self.settings.base_url, &lookup).map_err(|error| self.no_credential(&error))?;
+            // Whoever waits for the token may be live, whoever asks for it.
+            let permit = self.budget.acquire(Priority::Live).await;
+            let asked_at = now();
+            let response = self.wire.send(&request, HeaderMap::new()).await?;
+            let answer = self.wire.receive(response).await?;
+            drop(permit);
+            match oauth2::granted(&answer, way, now()) {
+                Ok(granted) => {
+                    let good_for = TimeDelta::from_std(granted.good_for).unwrap_or_default();
+                    self.authenticator.keep(granted.token, version, asked_at + good_for);
+                    return Ok(());
+                }
+                Err(refused) => {
+                    self.settings.secrets().for_each(Rotating::read_again);
+                    if read_again || refused.hint.is_none() || self.settings.changes() == version {
+                        return Err(self.no_token(refused));
+                    }
+                    read_again = true;
+                    version = self.settings.changes();
+                }
             }
-            body.extend_from_slice(&chunk);
         }
-        // A file may be gzip by its content while no header says so.
-        if body.starts_with(&[0x1f, 0x8b]) && !headers.contains_key(CONTENT_ENCODING) {
-            body = gunzip(&body)
-                .ok_or_else(|| Broken::Passing(format!("{} sent a broken gzip file", self.vendor())))??;
-        }
-        Ok(Answer { status, headers, body })
+        Ok(())
     }
 
-    fn note_clock(&self, response: &Response) {
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-        let Some(theirs) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) else { return };
-        let skew = (theirs.to_utc() - self.settings.clock.now()).num_seconds();
-        // Dates are whole seconds and answers take a moment: a few seconds are no skew.
-        self.skew.store(if skew.abs() <= 5 { 0 } else { skew }, Ordering::Relaxed);
+    /// Whether there is another credential than the one that was refused: a new token, or what its file holds now.
+    fn renew(&self, verdict: &Verdict, refused: Used) -> bool {
+        self.settings.secrets().for_each(Rotating::read_again);
+        // Another token of the same credential may do no more than this one.
+        let is_forbidden = verdict.then != Then::RefreshCredential && verdict.status == StatusCode::FORBIDDEN;
+        self.settings.changes() != refused.version || (!is_forbidden && self.authenticator.renew(refused))
     }
 
-    fn broken(&self, error: &reqwest::Error) -> Broken {
-        if error.is_redirect() {
-            return Broken::Fatal(SourceError::Configuration {
-                message: format!("{} sends us to another host, and a credential is not taken there", self.vendor()),
-                hint: "check `base_url`".to_owned(),
-            });
+    fn no_credential(&self, error: &AuthError) -> Broken {
+        Broken::Fatal(SourceError::Configuration {
+            message: format!("no request to {} can be made: {error}", self.vendor()),
+            hint: "check the credential in the pipeline".to_owned(),
+        })
+    }
+
+    fn no_token(&self, refused: oauth2::Refused) -> Broken {
+        let message = format!("{} gives no token: it answered {}", self.vendor(), self.fit_to_print(&refused.said));
+        if refused.throttled {
+            self.budget.pause(refused.wait.unwrap_or(FIRST_WAIT));
         }
-        let what = match error {
-            error if error.is_timeout() => "does not answer in time",
-            error if error.is_connect() => "cannot be reached",
-            _ => "broke off its answer",
-        };
-        Broken::Passing(format!("{} {what}{}", self.vendor(), innermost(error)))
+        match refused.hint {
+            Some(hint) => Broken::Fatal(SourceError::Configuration { message, hint }),
+            None => Broken::Passing { message, after: refused.wait },
+        }
     }
-}
-
-/// The innermost cause, which is what tells a refused connection from a name that does not resolve. Holds no address but
-/// the host's.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    let mut last = None;
-    while let Some(error) = cause {
-        last = Some(error.to_string());
-        cause = error.source();
-    }
-    last.map(|text| format!(": {text}")).unwrap_or_default()
 }
 
 impl Refusal {
     /// Whether the vendor calls the request itself wrong (400).
     pub fn is_bad_request(&self) -> bool {
-        matches!(self, Refusal::Asked(verdict) if verdict.said.starts_with("HTTP 400"))
+        matches!(self, Refusal::Asked(verdict) if verdict.status.as_u16() == 400)
     }
 
     /// Whether the vendor says that what was asked for is not there, or no longer (404, 410).
     pub fn is_gone(&self) -> bool {
-        let gone = |said: &str| said.starts_with("HTTP 404") || said.starts_with("HTTP 410");
-        matches!(self, Refusal::Asked(verdict) if gone(&verdict.said))
+        matches!(self, Refusal::Asked(verdict) if matches!(verdict.status.as_u16(), 404 | 410))
     }
-}
-
-#[derive(Debug)]
-enum Broken {
-    Passing(String),
-    Fatal(SourceError),
-    TooLarge,
-}
-
-fn client(settings: &Settings, user_agent: &str) -> Result<Client, reqwest::Error> {
-    let host = settings.base_url.host_str().map(str::to_owned);
-    let scheme = settings.base_url.scheme().to_owned();
-    let port = settings.base_url.port_or_known_default();
-    // A token is bound to its host: a redirect to another one is an error, not a request.
-    let same_host = Policy::custom(move |attempt| {
-        let url = attempt.url();
-        let same =
-            url.host_str().map(str::to_owned) == host && url.scheme() == scheme && url.port_or_known_default() == port;
-        match attempt.previous().len() {
-            0..=5 if same => attempt.follow(),
-            _ => attempt.error("another host"),
-        }
-    });
-    let mut builder = Client::builder()
-        .user_agent(user_agent)
-        .redirect(same_host)
-        .connect_timeout(Duration::from_secs(10))
-        .read_timeout(Duration::from_secs(60))
-        .pool_max_idle_per_host(1);
-    if is_loopback(&settings.base_url) {
-        builder = builder.no_proxy();
-    }
-    builder.build()
-}
-
-/// Whether an address stays on this machine.
-pub fn is_loopback(url: &url::Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-fn gunzip(packed: &[u8]) -> Option<Result<Vec<u8>, Broken>> {
-    use std::io::Read;
-    let mut body = Vec::new();
-    let limit = LARGEST_ANSWER as u64 + 1;
-    GzDecoder::new(packed).take(limit).read_to_end(&mut body).ok()?;
-    Some(if body.len() as u64 == limit { Err(Broken::TooLarge) } else { Ok(body) })
 }
 
 /// Between half and all of it, so that many sources do not come back together.

@@ -26,6 +26,8 @@ pub struct Answer {
 pub struct Verdict {
     /// What to do.
     pub then: Then,
+    /// The HTTP status.
+    pub status: StatusCode,
     /// What the vendor said: status, code and text, not yet redacted.
     pub said: String,
     /// What a person can do.
@@ -34,6 +36,15 @@ pub struct Verdict {
     pub wait: Option<Duration>,
     /// The vendor counts us out: everybody who shares the budget has to wait.
     pub throttled: bool,
+}
+
+impl Verdict {
+    /// Whether the vendor may be content with another credential.
+    #[must_use]
+    pub fn is_about_the_credential(&self) -> bool {
+        let is_final = matches!(self.then, Then::Configuration | Then::Stop);
+        self.then == Then::RefreshCredential || (is_final && matches!(self.status.as_u16(), 401 | 403))
+    }
 }
 
 /// What the vendor said is cut after this many characters.
@@ -60,8 +71,13 @@ pub fn judge(
             && (rule.code.is_empty() || code.is_some_and(|code| rule.code.iter().any(|known| same(known, code))))
             && rule.cursor.is_none_or(|cursor| cursor == with_cursor)
     });
-    let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS;
+    // Some vendors, GitHub among them, count us out with 403 and say until when.
+    let forbidden_for_now =
+        answer.status == StatusCode::FORBIDDEN && advice::retry_after(&answer.headers, now).is_some();
+    let by_rule = rule.is_some_and(|rule| rule.throttled);
+    let throttled = answer.status == StatusCode::TOO_MANY_REQUESTS || forbidden_for_now || by_rule;
     let then = match rule {
+        Some(rule) if rule.then == Then::Stop => Then::Stop,
         // Whatever else a rule says, a vendor that counts us out wants us to come later.
         _ if throttled => Then::Retry,
         Some(rule) => rule.then,
@@ -70,9 +86,12 @@ pub fn judge(
     };
     let hint = rule.map(|rule| rule.hint.clone()).filter(|hint| !hint.is_empty());
     let message = body.and_then(|body| first(&errors.message, body));
-    let wait = advice::retry_after(&answer.headers, now).or_else(|| message.and_then(wait_in_words));
+    let wait = advice::retry_after(&answer.headers, now)
+        .or_else(|| message.and_then(wait_in_words))
+        .or_else(|| throttled.then(|| advice::reset(&answer.headers, now))?);
     Some(Verdict {
         then,
+        status: answer.status,
         said: saying(answer, code, message),
         hint: hint.unwrap_or_else(|| "the vendor's documentation says what this answer means".to_owned()),
         wait,
@@ -80,14 +99,20 @@ pub fn judge(
     })
 }
 
+/// The sentence that a person sees of what a vendor said, once that is fit to be printed.
+#[must_use]
+pub fn sentence(vendor: &str, printable: &str) -> String {
+    format!("{vendor} answered {printable}")
+}
+
 fn is_failure(failed: &Failed, body: Value) -> bool {
     let found = failed.path.find(body);
     let matches = |expected: &serde_json::Value| found.is_some_and(|found| same(expected, found));
-    failed.is.as_ref().is_some_and(matches) || (failed.exists && found.is_some_and(|found| !found.is_null()))
+    failed.is.as_ref().is_some_and(matches) || (failed.exists && found.is_some_and(|found| !found.is_empty()))
 }
 
-/// A status that the same request may not meet again.
-fn is_passing(status: StatusCode) -> bool {
+/// Whether the same request may not meet this status again.
+pub(super) fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || matches!(status.as_u16(), 408 | 425 | 429) || status.is_success()
 }
 
@@ -116,7 +141,8 @@ fn wait_in_words(message: Value) -> Option<Duration> {
     after.contains("sec").then(|| Duration::from_secs(seconds.min(3600)))
 }
 
-fn saying(answer: &Answer, code: Option<Value>, message: Option<Value>) -> String {
+/// What an answer says, in one bounded line: its status, code and text, or the beginning of what else it holds.
+pub(super) fn saying(answer: &Answer, code: Option<Value>, message: Option<Value>) -> String {
     let mut said = format!("HTTP {}", answer.status.as_u16());
     for part in [code, message].into_iter().flatten() {
         let text = match part {
@@ -230,6 +256,28 @@ mod tests {
                 "{connector} {status} {body}"
             );
         }
+    }
+
+    #[test]
+    fn a_vendor_that_counts_us_out_is_understood_in_each_form() {
+        let throttled = |connector: &str, status: u16, headers: &[(&'static str, &str)], body: &str| {
+            let connector = Connector::embedded(connector).unwrap();
+            let arena = Arena::new();
+            let value = json::decode(body.as_bytes(), &arena).ok();
+            let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers, body: body.into() };
+            let verdict = judge(&answer, value, &connector.definition.errors, false, Utc::now()).unwrap();
+            (verdict.throttled, verdict.then)
+        };
+        let yes = (true, Then::Retry);
+        assert_eq!(throttled("telnyx", 429, &[], "{}"), yes);
+        assert_eq!(throttled("nirvana", 403, &[("retry-after", "60")], "{}"), yes);
+        let none_left = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "60")];
+        assert_eq!(throttled("nirvana", 403, &none_left, "{}"), yes);
+        assert_eq!(throttled("nirvana", 403, &[], "{}"), (false, Then::Configuration));
+        assert_eq!(throttled("voximplant", 200, &[], r#"{"error":{"code":340,"msg":"rate limit"}}"#), yes);
+        assert_eq!(throttled("ashby", 200, &[], r#"{"success":false,"errors":["rate_limited"]}"#), yes);
+        assert_eq!(throttled("voximplant", 200, &[], r#"{"error":{"code":2,"msg":"internal"}}"#), (false, Then::Retry));
     }
 
     #[test]

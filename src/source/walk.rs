@@ -8,6 +8,8 @@ use crate::connector::model::Order;
 /// A window that comes newest first is read whole before any of it goes on. Beyond this many records it is halved, so
 /// that memory stays bounded.
 pub const MOST_HELD: usize = 10_000;
+/// The same, in bytes of the vendor's answers.
+pub const MOST_HELD_BYTES: usize = 8 << 20;
 /// How often a walk may begin again, or a job be ordered again, before a person is told.
 pub const MOST_RESETS: u32 = 3;
 /// A vendor that leads from one empty page to the next so often leads nowhere.
@@ -30,10 +32,10 @@ pub enum Turn {
     Elsewhere(String),
 }
 
-/// Where a walk goes after a page whose `step` it is, with so many records held that have not gone on yet, that page's
-/// included. The cursor knows of the page already, but for the place.
+/// Where a walk goes after a page whose `step` it is, with so many records of so many bytes held that have not gone on
+/// yet, that page's included. The cursor knows of the page already, but for the place.
 #[must_use]
-pub fn turn(cursor: &Cursor, step: Step, order: Order, held: usize) -> Turn {
+pub fn turn(cursor: &Cursor, step: Step, order: Order, held: usize, bytes: usize) -> Turn {
     let empty = cursor.window.as_ref().map_or(0, |window| window.pages.empty);
     match step {
         Step::Next(_) if empty > MOST_EMPTY => Turn::Stuck("gives empty pages without end"),
@@ -44,7 +46,7 @@ pub fn turn(cursor: &Cursor, step: Step, order: Order, held: usize) -> Turn {
             }
             match order {
                 Order::Ascending => Turn::HandOut(next),
-                Order::NewestFirst if held <= MOST_HELD => Turn::Read(next),
+                Order::NewestFirst if held <= MOST_HELD && bytes <= MOST_HELD_BYTES => Turn::Read(next),
                 // A single second with so many records: they go on in the vendor's order.
                 Order::NewestFirst => cursor.halve().map_or(Turn::HandOut(next), Turn::Drop),
             }

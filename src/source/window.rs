@@ -156,21 +156,20 @@ impl Window {
         pages.empty = 0;
     }
 
-    /// Notes up to where a page of records in the vendor's order read the window. Records out of order say that the order
-    /// cannot be relied upon; those outside the window, and those that have no time and are counted at its end, say nothing.
-    pub fn note_order(&mut self, times: impl Iterator<Item = DateTime<Utc>>) {
+    /// Notes up to where a page of records in the vendor's order read the window. Records out of order, or one that does not
+    /// say when it happened, say that the order cannot be relied upon.
+    pub fn note_order(&mut self, times: impl Iterator<Item = Option<DateTime<Utc>>>) {
         let begun = self.place != Place::Start;
         let mut newest = match (begun, self.read_up_to) {
             (true, None) => return,
             (_, newest) => newest,
         };
-        let span = self.span();
-        for time in times.filter(|time| span.holds(*time)) {
-            if newest.is_some_and(|newest| time < newest) {
+        for time in times {
+            let Some(time) = time.filter(|time| newest.is_none_or(|newest| *time >= newest)) else {
                 // It stays so: the next page is not at the start.
                 self.read_up_to = None;
                 return;
-            }
+            };
             newest = Some(time);
         }
         self.read_up_to = newest;

@@ -200,6 +200,26 @@ impl Installation {
         Running { child, log }
     }
 
+    /// Runs `auditline` with a verb on this configuration to its end, and returns what it printed.
+    pub async fn ask(&self, arguments: &[&str]) -> Asked {
+        let child = Command::new(env!("CARGO_BIN_EXE_auditline"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.path())
+            .envs(&self.secrets)
+            .env_remove("AUDITLINE_LOG")
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(PATIENCE, child).await.expect("it ends").unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Asked {
+            code: output.status.code().expect("it was not killed"),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
     /// Runs `auditline run --once` to its end.
     pub async fn run_once(&self) -> Ended {
         self.start_with(&["run", "--once"]).ended().await
@@ -291,6 +311,14 @@ fn count(ids: Vec<String>) -> BTreeMap<String, usize> {
 pub struct Running {
     child: Child,
     log: tempfile::NamedTempFile,
+}
+
+/// What a verb answered.
+#[derive(Debug)]
+pub struct Asked {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 /// What a process left behind.

@@ -5,16 +5,15 @@ mod setup;
 mod show;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::run::run_plan;
+use super::run::ready;
 use super::{DONE, FAILED, progress, stop};
-use crate::engine::{self, Counters, Outcome, RunOptions};
+use crate::engine::{Failure, Handle, Outcome, RunOptions};
 use crate::journal::JournalError;
 use crate::simulator::{Simulator, Vendor};
 
@@ -57,23 +56,23 @@ impl Demo {
         let (mut plan, text) = setup::plan(&self.out, &simulator)?;
         let captured = capture::insert(&mut plan);
         eprintln!("the pipelines of `pipelines/*.toml`, to the sinks of\n\n{}", indented(&text));
-        let names: Vec<Arc<str>> = plan.pipelines.iter().map(|pipeline| Arc::clone(&pipeline.name)).collect();
-        let counters = engine::counters_of(&plan);
 
         let started = Instant::now();
         let stop = stop::on_signal();
         let end = CancellationToken::new();
-        let shown = tokio::spawn(progress::show(counters.clone(), end.clone()));
-        let options = RunOptions { once: false, stop: stop.clone() };
+        let options = RunOptions { once: false, stop: stop.clone(), only: None };
+        let run = ready(plan, options).map_err(|error| crate::chain(&error))?;
+        let handles = run.handles();
+        let shown = tokio::spawn(progress::show(handles.clone(), end.clone()));
         let complete = tokio::select! {
-            outcome = run_plan(plan, options, &counters) => return Err(ended_early(outcome)),
-            complete = self.all_delivered(&simulator, &names, &counters), if self.once => complete,
+            outcome = run.go() => return Err(ended_early(outcome)),
+            complete = self.all_delivered(&simulator, &handles), if self.once => complete,
             () = stop.cancelled() => true,
         };
         end.cancel();
         let _ = shown.await;
 
-        show::table(&names, &counters);
+        show::table(&handles);
         show::events(&self.out, &captured);
         println!("{}", show::files(&self.out, started.elapsed()));
         if complete {
@@ -84,18 +83,18 @@ impl Demo {
     }
 
     /// Waits until every record of every vendor is delivered; `false` when that takes too long.
-    async fn all_delivered(&self, simulator: &Simulator, names: &[Arc<str>], counters: &[Arc<Counters>]) -> bool {
+    async fn all_delivered(&self, simulator: &Simulator, handles: &[Handle]) -> bool {
         let deadline = Instant::now() + PATIENCE;
-        let expected: Vec<u64> = names.iter().map(|name| expected(simulator, name)).collect();
+        let expected: Vec<u64> = handles.iter().map(|handle| expected(simulator, &handle.name)).collect();
         while Instant::now() < deadline {
-            let is_done = |(counters, expected): (&Arc<Counters>, &u64)| {
+            let is_done = |(Handle { counters, .. }, expected): (&Handle, &u64)| {
                 counters.read.get() >= *expected
                     && counters
                         .lanes
                         .iter()
                         .all(|lane| lane.delivered.get() + lane.rejected.get() >= counters.read.get())
             };
-            if counters.iter().zip(&expected).all(is_done) {
+            if handles.iter().zip(&expected).all(is_done) {
                 return true;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -113,7 +112,7 @@ fn ended_early(outcome: Result<Outcome, JournalError>) -> String {
     match outcome {
         Err(error) => crate::chain(&error),
         Ok(outcome) => match outcome.failed.first() {
-            Some((pipeline, reason, _)) => format!("{pipeline}: {reason}"),
+            Some(Failure { what, reason, .. }) => format!("{what}: {reason}"),
             None => "the run ended before everything was delivered".to_owned(),
         },
     }

@@ -3,20 +3,19 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value as Json;
 
 use super::capture::{Before, Captured};
 use crate::cli::table::{Table, thousands};
-use crate::engine::Counters;
+use crate::engine::Handle;
 
 /// The vendors whose events are shown.
 const SHOWN: [&str; 2] = ["nirvana", "ashby"];
 
 /// A row for each vendor.
-pub fn table(names: &[Arc<str>], counters: &[Arc<Counters>]) {
+pub fn table(handles: &[Handle]) {
     let header = [
         "VENDOR",
         "READ",
@@ -30,13 +29,13 @@ pub fn table(names: &[Arc<str>], counters: &[Arc<Counters>]) {
         "COMPLETE UP TO (UTC)",
     ];
     let mut table = Table::new(header);
-    for (name, counters) in names.iter().zip(counters) {
+    for Handle { name, counters, .. } in handles {
         let delivered: u64 = counters.lanes.iter().map(|lane| lane.delivered.get()).sum();
         let watermark =
             counters.watermark().map_or("-".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string());
         let numbers = [
             counters.read.get(),
-            counters.late.get(),
+            counters.lateness().total(),
             counters.repeated.get(),
             counters.own_reads.get(),
             counters.emails.get(),

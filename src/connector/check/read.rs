@@ -1,7 +1,6 @@
 //! What a way to read must be: variables that have a value where they stand, and parts that go together.
 
 use super::Checker;
-use crate::connector::Template;
 use crate::connector::model::{Detail, Each, Find, Job, Paginate, Read, Request};
 use crate::document::Spanned;
 
@@ -113,9 +112,8 @@ impl Checker<'_> {
 
 /// Whether a request depends on that variable.
 fn uses(request: &Request, variable: &str) -> bool {
-    let maps = [&request.headers, &request.query, &request.form, &request.json];
-    let mut templates = maps.into_iter().flat_map(|map| map.values()).chain([&request.path]);
-    templates.any(|template: &Spanned<Template>| template.variables().any(|known| known == variable))
+    let mut templates = request.templates().into_iter();
+    templates.any(|(template, _)| template.variables().any(|known| known == variable))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ error: unexpected key or value, expected newline, `#`
 error: unknown key `api_kye`
  --> a.toml:1:7
   |
-1 | a = { api_kye = 'KEY123', start = 1, token = *** }
+1 | a = { api_kye = ***, start = 1, token = *** }
   |       ^^^^^^^
   |
   hint: did you mean `api_key`? known keys: `pepper`, `api_key`, `start`
@@ -103,14 +103,14 @@ error: unknown key `api_kye`
 error: expected a string, found an integer
  --> a.toml:1:35
   |
-1 | a = { api_kye = 'KEY123', start = 1, token = *** }
-  |                                   ^
+1 | a = { api_kye = ***, start = 1, token = *** }
+  |                              ^
 
 error: unknown key `token`
  --> a.toml:1:38
   |
-1 | a = { api_kye = 'KEY123', start = 1, token = *** }
-  |                                      ^^^^^
+1 | a = { api_kye = ***, start = 1, token = *** }
+  |                                 ^^^^^
   |
   hint: known keys: `pepper`, `api_key`, `start`
 ",
@@ -127,6 +127,11 @@ fn no_mistake_about_a_secret_shows_it() {
         "pepper = [\"5550123\"]",
         "pepper = 5550123",
         "pepper = { env = \"sk-5550123\" }",
+        "pepper = { env = \"KEY5550123abc\" }",
+        "api_key = { env = \"KEY5550123abc\" x }",
+        "api_kye = \"5550123\"",
+        "api_kye = { env = \"5550123\" }",
+        "api_kye = [{ a = \"x\", b = 5550123 }]",
         "api_key = 5550123abc",
         "api_key: \"5550123\"",
         "api_key = \"\"\"\nabc\n5550123 \"x\" \n",
@@ -138,6 +143,44 @@ fn no_mistake_about_a_secret_shows_it() {
         assert!(said.starts_with("error"), "{text}\n{said}");
         assert!(!said.contains("5550123"), "{text}\n{said}");
     }
+}
+
+#[test]
+fn a_secret_in_place_of_a_variables_name_is_hidden() {
+    assert_said::<Source>(
+        "api_key = { env = \"KEY0123abcd\" }\n",
+        "\
+error: no environment variable of this name is set, and it looks like a secret itself
+ --> a.toml:1:19
+  |
+1 | api_key = { env = *** }
+  |                   ^^^
+  |
+  hint: export the secret under a name, and write the name here, as in `{ env = \"API_TOKEN\" }`
+",
+    );
+}
+
+#[test]
+fn what_an_unknown_key_holds_is_hidden_and_the_known_ones_are_named() {
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Kind {
+        #[allow(dead_code)]
+        Kafka(BTreeMap<String, Node>),
+    }
+    assert_said::<BTreeMap<String, Kind>>(
+        "siem = { type = \"kafka\" }\n",
+        "\
+error: unknown kind `type`
+ --> a.toml:1:10
+  |
+1 | siem = { type = *** }
+  |          ^^^^
+  |
+  hint: known kinds: `kafka`
+",
+    );
 }
 
 #[test]

@@ -219,14 +219,16 @@ impl Pipeline {
                 expected.repeated += 1;
             } else {
                 self.seen.insert(record.id.clone(), kept_by);
-                expected.late += u64::from(record.time < at(window + 1));
+                if record.time < at(window + 1) {
+                    expected.late.note(at(window + 1) - record.time);
+                }
                 self.records.push(record);
                 expected.added += 1;
             }
         }
         expected.last = self.records.len() as u64;
+        expected.dead_letters = self.keep(letters);
         assert_eq!(appended, expected);
-        self.keep(letters);
         self.cursors.insert(walk, cursor);
     }
 
@@ -248,12 +250,16 @@ impl Pipeline {
         Record { id: self.id(number), time: at(self.hour + age), json: json.into() }
     }
 
-    fn keep(&mut self, letters: Vec<DeadLetter>) {
-        for letter in letters {
+    /// Returns which of them are new.
+    fn keep(&mut self, letters: Vec<DeadLetter>) -> Vec<usize> {
+        let mut new = Vec::new();
+        for (index, letter) in letters.into_iter().enumerate() {
             if !self.letters.iter().any(|kept| (kept.key, &kept.stage) == (letter.key, &letter.stage)) {
                 self.letters.push(letter);
+                new.push(index);
             }
         }
+        new
     }
 
     async fn seal(&mut self, journal: &impl Journal, sink: usize, limits: &BatchLimits) {

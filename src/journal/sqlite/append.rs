@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use super::filter::Filters;
 use super::schema::{LAST_SEQUENCE, place};
 use super::seen::{self, Sighting};
-use crate::journal::{Append, Appended, DeadLetter, JournalError, Sequence};
+use crate::journal::{Append, Appended, DeadLetter, JournalError, Lateness, Sequence};
 
 /// A pipeline as its row says.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ pub(super) fn append(
     });
     let new = seen::remember(&tx, filters, pipeline.no, sightings.collect(), forget_hour)?;
     let (last, last_bytes) = add_records(&tx, &pipeline, page, &new, now)?;
-    keep_dead_letters(&tx, pipeline.no, &page.dead_letters, now)?;
+    let dead_letters = keep_dead_letters(&tx, pipeline.no, &page.dead_letters, now)?;
     // A page that says nothing new is not written at all, and so costs the disk nothing.
     tx.prepare_cached(
         "UPDATE pipelines SET last = ?2, last_bytes = ?3, forget_hour = ?4
@@ -71,8 +71,11 @@ pub(super) fn append(
     tx.commit()?;
 
     let added = new.len() as u64;
-    let late = new.iter().filter(|index| page.records[**index].1.time < page.late_before).count() as u64;
-    let appended = Appended { added, late, repeated: page.records.len() as u64 - added, last: last as Sequence };
+    let mut late = Lateness::default();
+    let times = new.iter().map(|index| page.records[*index].1.time);
+    times.filter(|time| *time < page.late_before).for_each(|time| late.note(page.late_before - time));
+    let repeated = page.records.len() as u64 - added;
+    let appended = Appended { added, late, repeated, last: last as Sequence, dead_letters };
     Ok((appended, (forget_hour != pipeline.forget_hour).then_some(pipeline.no)))
 }
 
@@ -107,18 +110,19 @@ fn add_records(
     Ok((last, bytes))
 }
 
-/// Keeps dead letters, each key of a stage once.
+/// Keeps dead letters, each key of a stage once; returns which of them are new.
 pub(super) fn keep_dead_letters(
     conn: &Connection,
     pipeline: i64,
     letters: &[DeadLetter],
     now: DateTime<Utc>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<usize>> {
+    let mut new = Vec::new();
     let mut insert = conn.prepare_cached(
         "INSERT OR IGNORE INTO dead_letters (pipeline, stage, key, at, reason, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    for letter in letters {
-        insert.execute(params![
+    for (index, letter) in letters.iter().enumerate() {
+        let inserted = insert.execute(params![
             pipeline,
             letter.stage,
             letter.key.0,
@@ -126,6 +130,9 @@ pub(super) fn keep_dead_letters(
             letter.reason,
             letter.body.as_ref(),
         ])?;
+        if inserted == 1 {
+            new.push(index);
+        }
     }
-    Ok(())
+    Ok(new)
 }

@@ -214,3 +214,13 @@ pub(super) fn waiting(conn: &mut Connection, lane: &Lane) -> Result<Waiting, Jou
         since: since.map(|micros| instant(0, micros)).transpose()?,
     })
 }
+
+/// The time of the oldest record beyond a lane's position.
+pub(super) fn oldest_waiting(conn: &mut Connection, lane: &Lane) -> Result<Option<DateTime<Utc>>, JournalError> {
+    let tx = conn.transaction()?;
+    let at = find(&tx, lane)?;
+    let oldest: Option<i64> = tx
+        .prepare_cached("SELECT min(time) FROM records WHERE place BETWEEN ?1 AND ?2")?
+        .query_row(params![place(at.pipeline, at.position + 1), place(at.pipeline, at.last)], |row| row.get(0))?;
+    Ok(oldest.map(|micros| instant(0, micros)).transpose()?)
+}

@@ -23,13 +23,13 @@ use std::sync::{Arc, PoisonError};
 use async_trait::async_trait;
 use auditline_sinks::{Batch, BatchLimits};
 use bytes::Bytes;
-use chrono::Utc;
-use rusqlite::{Connection, params};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::Mutex;
 
 use self::filter::Filters;
 use self::sweep::Sweeper;
-use super::{Append, Appended, DeadLetter, Fill, Journal, JournalError, Lane, Sequence, Waiting, Walk};
+use super::{Append, Appended, DeadLetter, Fill, Journal, JournalError, Lane, Sequence, Totals, Waiting, Walk};
 use crate::event::RecordKey;
 
 /// What an operator may set.
@@ -189,6 +189,27 @@ impl Journal for SqliteJournal {
             self.sweeper.wake(no);
         }
         Ok(())
+    }
+
+    async fn oldest_waiting(&self, lane: &Lane) -> Result<Option<DateTime<Utc>>, JournalError> {
+        let lane = lane.clone();
+        with(&self.batches, move |conn| lanes::oldest_waiting(conn, &lane)).await
+    }
+
+    async fn totals(&self, pipeline: &Arc<str>) -> Result<Totals, JournalError> {
+        let pipeline = pipeline.clone();
+        with(&self.questions, move |conn| {
+            let totals = conn
+                .prepare_cached(
+                    "SELECT last, (SELECT count(*) FROM dead_letters WHERE pipeline = no) FROM pipelines WHERE name = ?1",
+                )?
+                .query_row([pipeline], |row| {
+                    Ok(Totals { records: row.get::<_, i64>(0)? as u64, dead_letters: row.get::<_, i64>(1)? as u64 })
+                })
+                .optional()?;
+            Ok(totals.unwrap_or_default())
+        })
+        .await
     }
 
     async fn fill(&self) -> Result<Fill, JournalError> {

@@ -5,8 +5,10 @@ mod cloudflare;
 mod faults;
 mod nirvana;
 mod reports;
+mod restart;
 mod telnyx;
 mod voximplant;
+mod week;
 
 use std::collections::BTreeSet;
 

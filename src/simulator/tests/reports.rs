@@ -1,6 +1,7 @@
 //! Reports through the source itself: never ordered twice for one window, whatever is lost on the way.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use auditline_sinks::secret::Secret;
@@ -11,7 +12,7 @@ use crate::connector::Connector;
 use crate::connector::model::Rate;
 use crate::event::{Arena, Clock};
 use crate::simulator::{Packing, VoximplantQuirks};
-use crate::source::budget::Budget;
+use crate::source::budget::Budgets;
 use crate::source::{Cursor, Mode, Page, Priority, Progress, Raw, Rules, Setting, Settings, Source, SourceError};
 
 /// Reports that are done at the first look.
@@ -29,7 +30,7 @@ fn source(simulator: &Simulator) -> Source {
     let settings = Settings {
         connector: Connector::embedded("voximplant").expect("it is embedded"),
         base_url: simulator.base_url(Vendor::Voximplant).parse().expect("a URL"),
-        parameters: BTreeMap::from([("credentials".to_string(), Setting::Secret(account))]),
+        parameters: BTreeMap::from([("credentials".to_string(), Setting::Secret(account.into()))]),
         filters: Vec::new(),
         start: instant("2026-02-21T00:00:00Z"),
         rules: Rules {
@@ -42,8 +43,10 @@ fn source(simulator: &Simulator) -> Source {
         rate,
         reserve: 0.0,
         clock: Clock::system(),
+        credential_expires: None,
     };
-    Source::new(settings, std::sync::Arc::new(Budget::new(rate, 4, 0.0)), "auditline/test").expect("a source")
+    let share = Budgets::default().share(&settings, &Arc::from("test"));
+    Source::new(settings, share, "auditline/test").expect("a source")
 }
 
 /// The walk over everything there is, in three windows.

@@ -21,7 +21,6 @@ use crate::connector::model::{Find, Job, Read};
 use crate::event::{Arena, Path, Value, json, time};
 use crate::source::cursor::{Cursor, Place, Window};
 use crate::source::decode;
-use crate::source::download;
 use crate::source::upstream::Refusal;
 use crate::source::verdict::Answer;
 use crate::source::walk::MOST_RESETS;
@@ -173,13 +172,10 @@ impl Source {
         window: &Window,
         refine: Refine<'_, T>,
     ) -> File<T> {
-        if let Some(flaw) = download::flaw(&answer.body, decode::separator(&answer.body), announced) {
-            return File::Part(flaw);
-        }
         let arena = Arena::with_capacity(answer.body.len() * 2);
-        let records = match decode::csv(&answer.body, &self.definition().decode, &arena) {
+        let records = match decode::whole_csv(&answer.body, announced, &self.definition().decode, &arena) {
             Ok(records) => records,
-            Err(error) => return File::Part(format!("that is no CSV: {error}")),
+            Err(flaw) => return File::Part(flaw),
         };
         let mut decoded = Decoded::new();
         for record in records {

@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 use super::{Refine, Source};
-use crate::connector::model::{Paginate, Read};
+use crate::connector::model::{Format, Paginate, Read};
 use crate::event::json::{self, JsonError};
-use crate::event::{Arena, Value};
+use crate::event::{Arena, Value, mend};
 use crate::source::cursor::{Cursor, Window};
-use crate::source::decode::{self, Raw};
+use crate::source::decode::{self, Found, Raw};
 use crate::source::paginate::{self, Last, Outline, Step};
 use crate::source::upstream::Refusal;
 use crate::source::verdict::Answer;
@@ -23,6 +23,8 @@ pub(super) type Held<T> = (DateTime<Utc>, T);
 pub(super) struct Decoded<T> {
     /// Its records, in the vendor's order.
     pub items: Vec<Held<T>>,
+    /// When its records happened, those that our own reading made among them; nothing where one does not say.
+    pub times: Vec<Option<DateTime<Utc>>>,
     /// Where the records are only listed: each as it stands there, to be fetched by itself.
     pub listed: Vec<String>,
     pub own_reads: u64,
@@ -35,7 +37,15 @@ pub(super) struct Decoded<T> {
 
 impl<T> Decoded<T> {
     pub fn new() -> Self {
-        Self { items: Vec::new(), listed: Vec::new(), own_reads: 0, received: 0, total: None, step: Step::End }
+        Self {
+            items: Vec::new(),
+            times: Vec::new(),
+            listed: Vec::new(),
+            own_reads: 0,
+            received: 0,
+            total: None,
+            step: Step::End,
+        }
     }
 }
 
@@ -69,17 +79,16 @@ impl Source {
         refine: Refine<'_, T>,
     ) -> Result<Decoded<T>, Refusal> {
         let decoded = match self.decode_text(&answer.body, (answer, address), window, refine) {
-            // What is nested too deep is kept as a text: no reason to stay before a page for ever.
-            Err(Undecoded::Json(JsonError::TooDeep { .. })) => {
-                self.decode_text(&json::flatten(&answer.body), (answer, address), window, refine)
+            // One bad record, or one nested too deep, is no reason to stay before a page for ever. Lines are mended each
+            // by itself: what breaks one must not reach into the next.
+            Err(Undecoded::Json(_)) if self.definition().decode.format == Format::Json => {
+                self.decode_text(&mend(&answer.body), (answer, address), window, refine)
             }
             decoded => decoded,
         };
         decoded.map_err(|error| match error {
-            Undecoded::Json(error) => self.stuck(&format!("answered with something that is {error}")),
-            Undecoded::NoList => {
-                self.stuck(&format!("answered without the list `{}`", self.definition().decode.records))
-            }
+            Undecoded::Json(error) => self.stuck(&decode::no_page(&answer.body, &error)),
+            Undecoded::NoList => self.stuck(&decode::no_list(&self.definition().decode)),
         })
     }
 
@@ -94,10 +103,21 @@ impl Source {
         let read = self.way(&window.read);
         let mut decoded = Decoded::new();
         let mut last = None;
-        let mut each = |record: Value<'_>, arena: &Arena| {
+        let mut each = |found: Found<'_>, arena: &Arena| {
+            let record = match found {
+                Found::Value(record) => record,
+                Found::Unreadable { text, reason } => {
+                    decoded.times.push(None);
+                    decoded.items.push((window.until, refine(Raw::Unreadable { text, reason }, arena)));
+                    return;
+                }
+            };
             if let Some(Paginate::Keyset { id, time }) = &read.paginate {
-                last = Some(Last::of(record, id, time.as_ref()));
+                // Nothing comes behind one without an id: it stands at the beginning of the next page once more.
+                last = Some(Last::of(record, id, time.as_ref())).filter(|last| last.id.is_some()).or(last.take());
             }
+            // A page of nothing but our own entries leads on, too.
+            decoded.times.push(decode::time_of(record, &self.definition().decode));
             self.take_record(record, read, window, refine, arena, &mut decoded);
         };
         let page = decode::page(text, &self.definition().decode, &arena, &mut each).map_err(Undecoded::Json)?;

@@ -20,6 +20,7 @@ impl Source {
         let mut cursor = cursor.clone();
         let mut held: Vec<Held<T>> = Vec::new();
         let mut own_reads = 0;
+        let mut bytes = 0;
         loop {
             let window = cursor.window.as_mut().expect("the caller opened it");
             let request = self.page_request(read, window)?;
@@ -40,10 +41,11 @@ impl Source {
             let asked = self.page_size_of(read, window);
             window.note_page(decoded.received, asked, decoded.total);
             if read.order == Order::Ascending {
-                window.note_order(decoded.items.iter().map(|(time, _)| *time));
+                window.note_order(decoded.times.iter().copied());
             }
             held.append(&mut decoded.items);
-            match turn(&cursor, decoded.step, read.order, held.len()) {
+            bytes += answer.body.len();
+            match turn(&cursor, decoded.step, read.order, held.len(), bytes) {
                 Turn::Read(next) => cursor = next,
                 Turn::HandOut(next) => return Ok(page::in_order(held, next, Progress::More, own_reads)),
                 Turn::Drop(next) => return Ok(page::without_records(next, Progress::More)),

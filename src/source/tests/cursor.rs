@@ -3,7 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 
 use crate::source::Rules;
-use crate::source::cursor::{Cursor, Pages, Parents, Place, Rest, Window};
+use crate::source::cursor::{Cursor, Identity, Pages, Parents, Place, Rest, Window};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).unwrap()
@@ -111,22 +111,6 @@ fn a_token_does_not_survive_a_restart_but_what_was_read_in_order_does() {
 }
 
 #[test]
-fn a_record_without_a_time_does_not_say_how_far_the_window_was_read() {
-    let mut cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
-    let window = window(&mut cursor);
-    // Without a time it counts at the window's end, and what lies outside the window is not of it.
-    window.note_order([at(-1), at(10), at(20), at(3600)].into_iter());
-    assert_eq!(window.read_up_to, Some(at(20)));
-    window.place = token();
-    window.note_order([at(3600), at(30)].into_iter());
-    assert_eq!(window.read_up_to, Some(at(30)));
-    window.note_order([at(29)].into_iter());
-    assert_eq!(window.read_up_to, None);
-    window.note_order([at(40)].into_iter());
-    assert_eq!(window.read_up_to, None);
-}
-
-#[test]
 fn page_numbers_offsets_and_ids_survive_a_restart() {
     let after = Place::After { id: "a".to_owned(), time: Some(at(5)), before: vec!["b".to_owned()] };
     for place in [Place::Page(7), Place::Offset(700), after] {
@@ -216,7 +200,7 @@ fn a_job_is_ordered_again_a_few_times_and_then_seldom() {
 fn cursors_from_before_can_be_read() {
     let bare =
         r#"{"complete_up_to":"2023-11-14T22:13:20Z","settled":"2023-11-14T22:13:20Z","window":null,"width":null}"#;
-    assert_eq!(serde_json::from_str::<Cursor>(bare).unwrap(), Cursor::at(at(0)));
+    assert_eq!(serde_json::from_str::<Cursor>(bare).unwrap(), Cursor { begin: None, ..Cursor::at(at(0)) });
 
     let places = [
         (r#""start""#, Place::Start),
@@ -238,6 +222,7 @@ fn cursors_from_before_can_be_read() {
         let expected = Cursor {
             settled: at(-600),
             width: Some(1800),
+            begin: None,
             window: Some(Window {
                 from: at(-600),
                 until: at(3600),
@@ -272,4 +257,40 @@ fn what_is_written_is_read_as_it_was() {
         let text = serde_json::to_string(&cursor).unwrap();
         assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), cursor, "{text}");
     }
+}
+
+fn identity(account: &str, asked: &str) -> Option<Identity> {
+    Some(Identity { account: account.to_owned(), asked: asked.to_owned() })
+}
+
+#[test]
+fn a_cursor_of_another_account_begins_anew_and_one_of_other_filters_reads_its_window_again() {
+    let mut cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
+    cursor.of = identity("one", "all");
+    window(&mut cursor).place = Place::Offset(5000);
+    let adopted = |account: &str, asked: &str| {
+        let (next, told) = cursor.adopted_by(&identity(account, asked).unwrap(), at(-50));
+        (next, told.is_some())
+    };
+    assert_eq!(adopted("one", "all"), (cursor.clone(), false));
+    let filtered = Cursor { of: identity("one", "some"), window: None, ..cursor.clone() };
+    assert_eq!(adopted("one", "some"), (filtered, true));
+    let other = Cursor { of: identity("other", "all"), ..Cursor::at(at(-50)) };
+    assert_eq!(adopted("other", "all"), (other, true));
+
+    let span = Cursor { of: identity("one", "all"), ..Cursor::between(at(0), at(100)) };
+    let (anew, _) = span.finish(&RULES).adopted_by(&identity("other", "all").unwrap(), at(-50));
+    assert_eq!((anew.begin, anew.end, anew.complete_up_to), (Some(at(0)), Some(at(100)), at(0)));
+    let unknown = Cursor { of: None, ..cursor.clone() };
+    assert_eq!(unknown.adopted_by(&identity("one", "all").unwrap(), at(-50)), (cursor.clone(), None));
+}
+
+#[test]
+fn a_record_that_does_not_say_when_it_happened_is_no_place_to_go_on_from() {
+    let mut cursor = open(&Cursor::at(at(0)), &RULES, at(100_000)).unwrap();
+    window(&mut cursor).note_order([Some(at(5)), Some(at(9)), None].into_iter());
+    window(&mut cursor).place = token();
+    window(&mut cursor).note_order([Some(at(20))].into_iter());
+    let durable = cursor.durable().window.unwrap();
+    assert_eq!((durable.from, durable.place), (at(0), Place::Start));
 }

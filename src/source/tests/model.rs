@@ -216,10 +216,10 @@ impl<'a> Reader<'a> {
             };
             let step = self.step(window, &records, &body);
             if self.vendor.order == Order::Ascending {
-                window.note_order(records.iter().map(|record| instant(self.vendor.shown(*record))));
+                window.note_order(records.iter().map(|record| Some(instant(self.vendor.shown(*record)))));
             }
             held.extend(records.iter().map(|record| record.id));
-            match turn(&cursor, step, self.vendor.order, held.len()) {
+            match turn(&cursor, step, self.vendor.order, held.len(), 0) {
                 Turn::Read(next) => cursor = next,
                 Turn::HandOut(next) => return (next, held),
                 Turn::Drop(next) => return (next, Vec::new()),

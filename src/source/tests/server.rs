@@ -16,7 +16,7 @@ use crate::connector::Connector;
 use crate::connector::model::Rate;
 use crate::document::{Context, Problems};
 use crate::event::Clock;
-use crate::source::budget::Budget;
+use crate::source::budget::Budgets;
 use crate::source::{Cursor, Mode, Page, Priority, Progress, Raw, Rules, Setting, Settings, Source, SourceError};
 
 /// What time it is for both sides when a test begins.
@@ -233,7 +233,7 @@ pub fn source(vendor: &Vendor, read: &str) -> Source {
     let settings = Settings {
         connector: connector(read),
         base_url: Url::parse(&vendor.url("/v1")).unwrap(),
-        parameters: [("token".to_owned(), Setting::Secret(Secret::literal("s3cret").unwrap()))].into(),
+        parameters: [("token".to_owned(), Setting::Secret(Secret::literal("s3cret").unwrap().into()))].into(),
         filters: Vec::new(),
         start: at("2026-09-14T11:00:00Z"),
         rules: Rules { size: hour, grow_to: hour, lag: Duration::minutes(5), overlap: Duration::minutes(30) },
@@ -241,8 +241,10 @@ pub fn source(vendor: &Vendor, read: &str) -> Source {
         rate,
         reserve: 0.0,
         clock: vendor.clock.clone(),
+        credential_expires: None,
     };
-    Source::new(settings, Arc::new(Budget::new(rate, 4, 0.0)), "auditline/test").unwrap()
+    let share = Budgets::default().share(&settings, &Arc::from("test"));
+    Source::new(settings, share, "auditline/test").unwrap()
 }
 
 /// One step.

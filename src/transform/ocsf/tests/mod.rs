@@ -2,7 +2,6 @@
 
 mod language;
 mod mistakes;
-mod vendors;
 
 use super::{Identity, Map, validate};
 use crate::document::{Document, Problems};

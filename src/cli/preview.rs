@@ -1,0 +1,78 @@
+//! `auditline preview`: one page of a vendor's log as it would be delivered. Nothing is stored.
+
+use std::io::Write;
+
+use clap::Args;
+
+use super::asked;
+use super::input::Input;
+use super::moment::{Moment, shown};
+use super::run::tell;
+use super::{DONE, FAILED, WRONG};
+use crate::config::PipelinePlan;
+use crate::engine::{Failure, Refined, preview};
+use crate::source::Cursor;
+
+/// Show one page of a pipeline's log on stdout, as it would be delivered. Stores nothing, delivers nothing.
+#[derive(Debug, Args)]
+pub struct Preview {
+    /// The pipeline.
+    pipeline: String,
+    /// The page at this time (UTC).
+    #[arg(long, value_name = "WHEN", default_value = "-1d", allow_hyphen_values = true)]
+    since: Moment,
+    /// Events to show at the most.
+    #[arg(long, default_value_t = 10)]
+    limit: usize,
+    #[command(flatten)]
+    input: Input,
+}
+
+impl Preview {
+    pub async fn main(self) -> u8 {
+        let Some(plan) = self.input.plan() else { return WRONG };
+        let Some(position) = asked::find(&plan, &self.pipeline)
+            .and_then(|found| plan.pipelines.iter().position(|pipeline| pipeline.name == found.name))
+        else {
+            return WRONG;
+        };
+        let mut plan = plan;
+        let pipeline = plan.pipelines.swap_remove(position);
+        let cursor = Cursor::at(self.since.0);
+        match preview(&pipeline, &cursor).await {
+            Ok(items) => self.print(&pipeline, items),
+            Err(error) => {
+                tell(&[Failure::of_source(&pipeline.name, &error)]);
+                FAILED
+            }
+        }
+    }
+
+    fn print(&self, pipeline: &PipelinePlan, items: Vec<Refined>) -> u8 {
+        let count = items.len();
+        let mut out = std::io::stdout().lock();
+        for refined in items.into_iter().take(self.limit) {
+            let written = match refined {
+                Refined::Record(_, record) => out.write_all(&record.json).and_then(|()| out.write_all(b"\n")),
+                Refined::Dead(letter) => {
+                    eprintln!("a dead letter: {}: {}", letter.reason, String::from_utf8_lossy(&letter.body));
+                    Ok(())
+                }
+            };
+            // Who reads stdout has seen enough.
+            if written.is_err() {
+                return DONE;
+            }
+        }
+        match count {
+            0 => eprintln!(
+                "{} has nothing from {} on, as far as one request tells",
+                pipeline.source.connector.definition.connector.vendor,
+                shown(self.since.0)
+            ),
+            count if count > self.limit => eprintln!("{} of the page's {count} events; --limit shows more", self.limit),
+            _ => {}
+        }
+        DONE
+    }
+}

@@ -1,0 +1,36 @@
+//! The conformance suite over one connector, one line a case.
+
+use tracing::instrument::WithSubscriber;
+use tracing::subscriber::NoSubscriber;
+
+use super::Tally;
+use super::subject::Subject;
+use crate::simulator::conformance::{self, Outcome};
+
+/// Puts a connector through the suite, and says what came of each case.
+pub async fn run(subject: &Subject, tally: &mut Tally) {
+    let name = &subject.connector.name;
+    // What the source would tell of all that goes wrong is what was set up.
+    let lines = conformance::run(&subject.connector).with_subscriber(NoSubscriber::default()).await;
+    for line in lines {
+        let what = format!("{name}: {}: {}", line.read, line.case);
+        match line.outcome {
+            Outcome::Passed => {
+                tally.passed += 1;
+                println!("{what} ... ok");
+            }
+            Outcome::Failed(reason) => {
+                tally.failed += 1;
+                println!("{what} ... FAILED\n    {reason}");
+            }
+            Outcome::Skipped(reason) => {
+                tally.skipped += 1;
+                println!("{what} ... skipped: {reason}");
+            }
+            Outcome::NotCovered(kind) => {
+                tally.not_covered += 1;
+                println!("{name}: {}: not covered yet: {kind}", line.read);
+            }
+        }
+    }
+}

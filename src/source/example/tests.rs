@@ -1,0 +1,168 @@
+//! The examples of every connector that comes with the binary, and what their maps make of records that are like them.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::connector::names;
+use crate::event::Event;
+use crate::transform::ocsf::validate;
+
+fn connectors() -> Vec<Arc<Connector>> {
+    names().filter_map(Connector::embedded).collect()
+}
+
+#[test]
+fn every_example_becomes_what_it_says_and_that_is_valid_ocsf() {
+    for connector in connectors() {
+        let examples = &connector.definition.example;
+        assert!(examples.len() >= 2, "{} has {} examples", connector.name, examples.len());
+        for example in examples {
+            let expected = match (&example.events, &example.error) {
+                (Some(events), _) => Outcome::Records {
+                    events: events.value.iter().map(|event| serde_json::from_str(event).unwrap()).collect(),
+                    dead_letters: Vec::new(),
+                },
+                (None, error) => Outcome::Error(error.as_ref().map(|error| error.value.clone()).unwrap_or_default()),
+            };
+            let found = run(&connector, example);
+            assert_eq!(found, expected, "{}: {}", connector.name, example.name);
+            let Outcome::Records { events, .. } = found else { continue };
+            for event in events {
+                assert_eq!(validate::problems(&event), [""; 0], "{}: {}", connector.name, example.name);
+            }
+        }
+    }
+}
+
+/// The Telnyx connector with this at its end in place of its examples.
+fn telnyx(examples: &str) -> Arc<Connector> {
+    let text = crate::connector::source("telnyx").unwrap();
+    let (definition, _) = text.split_once("[[example]]").unwrap();
+    let problems = crate::document::Problems::new();
+    let context = crate::document::Context::new(&problems);
+    let connector = Connector::parse("telnyx", "telnyx.toml", &format!("{definition}{examples}"), &context);
+    Arc::new(connector.unwrap_or_else(|| panic!("{problems}")))
+}
+
+fn outcome(example: &str) -> Outcome {
+    let connector = telnyx(&format!("[[example]]\nname = \"x\"\n{example}"));
+    run(&connector, &connector.definition.example[0])
+}
+
+#[test]
+fn what_is_no_page_is_the_sentence_that_a_person_sees() {
+    let error = |text: &str| Outcome::Error(text.to_owned());
+    assert_eq!(
+        outcome(
+            r#"status = 401
+                   answer = '{"errors":[{"code":"10009","detail":"no key of anna@example.com"}]}'"#
+        ),
+        error("Telnyx answered HTTP 401: 10009: no key of masked@masked.invalid")
+    );
+    assert_eq!(outcome("answer = '{}'"), error("Telnyx answered without the list `data`"));
+    assert!(
+        matches!(outcome("answer = '<html>'"), Outcome::Error(said) if said.starts_with("Telnyx answered with a web page (HTML): not JSON at byte 0"))
+    );
+}
+
+#[test]
+fn a_record_that_is_none_is_a_dead_letter_and_the_others_are_events() {
+    let Outcome::Records { events, dead_letters } = outcome(r#"answer = '{"data":[{"id":"1"},["x"],{"id":"2"}]}'"#)
+    else {
+        panic!("a page");
+    };
+    assert_eq!(dead_letters, ["expected an object, found a list"]);
+    let ids: Vec<_> = events.iter().map(|event| event["metadata"]["uid"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["1", "2"]);
+}
+
+#[test]
+fn what_is_nested_too_deep_is_read_all_the_same() {
+    let answer = format!(r#"{{"data":[{{"id":"1"}},{{"id":"2","x":{}{}}}]}}"#, "[".repeat(200), "]".repeat(200));
+    let Outcome::Records { events, .. } = outcome(&format!("answer = '{answer}'")) else { panic!("a page") };
+    assert_eq!(events.len(), 2);
+}
+
+/// The records of a connector's examples.
+fn records(connector: &Connector) -> Vec<Json> {
+    let mut records = Vec::new();
+    for example in &connector.definition.example {
+        let mut each = |found: Found<'_>, _: &Arena| {
+            if let Found::Value(record) = found {
+                records.extend(serde_json::from_str::<Json>(&json::to_string(&record)));
+            }
+        };
+        // What is no page has no records.
+        let _ = decode::page(example.answer.as_bytes(), &connector.definition.decode, &Arena::new(), &mut each);
+    }
+    records
+}
+
+/// All leaves of a tree but `null`, in lower case.
+fn leaves(value: &Json, out: &mut Vec<String>) {
+    match value {
+        Json::Null => {}
+        Json::Bool(flag) => out.push(flag.to_string()),
+        Json::Number(number) => out.push(number.to_string()),
+        Json::String(text) => out.push(text.to_lowercase()),
+        Json::Array(items) => items.iter().for_each(|item| leaves(item, out)),
+        Json::Object(members) => members.values().for_each(|value| leaves(value, out)),
+    }
+}
+
+/// A record of the vendor in which any part may be missing, null, or of another kind.
+fn mangled(record: Json) -> BoxedStrategy<Json> {
+    let odd = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        (0_u32..700).prop_map(Json::from),
+        "[a-zA-Z ._-]{0,12}".prop_map(Json::from),
+        "[0-9.:]{1,12}".prop_map(Json::from),
+        Just(serde_json::json!({})),
+        Just(serde_json::json!([])),
+        Just(serde_json::json!({ "id": "odd", "type": 7 })),
+        Just(serde_json::json!([{ "field": "odd" }, "odd", 2.5])),
+    ];
+    let own: BoxedStrategy<Json> = match record {
+        Json::Object(members) => {
+            let members: Vec<_> = members.into_iter().map(|(key, value)| (Just(key), mangled(value))).collect();
+            let keep = proptest::collection::vec(proptest::bool::weighted(0.9), members.len());
+            let build = |(members, keep): (Vec<(String, Json)>, Vec<bool>)| {
+                members.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(member, _)| member).collect::<Json>()
+            };
+            (members, keep).prop_map(build).boxed()
+        }
+        other => Just(other).boxed(),
+    };
+    prop_oneof![12 => own, 1 => odd].boxed()
+}
+
+/// A connector and a record that is like one of its examples'.
+fn any_record() -> impl Strategy<Value = (Arc<Connector>, Json)> {
+    proptest::sample::select(connectors()).prop_flat_map(|connector| {
+        let records = records(&connector);
+        (Just(connector), proptest::sample::select(records).prop_flat_map(mangled))
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_record_looks_like_its_event_is_valid_and_nothing_is_lost((connector, record) in any_record()) {
+        let arena = Arena::new();
+        let text = record.to_string();
+        let event = Event {
+            id: "another id",
+            time: "2026-09-14T08:22:31Z".parse().unwrap(),
+            body: json::decode(text.as_bytes(), &arena).unwrap(),
+        };
+        let event = json::to_string(&connector.map.apply(&event, &arena).unwrap());
+        let event: Json = serde_json::from_str(&event).unwrap();
+        prop_assert_eq!(validate::problems(&event), [""; 0], "{:#}", event);
+        let (mut wanted, mut found) = (Vec::new(), Vec::new());
+        leaves(&record, &mut wanted);
+        leaves(&event, &mut found);
+        for leaf in wanted.iter().filter(|leaf| !leaf.is_empty()) {
+            prop_assert!(found.contains(leaf), "{} of {:#} is not in {:#}", leaf, record, event);
+        }
+    }
+}

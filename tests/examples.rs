@@ -1,0 +1,134 @@
+//! `auditline test`: the connectors' own examples, and what a person sees of one that is not as it says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn connectors() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn test(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auditline"));
+    command.arg("test").args(arguments).current_dir(folder).env_clear();
+    command.output().expect("the program runs")
+}
+
+/// The whole of what a person sees.
+fn seen(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("it prints UTF-8");
+    let code = output.status.code().expect("no signal ends it");
+    format!("exit code: {code}\n--- stdout\n{}--- stderr\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+/// A folder with the Telnyx connector and these examples in it.
+fn folder(examples: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("connectors/telnyx.toml")).unwrap();
+    let (definition, _) = text.split_once("[[example]]").unwrap();
+    fs::write(folder.path().join("mine.toml"), format!("{definition}{examples}")).unwrap();
+    folder
+}
+
+#[test]
+fn every_connector_that_comes_with_auditline_passes() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let embedded = seen(&test(nowhere.path(), &[]));
+    assert!(embedded.starts_with("exit code: 0\n") && embedded.contains(" passed, 0 failed\n"), "{embedded}");
+    let files: Vec<String> = connectors().iter().map(|path| path.display().to_string()).collect();
+    let files = seen(&test(nowhere.path(), &files.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(files, embedded, "with and without their files");
+}
+
+#[test]
+fn what_differs_is_told_line_by_line_and_blessing_mends_it() {
+    let examples = r#"[[example]]
+name = "as it says"
+answer = '{"errors":[{"code":"10009","title":"Authentication failed"}]}'
+status = 401
+error = "Telnyx answered HTTP 401: 10009: Authentication failed"
+
+[[example]]
+name = "another id, and one too many"
+answer = '{"data":[{"id":"1","created_at":"2026-09-14T08:22:31Z"}]}'
+events = [
+  '''{"activity_id":0,"activity_name":"Unknown","category_name":"Identity & Access Management","category_uid":3,"class_name":"Entity Management","class_uid":3004,"entity":{"type":"Unknown","type_id":0,"uid":"unknown"},"metadata":{"log_name":"mine","original_time":"2026-09-14T08:22:31Z","product":{"name":"Telnyx","vendor_name":"Telnyx"},"uid":"2","version":"1.8.0"},"severity":"Informational","severity_id":1,"time":1789374151000,"type_name":"Entity Management: Unknown","type_uid":300400}''',
+  '{}',
+]
+
+[[example]]
+name = "a sentence that nobody says"
+answer = '{}'
+error = "Telnyx is well"
+
+[[example]]
+name = "new"
+answer = '{"data":[]}'
+
+[[example]]
+name = "no record"
+answer = '{"data":["x"]}'
+events = []
+"#;
+    let folder = folder(examples);
+    let expected = "\
+exit code: 1
+--- stdout
+mine: as it says ... ok
+mine: another id, and one too many ... FAILED
+    events.0.metadata.uid: expected \"2\", found \"1\"
+    events.1: expected {}, found nothing
+mine: a sentence that nobody says ... FAILED
+    expected  Telnyx is well
+    found     Telnyx answered without the list `data`
+mine: new ... FAILED
+    it expects neither events nor an error: `--bless` writes what is found
+    found     no events
+mine: no record ... FAILED
+    a record becomes a dead letter: expected an object, found a string
+
+1 passed, 4 failed
+--- stderr
+";
+    assert_eq!(seen(&test(folder.path(), &["mine.toml"])), expected);
+    let expected = "\
+exit code: 1
+--- stdout
+mine: as it says ... ok
+mine: another id, and one too many ... written
+mine: a sentence that nobody says ... written
+mine: new ... written
+mine: no record ... FAILED
+    a record becomes a dead letter: expected an object, found a string
+
+1 passed, 1 failed, 3 written
+--- stderr
+";
+    assert_eq!(seen(&test(folder.path(), &["--bless", "mine.toml"])), expected);
+    let again = seen(&test(folder.path(), &["mine.toml"]));
+    assert!(again.contains("\n4 passed, 1 failed\n"), "{again}");
+}
+
+#[test]
+fn a_mistake_in_the_file_is_told_with_its_line() {
+    let folder = folder("[[example]]\nname = \"x\"\nread = \"page\"\nanswer = ''\nevents = []\n");
+    let seen = seen(&test(folder.path(), &["mine.toml", "missing.toml"]));
+    assert!(seen.starts_with("exit code: 2\n--- stdout\n--- stderr\nerror: there is no `[read.page]`\n"), "{seen}");
+    assert!(seen.contains("read = \"page\"\n") && seen.contains("hint: did you mean `pages`?\n"), "{seen}");
+    assert!(seen.contains("error: cannot read `missing.toml`: "), "{seen}");
+    let nothing = test(folder.path(), &["--bless"]);
+    assert_eq!(nothing.status.code(), Some(2), "there is no file to write into");
+}
+
+#[test]
+fn the_conformance_suite_says_what_it_tried() {
+    let folder = folder("");
+    let output = test(folder.path(), &["--conformance", "mine.toml"]);
+    let seen = seen(&output);
+    assert!(seen.starts_with("exit code: 0\n--- stdout\nmine: pages: every page arrives ... ok\n"), "{seen}");
+    assert!(seen.contains("\nmine: pages: cursors that expire ... skipped: it has no cursors\n"), "{seen}");
+    assert!(seen.ends_with(" passed, 0 failed, 3 skipped\n--- stderr\n"), "{seen}");
+}
