@@ -30,7 +30,7 @@ pub struct Span {
     pub calls: u64,
 }
 
-/// An order, a look at how it is, and the download.
+/// An order, a look at how it is, and the download; before them, where jobs can be listed, a look for the order.
 const CALLS_OF_A_JOB: u64 = 3;
 /// Nobody reads further windows than these one by one; a walk this long is a mistake in `window` or `start`.
 const MOST_WINDOWS: usize = 1_000_000;
@@ -82,9 +82,11 @@ fn days(span: TimeDelta) -> f64 {
 }
 
 fn calls(read: &Read, records: Option<f64>) -> u64 {
-    if read.job.is_some() {
-        return CALLS_OF_A_JOB;
+    if let Some(job) = &read.job {
+        return CALLS_OF_A_JOB + u64::from(job.find.is_some());
     }
     let size = read.page_sizes.first().copied().unwrap_or(u32::MAX);
-    records.map_or(1, |records| ((records / f64::from(size)).ceil() as u64).max(1))
+    let pages = records.map_or(1, |records| ((records / f64::from(size)).ceil() as u64).max(1));
+    let details = records.filter(|_| read.detail.is_some()).map_or(0, |records| records.ceil() as u64);
+    pages + details
 }
