@@ -114,6 +114,7 @@ async fn explain_asks_the_running_process_and_names_what_is_stuck() {
         "to siem         everything is delivered",
         "300 records wait since",
         "budget",
+        "credential      ends at 2100-01-31 00:00:00 UTC (in ",
     ] {
         assert!(explained.stdout.contains(expected), "no `{expected}` in {}", explained.stdout);
     }
