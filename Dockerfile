@@ -17,6 +17,5 @@ COPY --from=build /build/target/release/auditline /usr/local/bin/auditline
 # A number, since Kubernetes' `runAsNonRoot` cannot look a name up.
 USER 10001:10001
 VOLUME /var/lib/auditline
-EXPOSE 9184
 ENTRYPOINT ["auditline"]
 CMD ["run", "--config", "/etc/auditline"]

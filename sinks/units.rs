@@ -3,12 +3,15 @@
 //! Parsed here and not by a crate: those at hand take a number without a unit, read `M` as a month or round in silence,
 //! and a limit that is not what its author meant is worse than an error.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 /// A span of time, written as whole numbers with units, the largest first: `250ms`, `15m`, `1h30m`, `7d`.
 ///
@@ -154,6 +157,31 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
+/// As people write it, so that a schema can show a default.
+impl Serialize for HumanDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for HumanDuration {
+    fn schema_name() -> Cow<'static, str> {
+        "Duration".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let units: String = TIMES.iter().map(|(unit, _)| format!("([0-9]+{unit})?")).collect();
+        json_schema!({
+            "title": "duration",
+            "description": "A span of time in whole numbers with units, the largest first: `\"250ms\"`, `\"15m\"`, \
+                `\"1h30m\"`, `\"7d\"`. Units are `w`, `d`, `h`, `m`, `s`, `ms`, `us` and `ns`; a day has 24 hours.",
+            "type": "string",
+            "pattern": format!("^{units}$"),
+            "minLength": 1,
+        })
+    }
+}
+
 struct Quantity<T>(&'static str, PhantomData<T>);
 
 impl<T> Visitor<'_> for Quantity<T>
@@ -252,5 +280,6 @@ mod tests {
         let error = serde_json::from_str::<ByteSize>("512").unwrap_err();
         assert!(error.to_string().starts_with("expected a size such as `512B`, `10GB` or `64MiB`, found `512`"));
         assert_eq!(serde_json::from_str::<HumanDuration>("\"1s\"").unwrap().0.as_secs(), 1);
+        assert_eq!(serde_json::to_string(&HumanDuration(Duration::from_secs(90))).unwrap(), "\"1m30s\"");
     }
 }

@@ -16,6 +16,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("CLOUDFLARE_API_TOKEN", "token-of-cloudflare"),
     ("ASHBY_API_KEY", "key-of-ashby"),
     ("NIRVANA_API_KEY", "key-of-nirvana"),
+    ("EXAMPLE_DNS_API_KEY", "key-of-example-dns"),
     ("VOXIMPLANT_CREDENTIALS", r#"{ "account_id": 1, "key_id": "k-1", "private_key": "key-of-voximplant" }"#),
     ("VOXIMPLANT_OTHER_JSON", r#"{ "account_id": 1 }"#),
     ("KAFKA_PASSWORD", "password-of-kafka"),
@@ -123,6 +124,17 @@ fn a_file_a_folder_and_nothing_name_the_same_configuration() {
 }
 
 #[test]
+fn a_mistyped_log_filter_is_told_before_anything_is_done() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auditline"));
+    command.arg("connectors").env_clear().env("AUDITLINE_LOG", "auditline=debug,warning");
+    let expected = "exit code: 2\n--- stdout\n--- stderr\n\
+        error: `AUDITLINE_LOG` holds `warning`, which is no filter of log lines\n\n\
+        hint: write a level, or levels by part, as in `auditline=debug,warn`; \
+        the levels are `error`, `warn`, `info`, `debug`, `trace` and `off`\n";
+    assert_eq!(seen(&command.output().expect("the program runs")), expected);
+}
+
+#[test]
 fn every_example_is_sound_and_says_which_variables_it_needs() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut checked = 0;
@@ -143,6 +155,41 @@ fn every_example_is_sound_and_says_which_variables_it_needs() {
         checked += 1;
     }
     assert!(checked >= 6, "{checked} examples");
+}
+
+/// What a file of an example holds in place of the reader's own, and so its README must name.
+const INVENTED: &[&str] =
+    &["example.com", "9f2c41d07be84a6fb1d5c3e8a0764b15", "username = ", "bucket = \"corp-audit\""];
+
+#[test]
+fn each_example_says_what_to_fill_in() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut found = 0;
+    for example in fs::read_dir(examples).expect("the folder is there") {
+        let example = example.expect("it can be read").path();
+        let readme = fs::read_to_string(example.join("README.md")).expect("a README.md");
+        // A connector is about a vendor that is invented as a whole.
+        let is_the_readers = |file: &PathBuf| {
+            file.extension().is_some_and(|kind| kind != "md")
+                && !file.parent().is_some_and(|it| it.ends_with("connectors"))
+        };
+        for file in files(&example).into_iter().filter(is_the_readers) {
+            let text = fs::read_to_string(&file).expect("it can be read");
+            let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+            for line in lines.filter(|line| INVENTED.iter().any(|invented| line.contains(invented))) {
+                let key = line.split(['=', ':']).next().expect("the first of any").trim();
+                let key = if key == "sasl" { "sasl.username" } else { key };
+                assert!(readme.contains(&format!("`{key}`")), "{}: the README does not name `{key}`", file.display());
+                found += 1;
+            }
+        }
+    }
+    assert!(found >= 9, "{found} things to fill in");
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("it can be read").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// Where a container's secrets are mounted.

@@ -46,6 +46,7 @@ fn world(seed: u64) -> World {
             delay_min: Duration::from_millis(300),
             delay_max: LATEST,
             within: Duration::from_secs(3),
+            ..Late::default()
         },
         throttle: Throttle { every: 17, retry_after: RetryAfter::Fraction(0.2), ..Throttle::default() },
         flaky: Flaky { every: 23, ..Flaky::default() },

@@ -20,6 +20,9 @@ pub struct Check {
 impl Check {
     pub async fn main(self) -> u8 {
         let Some(plan) = self.input.plan() else { return WRONG };
+        for (name, file) in plan.catalogue.replacing() {
+            eprintln!("info: {name}: {file} instead of the one that comes with auditline");
+        }
         for pipeline in &plan.pipelines {
             let lanes: Vec<String> =
                 pipeline.lanes.iter().map(|lane| format!("{} ({})", lane.name, lane.sink)).collect();

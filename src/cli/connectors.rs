@@ -1,54 +1,81 @@
 //! `auditline connectors`: what can be read.
 
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 
+use super::input::report;
 use super::table::Table;
-use super::{DONE, WRONG};
+use super::{WRONG, print};
+use crate::config::catalogue;
 use crate::connector::model::{Auth, Definition, FilterEncoding, Parameter};
-use crate::connector::{self, Connector};
-use crate::document::did_you_mean;
+use crate::connector::{Absent, Catalogue};
+use crate::document::{Context, Problems};
 use crate::source::auth::templates;
 
-/// List the connectors, or show one.
+/// The main file of a folder.
+const MAIN: &str = "auditline.toml";
+
+/// List the connectors, or show one: those that come with auditline, and those of `connectors` in the main file.
 #[derive(Debug, Args)]
 pub struct Connectors {
     /// The connector to show.
     name: Option<String>,
+    /// Print the connector's TOML as it is: what to copy for a vendor of your own.
+    #[arg(long, requires = "name")]
+    source: bool,
+    /// The main file, or a folder that holds `auditline.toml` [default: `auditline.toml`, where there is one]
+    #[arg(long, value_name = "PATH")]
+    config: Option<PathBuf>,
 }
 
 impl Connectors {
     pub fn main(self) -> u8 {
-        match self.name {
-            None => {
-                list();
-                DONE
-            }
-            Some(name) => show(&name),
-        }
+        let problems = Problems::new();
+        let here = Path::new(MAIN);
+        let config = self.config.as_deref().or_else(|| here.is_file().then_some(here));
+        // What is sound is shown all the same: a broken file must not hide the one it is to be mended after.
+        let catalogue = config.and_then(|path| catalogue(path, &Context::new(&problems))).unwrap_or_default();
+        report(&problems);
+        let code = match (&self.name, self.source) {
+            (None, _) => print(&list(&catalogue)),
+            (Some(name), false) => show(name, &catalogue),
+            (Some(name), true) => show_source(name, &catalogue),
+        };
+        if problems.has_errors() { WRONG } else { code }
     }
 }
 
-fn list() {
-    let mut table = Table::new(["NAME", "LOG", "VERIFIED ON"]);
-    for connector in connector::names().filter_map(Connector::embedded) {
+fn list(catalogue: &Catalogue) -> String {
+    let mut table = Table::new(["NAME", "LOG", "VERIFIED ON", "FROM"]);
+    for name in catalogue.names() {
+        let Ok(connector) = catalogue.get(name) else { continue };
         let about = &connector.definition.connector;
-        table.row([connector.name.to_string(), about.title.clone(), about.verified_on.clone()]);
+        let from = catalogue.file(name).unwrap_or("auditline");
+        table.row([name.to_owned(), about.title.clone(), about.verified_on.clone(), from.to_owned()]);
     }
-    print!("{table}");
+    table.to_string()
 }
 
-fn show(name: &str) -> u8 {
-    let Some(connector) = Connector::embedded(name) else {
-        eprintln!("error: there is no connector `{name}`");
-        let names: Vec<&str> = connector::names().collect();
-        match did_you_mean(name, names.iter().copied()) {
-            Some(near) => eprintln!("\nhint: did you mean `{near}`?"),
-            None => eprintln!("\nhint: there are: {}", names.join(", ")),
-        }
-        return WRONG;
-    };
-    print!("{}", description(name, &connector.definition));
-    DONE
+fn show(name: &str, catalogue: &Catalogue) -> u8 {
+    match catalogue.get(name) {
+        Ok(connector) => print(&description(name, &connector.definition)),
+        Err(Absent::Broken) => WRONG,
+        Err(Absent::Unknown { hint }) => unknown(name, &hint),
+    }
+}
+
+fn show_source(name: &str, catalogue: &Catalogue) -> u8 {
+    match (catalogue.source(name), catalogue.get(name)) {
+        (Some(text), _) => print(text),
+        (None, Err(Absent::Unknown { hint })) => unknown(name, &hint),
+        (None, _) => WRONG,
+    }
+}
+
+fn unknown(name: &str, hint: &str) -> u8 {
+    eprintln!("error: there is no connector `{name}`\n\nhint: {hint}");
+    WRONG
 }
 
 fn description(name: &str, definition: &Definition) -> String {

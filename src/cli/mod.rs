@@ -7,6 +7,7 @@ mod allocator;
 mod asked;
 mod backfill;
 mod check;
+mod completions;
 mod connectors;
 mod demo;
 mod explain;
@@ -17,12 +18,14 @@ mod plan;
 mod preview;
 mod progress;
 mod run;
+mod schema;
 mod simulate;
 mod state;
 mod stop;
 mod table;
 mod test;
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -69,6 +72,10 @@ enum Verb {
     Connectors(connectors::Connectors),
     /// Run the examples in connector files, or hold connectors to what is expected of any.
     Test(test::Test),
+    /// Print the JSON Schema of a kind of file, for editors.
+    Schema(schema::Schema),
+    /// Print completions for a shell.
+    Completions(completions::Completions),
     /// Serve the simulated vendors on loopback until stopped.
     #[command(hide = true)]
     Simulate(simulate::Simulate),
@@ -79,7 +86,10 @@ enum Verb {
 pub fn main() -> ExitCode {
     allocator::keep_little();
     let arguments = Arguments::parse();
-    logging::start(arguments.log_format);
+    if let Err(error) = logging::start(arguments.log_format) {
+        eprintln!("error: {error}");
+        return ExitCode::from(WRONG);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -99,10 +109,23 @@ pub fn main() -> ExitCode {
             Verb::State(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
             Verb::Test(verb) => verb.main().await,
+            Verb::Schema(verb) => verb.main(),
+            Verb::Completions(verb) => verb.main(),
             Verb::Simulate(verb) => verb.main().await,
         }
     });
     // A delivery that was dropped may sit in a blocking call: the process does not wait for it.
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     ExitCode::from(code)
+}
+
+/// Prints data. A reader that has had enough, as `head` has, is no failure.
+fn print(text: &str) -> u8 {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("error: cannot write to standard output: {error}");
+            FAILED
+        }
+        _ => DONE,
+    }
 }

@@ -71,6 +71,9 @@ impl Run {
 pub fn ready(plan: Plan, options: RunOptions) -> Result<engine::Run, JournalError> {
     let options_of_journal = Options { limit_bytes: plan.journal_limit };
     let journal: Arc<dyn Journal> = Arc::new(SqliteJournal::open(&plan.state_dir.join(JOURNAL), options_of_journal)?);
+    for (connector, file) in plan.catalogue.replacing() {
+        tracing::info!(connector, file, "read as this file says, and not as the one that comes with auditline does");
+    }
     tracing::info!(pipelines = plan.pipelines.len(), state = %plan.state_dir.display(), "started");
     Ok(engine::Run::new(plan, journal, options))
 }

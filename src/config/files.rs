@@ -1,7 +1,9 @@
 //! Finding and reading the operator's files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::connector::Catalogue;
 use crate::document::{Context, Document, Problem, Problems};
 
 use super::raw;
@@ -14,6 +16,8 @@ const MAIN: &str = "auditline.toml";
 pub struct Files {
     /// The main file.
     pub main: Document,
+    /// The connectors there are, the operator's own among them.
+    pub catalogue: Arc<Catalogue>,
     /// The pipelines' files, in the order of their names.
     pub pipelines: Vec<PipelineFile>,
 }
@@ -28,31 +32,59 @@ pub struct PipelineFile {
 }
 
 impl Files {
-    /// Reads the main file at `path`, or in the folder `path`, and the pipelines it names. `None` when one of them cannot
-    /// be read.
+    /// Reads the main file at `path`, or in the folder `path`, and the connectors and pipelines it names. `None` when one of
+    /// the main file and the pipelines cannot be read.
     pub fn read(path: &Path, context: &Context<'_>) -> Option<Self> {
-        let problems = context.problems;
-        let path = if path.is_dir() { path.join(MAIN) } else { path.to_owned() };
-        let Ok(text) = std::fs::read_to_string(&path).map_err(|error| problems.push(unreadable(&path, &error))) else {
-            return None;
-        };
-        let main = Document::parse(&path.display().to_string(), &text, problems)?;
-        let globs = raw::pipeline_globs(&main);
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let mut pipelines = Vec::new();
-        for glob in globs {
-            let found = expand(folder, &glob.value);
-            if found.is_empty() {
-                let message = format!("no file matches `{glob}`");
-                problems.push(Problem::error(message).at(&glob.place).hint(why_nothing(folder, &glob.value)));
-            }
-            pipelines.extend(found);
-        }
-        pipelines.sort_by_key(|path| path.file_stem().map(ToOwned::to_owned));
-        pipelines.dedup();
-        let pipelines = pipelines.iter().filter_map(|path| PipelineFile::read(path, problems)).collect();
-        Some(Self { main, pipelines })
+        let path = main_path(path);
+        let main = main_file(&path, context.problems)?;
+        let catalogue = Arc::new(own_connectors(&path, &main, context));
+        let pipelines = named(&path, &main, "pipelines", context.problems);
+        let pipelines = pipelines.iter().filter_map(|path| PipelineFile::read(path, context.problems)).collect();
+        Some(Self { main, catalogue, pipelines })
     }
+}
+
+/// Only the connectors: those that come with the binary, and those that the main file at `path`, or in the folder `path`,
+/// names. `None` when it cannot be read.
+pub fn catalogue(path: &Path, context: &Context<'_>) -> Option<Catalogue> {
+    let path = main_path(path);
+    Some(own_connectors(&path, &main_file(&path, context.problems)?, context))
+}
+
+fn main_path(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(MAIN) } else { path.to_owned() }
+}
+
+fn main_file(path: &Path, problems: &Problems) -> Option<Document> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Document::parse(&path.display().to_string(), &text, problems),
+        Err(error) => {
+            problems.push(unreadable(path, &error));
+            None
+        }
+    }
+}
+
+fn own_connectors(path: &Path, main: &Document, context: &Context<'_>) -> Catalogue {
+    Catalogue::read(&named(path, main, "connectors", context.problems), context)
+}
+
+/// The files that the main file at `path` names under `key`, each once, in the order of their names.
+fn named(path: &Path, main: &Document, key: &str, problems: &Problems) -> Vec<PathBuf> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut files: Vec<PathBuf> = Vec::new();
+    for glob in raw::globs(main, key) {
+        let mut found = expand(folder, &glob.value);
+        if found.is_empty() {
+            let message = format!("no file matches `{glob}`");
+            problems.push(Problem::error(message).at(&glob.place).hint(why_nothing(folder, &glob.value)));
+        }
+        found.sort();
+        found.retain(|path| !files.contains(path));
+        files.extend(found);
+    }
+    files.sort_by_key(|path| path.file_stem().map(ToOwned::to_owned));
+    files
 }
 
 impl PipelineFile {

@@ -10,6 +10,6 @@ mod resolve;
 mod source;
 mod steps;
 
-pub use self::files::{Files, PipelineFile};
+pub use self::files::{Files, PipelineFile, catalogue};
 pub use self::plan::{LanePlan, PipelinePlan, Plan, Sweep};
 pub use self::resolve::resolve;

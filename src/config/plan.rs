@@ -8,6 +8,7 @@ use std::time::Duration;
 use auditline_sinks::{BatchLimits, Sink};
 use chrono::TimeDelta;
 
+use crate::connector::Catalogue;
 use crate::source::Settings;
 use crate::transform::Transform;
 
@@ -20,6 +21,8 @@ pub struct Plan {
     pub journal_limit: u64,
     /// How long sinks may take to finish after SIGTERM.
     pub grace: Duration,
+    /// Where the pipelines' connectors were looked up.
+    pub catalogue: Arc<Catalogue>,
     /// The pipelines, by name.
     pub pipelines: Vec<PipelinePlan>,
 }

@@ -22,6 +22,10 @@ pub struct Main {
     #[serde(default)]
     #[expect(dead_code, reason = "read before the rest of the file, and here only checked to be a list of texts")]
     pub pipelines: Option<Vec<Spanned<String>>>,
+    /// Files of connectors of the operator's own, named as `pipelines` are.
+    #[serde(default)]
+    #[expect(dead_code, reason = "read before the rest of the file, and here only checked to be a list of texts")]
+    pub connectors: Option<Vec<Spanned<String>>>,
     /// How big the journal may grow.
     #[serde(default)]
     pub journal: Journal,
@@ -124,9 +128,9 @@ pub struct Batch {
     pub max_wait: Option<HumanDuration>,
 }
 
-/// Only `pipelines` of the main file, so that the files it names are read before everything is checked.
-pub fn pipeline_globs(main: &Document) -> Vec<Spanned<String>> {
-    let node = main.root().get("pipelines");
+/// Only `pipelines` or `connectors` of the main file, so that the files it names are read before everything is checked.
+pub fn globs(main: &Document, key: &str) -> Vec<Spanned<String>> {
+    let node = main.root().get(key);
     let items = node.and_then(Node::as_array).unwrap_or_default();
     // What is no text is reported when the whole file is decoded.
     items.iter().filter_map(|item| Some(Spanned::new(item.as_str()?.to_owned(), item.place()))).collect()

@@ -14,6 +14,7 @@ use super::raw;
 use super::source;
 use super::steps::steps;
 use crate::chain;
+use crate::connector::Catalogue;
 use crate::document::{Context, Node, Place, Problem, Spanned, did_you_mean};
 
 /// The journal's size when nobody says.
@@ -51,7 +52,7 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
         }
         // Where the sinks cannot be read at all, each of them would seem unknown.
         let known = written.is_some().then_some(known.as_slice());
-        pipelines.extend(pipeline(file, known, &sinks, context));
+        pipelines.extend(pipeline(file, known, &sinks, &files.catalogue, context));
     }
     if files.pipelines.is_empty() && !context.problems.has_errors() {
         let hint = "add `pipelines = [\"pipelines/*.toml\"]`, and a file for each pipeline";
@@ -68,6 +69,7 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
         state_dir: state_dir(&main, files),
         journal_limit,
         grace: main.grace.map_or(GRACE, |grace| grace.0),
+        catalogue: Arc::clone(&files.catalogue),
         pipelines,
     })
 }
@@ -129,12 +131,13 @@ fn pipeline(
     file: &PipelineFile,
     known: Option<&[&str]>,
     sinks: &BTreeMap<String, Destination>,
+    catalogue: &Catalogue,
     context: &Context<'_>,
 ) -> Option<PipelinePlan> {
     let raw: raw::Pipeline = file.document.decode(context)?;
     // Each part is looked at whatever the others are, so that everything wrong is told at once.
-    let source = section(file, "source", raw.source.as_ref(), &source::which_connector(), context);
-    let source = source.and_then(|source| source::resolve(&source, context));
+    let source = section(file, "source", raw.source.as_ref(), &source::which_connector(catalogue), context);
+    let source = source.and_then(|source| source::resolve(&source, catalogue, context));
     let to = section(file, "to", raw.to.as_ref(), WHERE_TO, context);
     let lanes = to.map(|to| lanes(&to, known, sinks, context));
     let steps = steps(raw.transform.as_ref(), context);

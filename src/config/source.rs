@@ -13,8 +13,8 @@ use url::Url;
 
 use super::plan::Sweep;
 use super::raw;
-use crate::connector::model::{Definition, Parameter, Pattern, Rate};
-use crate::connector::{self, Connector};
+use crate::connector::model::{Definition, FilterEncoding, Parameter, Pattern, Rate};
+use crate::connector::{Absent, Catalogue, Connector};
 use crate::document::{Context, Node, Problem, Spanned, did_you_mean};
 use crate::event::{Clock, time};
 use crate::source::auth::{choose, templates};
@@ -53,14 +53,14 @@ pub struct ResolvedSource {
 }
 
 /// Resolves `[source.NAME]`. `None` when something in it is wrong.
-pub fn resolve(source: &raw::Source, context: &Context<'_>) -> Option<ResolvedSource> {
+pub fn resolve(source: &raw::Source, catalogue: &Catalogue, context: &Context<'_>) -> Option<ResolvedSource> {
     let mut entries: Vec<_> = source.value.iter().collect();
     entries.sort_by_key(|(name, _)| name.place.span().map(|span| span.start));
     let (name, node) = match entries.as_slice() {
         [(name, node)] => (*name, *node),
         [] => {
             let problem = Problem::error("this pipeline reads nothing").at(&source.place);
-            context.problems.push(problem.hint(which_connector()));
+            context.problems.push(problem.hint(which_connector(catalogue)));
             return None;
         }
         [(first, _), (second, node), ..] => {
@@ -71,21 +71,22 @@ pub fn resolve(source: &raw::Source, context: &Context<'_>) -> Option<ResolvedSo
             return None;
         }
     };
-    let Some(connector) = Connector::embedded(name) else {
-        node.cover();
-        let hint = match did_you_mean(name, connector::names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are: {}", connector::names().collect::<Vec<_>>().join(", ")),
-        };
-        context.problems.push(Problem::error(format!("there is no connector `{name}`")).at(&name.place).hint(hint));
-        return None;
-    };
-    Section { name, node, connector: &connector, context }.resolve()
+    match catalogue.get(name) {
+        Ok(connector) => Section { name, node, connector: &connector, context }.resolve(),
+        Err(absent) => {
+            node.cover();
+            if let Absent::Unknown { hint } = absent {
+                let problem = Problem::error(format!("there is no connector `{name}`"));
+                context.problems.push(problem.at(&name.place).hint(hint));
+            }
+            None
+        }
+    }
 }
 
 /// Says how a source is written, and of which connectors.
-pub fn which_connector() -> String {
-    format!("add `[source.NAME]`, NAME being one of: {}", connector::names().collect::<Vec<_>>().join(", "))
+pub fn which_connector(catalogue: &Catalogue) -> String {
+    format!("add `[source.NAME]`, NAME being one of: {}", catalogue.names().collect::<Vec<_>>().join(", "))
 }
 
 struct Section<'a> {
@@ -435,8 +436,7 @@ impl Section<'_> {
             Some(items) => items.iter().collect(),
             None => vec![node],
         };
-        let single =
-            rules.encode == connector::model::FilterEncoding::Single || rules.single.iter().any(|known| known == name);
+        let single = rules.encode == FilterEncoding::Single || rules.single.iter().any(|known| known == name);
         if single && nodes.len() != 1 {
             self.context.problems.error_at(&node.place(), format!("the filter `{name}` takes one value"));
             return None;

@@ -6,12 +6,14 @@
 mod catalogue;
 mod check;
 pub mod model;
+mod schema;
 mod template;
 
 use std::sync::Arc;
 
-pub use self::catalogue::{names, source};
+pub use self::catalogue::{Absent, Catalogue, names, source};
 pub use self::model::Definition;
+pub use self::schema::schema;
 pub use self::template::{Template, Tree, as_text, encoded, fill_members};
 use crate::document::{Context, Document};
 use crate::transform::ocsf;
@@ -45,8 +47,18 @@ impl Connector {
 
     /// Reads a connector's text, which messages call `file`. `None` when it is unsound: why is then among the problems.
     pub fn parse(name: &str, file: &str, text: &str, context: &Context<'_>) -> Option<Self> {
-        let document = Document::parse(file, text, context.problems)?;
-        let definition: Definition = document.decode(context)?;
+        Self::from_document(name, &Document::parse(file, text, context.problems)?, context)
+    }
+
+    /// Reads a connector that was parsed already. `None` when it is unsound: why is then among the problems.
+    pub fn from_document(name: &str, document: &Document, context: &Context<'_>) -> Option<Self> {
+        let Some(definition) = document.decode::<Definition>(context) else {
+            // The map is a language of its own: its mistakes are told whatever else is wrong.
+            if let Some(map) = document.root().get("ocsf") {
+                ocsf::Map::load(map, &ocsf::Identity::default(), context.problems);
+            }
+            return None;
+        };
         let name: Arc<str> = name.into();
         let identity = ocsf::Identity {
             vendor: definition.connector.vendor.clone(),

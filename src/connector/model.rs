@@ -6,7 +6,8 @@ mod read;
 use std::collections::BTreeMap;
 
 use auditline_sinks::units::HumanDuration;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 pub use self::example::Example;
@@ -14,13 +15,14 @@ pub use self::read::{Detail, Each, Find, Job, Order, Paginate, Read};
 use super::template::{Template, Tree};
 use crate::document::{Node, Place, Spanned};
 use crate::event::Path;
+use crate::transform::ocsf;
 
 mod auth;
 
 pub use self::auth::{Auth, Jwt, JwtAlgorithm, Oauth2, SendClient};
 
 /// A connector file: one vendor's audit log, described.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Definition {
     /// What it is and where the facts come from.
     pub connector: About,
@@ -46,7 +48,8 @@ pub struct Definition {
     pub errors: Errors,
     /// What the vendor lets us ask.
     pub limits: Limits,
-    /// The OCSF map; its language is the transform's.
+    /// What a record becomes. The language of this table is told [below](#the-ocsf-map).
+    #[schemars(with = "ocsf::Form")]
     pub ocsf: Node,
     /// Recorded answers and what becomes of them: the connector's tests.
     #[serde(default)]
@@ -54,13 +57,13 @@ pub struct Definition {
 }
 
 /// `[connector]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct About {
     /// The log's full name.
     pub title: String,
     /// The vendor's name, `metadata.product.vendor_name`.
     pub vendor: String,
-    /// Where the API is, unless the operator says otherwise. Parameters may stand in it, but no secrets.
+    /// Where the API is, an https URL, unless the operator says otherwise. Parameters may stand in it, but no secrets.
     pub base_url: Spanned<Template>,
     /// When somebody last held this file against the sources.
     pub verified_on: String,
@@ -72,7 +75,7 @@ pub struct About {
 }
 
 /// `[parameters.NAME]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct Parameter {
     /// What it is and where to find it.
     pub about: String,
@@ -91,7 +94,7 @@ pub struct Parameter {
 }
 
 /// The shapes a parameter can be asked to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pattern {
     /// 32 hexadecimal digits.
@@ -127,7 +130,7 @@ fn is_label(label: &str) -> bool {
 }
 
 /// `[credential]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct Credential {
     /// The header in which answers say when the credential ends: RFC 3339, the same with a space and `UTC` or an offset,
     /// an HTTP date, or seconds since 1970.
@@ -136,7 +139,7 @@ pub struct Credential {
 }
 
 /// `[filters]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct Filters {
     /// How a list of values travels.
     #[serde(default)]
@@ -172,7 +175,7 @@ impl Filters {
 }
 
 /// How the values of a filter travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FilterEncoding {
     /// One value.
@@ -187,7 +190,7 @@ pub enum FilterEncoding {
 }
 
 /// `[window]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct WindowRules {
     /// How much time is asked for at once when catching up.
     pub size: HumanDuration,
@@ -212,7 +215,7 @@ pub struct WindowRules {
 }
 
 /// Whether a record that happened at the very instant asked for is handed out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Bounds {
     /// Nobody says: it is asked as if it was not, and what comes twice is told by its id.
@@ -227,7 +230,7 @@ pub enum Bounds {
 }
 
 /// A request, with variables to fill in. A parameter whose variable has no value is left out.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Request {
     /// The HTTP verb.
     pub method: Method,
@@ -239,7 +242,7 @@ pub struct Request {
     /// The query string.
     #[serde(default)]
     pub query: BTreeMap<String, Spanned<Template>>,
-    /// A form body.
+    /// A form body. A request has one body at the most.
     #[serde(default)]
     pub form: BTreeMap<String, Spanned<Template>>,
     /// A JSON body. Tables and lists may nest; what has no value is left out of them, and they too when nothing is left.
@@ -264,7 +267,7 @@ impl Request {
 }
 
 /// `graphql` of a request.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct GraphQl {
     /// The query as it is sent: braces are GraphQL's.
     pub query: Spanned<String>,
@@ -274,7 +277,7 @@ pub struct GraphQl {
 }
 
 /// The HTTP verbs that reading takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     /// `GET`
@@ -284,7 +287,7 @@ pub enum Method {
 }
 
 /// `[decode]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Decode {
     /// How an answer is written.
     #[serde(default)]
@@ -294,7 +297,8 @@ pub struct Decode {
     pub records: Option<Spanned<Path>>,
     /// Where a record has its id; the first that holds something counts. None: the content's fingerprint.
     pub id: Vec<Path>,
-    /// Where a record has its time; the first that holds something counts. None: the end of its window.
+    /// Where a record has its time; the first that holds something counts. None: the end of its window. A time in no known form
+    /// makes a dead letter of the record.
     pub time: Vec<Path>,
     /// Members that do not count in a fingerprint, because they change.
     #[serde(default)]
@@ -305,13 +309,13 @@ pub struct Decode {
     /// CSV columns that are numbers in JSON.
     #[serde(default)]
     pub numbers: Vec<String>,
-    /// Entries made by our own reading.
+    /// Entries made by our own reading, which are left out.
     #[serde(default)]
     pub own_reads: Option<OwnReads>,
 }
 
 /// How an answer is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// One JSON value.
@@ -322,7 +326,7 @@ pub enum Format {
 }
 
 /// How the entries that our own reading makes are told from everybody else's: by our user agent and the path.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct OwnReads {
     /// Where a record has the user agent.
     pub user_agent: Path,
@@ -333,7 +337,7 @@ pub struct OwnReads {
 }
 
 /// `[errors]`
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 pub struct Errors {
     /// Where an error's code stands; the first that holds something counts.
     #[serde(default)]
@@ -344,13 +348,13 @@ pub struct Errors {
     /// How an error under HTTP 200 is told.
     #[serde(default)]
     pub failed: Option<Failed>,
-    /// What to do, first match first.
+    /// What to do, first match first. Where none matches, 408, 425, 429 and 5xx are tried again, and the rest is for a person.
     #[serde(default)]
     pub rule: Vec<Spanned<ErrorRule>>,
 }
 
 /// How an error under HTTP 200 is told.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Failed {
     /// Where to look.
     pub path: Path,
@@ -363,7 +367,7 @@ pub struct Failed {
 }
 
 /// `[[errors.rule]]`: all that is given must match.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct ErrorRule {
     /// HTTP statuses.
     #[serde(default)]
@@ -386,7 +390,7 @@ pub struct ErrorRule {
 }
 
 /// What an error asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Then {
     /// The same request again, later.
@@ -410,9 +414,9 @@ pub enum Then {
 }
 
 /// `[limits]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Limits {
-    /// Requests per time.
+    /// Requests per time: what is published, else something modest.
     pub rate: Rate,
     /// Requests at the same time.
     pub in_flight: u32,

@@ -6,7 +6,7 @@
 //!            └───── Problems ◄─────┴──────────────────────┘ later checks
 //! ```
 //!
-//! A type that is read from a document derives `Deserialize` and nothing more. It does without `deny_unknown_fields`
+//! A type that is read from a document derives `Deserialize`, and `JsonSchema` where its files have a schema. It does without `deny_unknown_fields`
 //! (unknown keys are always mistakes), `alias`, `flatten` and `untagged` (they hide the fields or the place of a
 //! mistake). Kinds are keys: an externally tagged enum reads `[sinks.siem.kafka]` as well as `mode = "pages"`. A
 //! `String` also takes a TOML date or time, so that `start = 2026-01-01T00:00:00Z` needs no quotes.
@@ -23,6 +23,7 @@ mod node;
 mod problem;
 mod reader;
 mod render;
+mod schema;
 mod secret;
 mod spanned;
 mod suggest;
@@ -38,6 +39,7 @@ use toml::de::DeTable;
 pub use self::file::{File, Place};
 pub use self::node::Node;
 pub use self::problem::{Problem, Problems, Severity};
+pub use self::schema::schema_of;
 pub use self::spanned::Spanned;
 pub use self::suggest::did_you_mean;
 

@@ -1,7 +1,10 @@
 //! Where something stands in an event: `actor.user.email`, `changes.0.field`, `"key with.dots".id`.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::Value;
 
@@ -84,6 +87,23 @@ impl<'de> serde::Deserialize<'de> for Path {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Path {
+    fn schema_name() -> Cow<'static, str> {
+        "Path".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let part = r#"("[^"]+"|[^".][^.]*)"#;
+        json_schema!({
+            "title": "path",
+            "description": "Where something stands in an answer or a record: `\"actor.user.email\"`. A part that is a number \
+                picks from a list: `\"changes.0.field\"`. A part in double quotes may hold dots: `'\"key with.dots\".id'`.",
+            "type": "string",
+            "pattern": format!(r"^{part}(\.{part})*$"),
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::content::ashby::{self, VOCABULARY};
 use super::http::{self, Answer, Cursor, Refusal, Verdict, fingerprint, refuse, settle, write_all};
-use super::timeline::{Micros, Order, SECOND, date, now};
+use super::timeline::{Micros, Order, SECOND, date};
 use super::{Shared, Vendor, credentials};
 
 const DAY: Micros = 24 * 3600 * SECOND;
@@ -157,7 +157,7 @@ fn answer(shared: &Shared, headers: &HeaderMap, bytes: &[u8]) -> Answer {
         limit @ 1..=100 => limit as usize,
         _ => return Err(invalid("limit must be from 1 to 100")),
     };
-    let now = now();
+    let now = shared.now();
     let dates = body.window(now)?;
     let bound_to = body.fingerprint(dates);
     let state = shared.of(Vendor::Ashby);

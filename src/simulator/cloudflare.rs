@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::content::{cloudflare, put};
 use super::http::{self, Answer, Cursor, Params, Refusal, Verdict, refuse, settle, write_all};
-use super::timeline::{Order, Timeline, now};
+use super::timeline::{Order, Timeline};
 use super::{Shared, Vendor, credentials};
 
 const FILTERS: [&str; 22] = [
@@ -189,7 +189,7 @@ fn answer(shared: &Shared, params: &Params) -> Answer {
     let filters = Filters::parse(params)?;
 
     let state = shared.of(Vendor::Cloudflare);
-    let (line, now): (&Timeline, _) = (&state.line, now());
+    let (line, now): (&Timeline, _) = (&state.line, shared.now());
     let bound_to = params.fingerprint(&["cursor", "limit"]);
     let range = match params.get("cursor").filter(|token| !token.is_empty()) {
         None => line.window(Some(since), Some(before), now),

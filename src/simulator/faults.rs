@@ -1,8 +1,9 @@
 //! The gate before every vendor: quota, throttle, broken answers, rate-limit headers, and the counting of it all.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
@@ -10,11 +11,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use futures::{StreamExt, stream};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::content::mix;
 use super::http::{Handed, Verdict};
+use super::timeline::{Micros, date};
 use super::world::{Fault, Flaky, Quota, RetryAfter, Throttle};
 use super::{Shared, Vendor, VendorState, ashby, cloudflare, nirvana, telnyx, voximplant};
 
@@ -89,6 +93,7 @@ pub(crate) async fn gate(
 ) -> Response {
     let state = shared.of(vendor);
     let number = state.counters.arrive();
+    shared.pass(state.salt, number);
     if !shared.world.latency.is_zero() {
         tokio::time::sleep(shared.world.latency).await;
     }
@@ -98,10 +103,10 @@ pub(crate) async fn gate(
     };
     let mut response = if allowance.exceeded {
         state.counters.count(|stats| stats.earned += 1);
-        too_many(vendor, number, RetryAfter::Seconds(ceil_secs(allowance.reset)), true)
+        too_many(vendor, number, RetryAfter::Seconds(ceil_secs(allowance.reset)), shared.now(), true)
     } else if throttles(&shared.world.throttle, state.salt, number) {
         state.counters.count(|stats| stats.throttled += 1);
-        too_many(vendor, number, shared.world.throttle.retry_after, false)
+        too_many(vendor, number, shared.world.throttle.retry_after, shared.now(), false)
     } else if let Some(fault) = fault(&shared.world.flaky, number) {
         state.counters.count(|stats| stats.faults += 1);
         broken(vendor, fault, request, next).await
@@ -111,7 +116,38 @@ pub(crate) async fn gate(
         response
     };
     add_rate_headers(vendor, allowance, response.headers_mut());
+    if let Ok(date) = HeaderValue::from_str(&http_date(shared.now(), 0)) {
+        // A vendor whose clock differs has said so already.
+        response.headers_mut().entry(header::DATE).or_insert(date);
+    }
+    state.lost.pass(number).await;
     response
+}
+
+/// Which answer of a vendor gets lost.
+#[derive(Debug, Default)]
+pub(crate) struct Lost {
+    /// The request's number; 0 for none.
+    number: AtomicU64,
+    noticed: Notify,
+}
+
+impl Lost {
+    pub fn set(&self, number: u64) {
+        self.number.store(number, Ordering::SeqCst);
+    }
+
+    pub async fn noticed(&self) {
+        self.noticed.notified().await;
+    }
+
+    /// Never returns for the one that gets lost: the caller's end of the connection is what ends it.
+    async fn pass(&self, number: u64) {
+        if self.number.compare_exchange(number, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            self.noticed.notify_one();
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 fn note(state: &VendorState, response: &Response) {
@@ -143,7 +179,7 @@ fn ceil_secs(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
-fn too_many(vendor: Vendor, number: u64, retry_after: RetryAfter, earned: bool) -> Response {
+fn too_many(vendor: Vendor, number: u64, retry_after: RetryAfter, now: Micros, earned: bool) -> Response {
     let mut response = match vendor {
         Vendor::Telnyx => telnyx::error(
             429,
@@ -172,25 +208,25 @@ fn too_many(vendor: Vendor, number: u64, retry_after: RetryAfter, earned: bool) 
         Vendor::Ashby => ashby::failure(429, "rate_limit_exceeded", "Too many requests."),
         Vendor::Nirvana => nirvana::error(429, "too many requests"),
     };
-    if let Some(value) = retry_after_value(retry_after) {
+    if let Some(value) = retry_after_value(retry_after, now) {
         response.headers_mut().insert(header::RETRY_AFTER, value);
     }
     response
 }
 
-fn retry_after_value(retry_after: RetryAfter) -> Option<HeaderValue> {
+fn retry_after_value(retry_after: RetryAfter, now: Micros) -> Option<HeaderValue> {
     let text = match retry_after {
         RetryAfter::Seconds(seconds) => seconds.to_string(),
         RetryAfter::Fraction(seconds) => format!("{seconds:.3}"),
-        RetryAfter::Date(seconds) => http_date(seconds as i64),
+        RetryAfter::Date(seconds) => http_date(now, seconds as i64),
         RetryAfter::Absent => return None,
     };
     HeaderValue::from_str(&text).ok()
 }
 
-/// The real time plus `ahead` seconds, as HTTP writes dates.
-pub(crate) fn http_date(ahead: i64) -> String {
-    let time = Utc::now() + TimeDelta::try_seconds(ahead).unwrap_or_default();
+/// `ahead` seconds after `now`, as HTTP writes dates.
+pub(crate) fn http_date(now: Micros, ahead: i64) -> String {
+    let time = date(now) + TimeDelta::try_seconds(ahead).unwrap_or_default();
     time.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 

@@ -30,7 +30,8 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use chrono::{DateTime, Utc};
+use axum::serve::ListenerExt;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -38,8 +39,8 @@ use tokio_util::sync::CancellationToken;
 pub use stats::Stats;
 use timeline::{MILLISECOND, Micros, SECOND, Timeline};
 pub use world::{
-    AshbyQuirks, Bounds, CloudflareQuirks, Fault, Flaky, Late, NirvanaQuirks, Packing, Quota, RetryAfter, Throttle,
-    VoximplantQuirks, World,
+    AshbyQuirks, Bounds, CloudflareQuirks, CountsFrom, Fault, Flaky, Late, NirvanaQuirks, Packing, Quota, RetryAfter,
+    Throttle, VoximplantQuirks, World,
 };
 
 /// The vendors that are simulated.
@@ -114,6 +115,8 @@ pub struct Expected {
     pub id: String,
     /// The event time, as coarse as the vendor tells it.
     pub time: DateTime<Utc>,
+    /// When the vendor shows it first.
+    pub published: DateTime<Utc>,
 }
 
 /// What one vendor knows.
@@ -122,6 +125,7 @@ struct VendorState {
     line: Arc<Timeline>,
     counters: stats::Counters,
     quota: faults::QuotaBook,
+    lost: faults::Lost,
 }
 
 /// What all handlers share.
@@ -135,11 +139,12 @@ struct Shared {
 
 impl Shared {
     fn new(world: World) -> Self {
-        let started = timeline::now();
+        let started = world.clock.now().timestamp_micros();
         let vendors = Vendor::ALL.map(|vendor| {
             let salt = content::mix(world.seed, vendor as u64);
             let line = Arc::new(Timeline::new(&world, salt, vendor.tick(), started));
-            VendorState { salt, line, counters: stats::Counters::default(), quota: faults::QuotaBook::default() }
+            let (counters, quota, lost) = Default::default();
+            VendorState { salt, line, counters, quota, lost }
         });
         let nirvana_reads = nirvana::Reads::new(started);
         Self { world, vendors, nirvana_reads, reports: Mutex::default() }
@@ -147,6 +152,20 @@ impl Shared {
 
     fn of(&self, vendor: Vendor) -> &VendorState {
         &self.vendors[vendor as usize]
+    }
+
+    fn now(&self) -> Micros {
+        self.world.clock.now().timestamp_micros()
+    }
+
+    /// Lets time pass with a request, by a clock that does not move by itself.
+    fn pass(&self, salt: u64, number: u64) {
+        let pace = timeline::micros(self.world.pace);
+        if pace > 0 {
+            let by = content::mix(salt ^ 0xc10c, number) % (pace as u64 + 1);
+            let clock = &self.world.clock;
+            clock.set(clock.now() + TimeDelta::microseconds(by as i64));
+        }
     }
 
     /// Whether a cursor issued then is no longer good.
@@ -175,6 +194,9 @@ impl Simulator {
     pub async fn start_at(world: World, address: SocketAddr) -> io::Result<Simulator> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
+        // A small piece of an answer otherwise waits for the reader's receipt of the one before. That it cannot be had does
+        // no harm.
+        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let shared = Arc::new(Shared::new(world));
         let stop = CancellationToken::new();
         let app = app(&shared);
@@ -209,9 +231,24 @@ impl Simulator {
     pub fn expected_ids(&self, vendor: Vendor, until: DateTime<Utc>) -> impl Iterator<Item = Expected> + use<> {
         let state = self.shared.of(vendor);
         let (salt, line) = (state.salt, Arc::clone(&state.line));
-        let end = line.end(timeline::now());
+        let end = line.end(self.shared.now());
         let end = line.lower_bound(until.timestamp_micros(), end);
-        (0..end).map(move |index| Expected { id: vendor.id(salt, index), time: line.date(index) })
+        (0..end).map(move |index| Expected {
+            id: vendor.id(salt, index),
+            time: line.date(index),
+            published: timeline::date(line.published(index)),
+        })
+    }
+
+    /// Loses the answer to the vendor's request of that number, as [`Stats::requests`] counts: it is carried out, and nothing
+    /// ever comes back. 0 for none.
+    pub fn lose_answer(&self, vendor: Vendor, number: u64) {
+        self.shared.of(vendor).lost.set(number);
+    }
+
+    /// Returns when an answer was lost.
+    pub async fn answer_lost(&self, vendor: Vendor) {
+        self.shared.of(vendor).lost.noticed().await;
     }
 
     /// How many of the vendor's entries are its own reads (Nirvana Labs only).

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::content::nirvana::{self, Facts};
 use super::content::{index_of, put, uuid};
 use super::http::{self, Answer, Cursor, Params, Refusal, Verdict, settle};
-use super::timeline::{MILLISECOND, Micros, Order, SECOND, Timeline, now};
+use super::timeline::{MILLISECOND, Micros, Order, SECOND, Timeline};
 use super::{Shared, Vendor, VendorState, credentials};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -68,11 +68,11 @@ impl Reads {
         self.list.lock().expect("no code panics while pushing").len() as u64
     }
 
-    fn push(&self, path: &str, headers: &HeaderMap) {
+    fn push(&self, path: &str, headers: &HeaderMap, now: Micros) {
         let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut list = self.list.lock().expect("no code panics while pushing");
         if list.len() < MOST_READS {
-            let time = now() / MILLISECOND * MILLISECOND;
+            let time = now / MILLISECOND * MILLISECOND;
             let time = list.last().map_or(time, |last| last.time.max(time));
             list.push(Read { time, path: path.into(), user_agent: agent.into() });
         }
@@ -130,12 +130,12 @@ async fn one(State(shared): State<Arc<Shared>>, headers: HeaderMap, uri: Uri, Pa
 
 fn log_read(shared: &Shared, answer: &Answer, path: &str, headers: &HeaderMap) {
     if shared.world.nirvana.log_own_reads && answer.is_ok() {
-        shared.nirvana_reads.push(path, headers);
+        shared.nirvana_reads.push(path, headers, shared.now());
     }
 }
 
 fn entry(shared: &Shared, id: &str) -> Answer {
-    let (state, now) = (shared.of(Vendor::Nirvana), now());
+    let (state, now) = (shared.of(Vendor::Nirvana), shared.now());
     let index = index_of(state.salt, id, uuid).filter(|&index| index < state.line.end(now));
     let found = match index.filter(|&index| state.line.visible(index, now)) {
         Some(index) => Some((state.line.time(index), nirvana::facts(state.salt, index))),
@@ -286,7 +286,7 @@ fn answer(shared: &Shared, params: &Params) -> Answer {
         None => Ok(None),
     };
     let (from, to) = (second("created_at_min")?, second("created_at_max")?.map(|time| time + 1));
-    let (state, reads, now) = (shared.of(Vendor::Nirvana), &shared.nirvana_reads, now());
+    let (state, reads, now) = (shared.of(Vendor::Nirvana), &shared.nirvana_reads, shared.now());
     let bound_to = params.fingerprint(&["cursor", "limit"]);
     let (place, total, before) = match params.get("cursor").filter(|token| !token.is_empty()) {
         None => {

@@ -1,7 +1,9 @@
 //! What the simulator counted, for tests that must prove how often a vendor was asked.
 
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// What one vendor was asked, and how it answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub struct Stats {
     pub earned: u64,
     /// Injected failures: 500, 502, cut bodies.
     pub faults: u64,
-    /// From the first request's arrival to the last one's.
+    /// From the first request's arrival to the last one's, by the runtime's time.
     pub elapsed: Duration,
 }
 

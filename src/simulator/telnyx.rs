@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::content::{put, telnyx};
 use super::http::{self, Answer, Params, Refusal, Verdict, refuse, settle, write_all};
-use super::timeline::{Micros, Order, now};
+use super::timeline::{Micros, Order};
 use super::{Shared, Vendor, credentials};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -77,7 +77,7 @@ fn answer(shared: &Shared, headers: &HeaderMap, params: &Params) -> Answer {
     };
 
     let state = shared.of(Vendor::Telnyx);
-    let (line, now) = (&state.line, now());
+    let (line, now) = (&state.line, shared.now());
     let window = line.window(after, before, now);
     let total = line.count_visible(window.clone(), now);
     let skip = (page - 1).saturating_mul(size);

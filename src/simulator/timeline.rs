@@ -6,18 +6,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::content::{Dice, mix};
-use super::world::{Bounds, World};
+use super::world::{Bounds, CountsFrom, World};
 
 /// Microseconds since the Unix epoch.
 pub(crate) type Micros = i64;
 
 pub(crate) const SECOND: Micros = 1_000_000;
 pub(crate) const MILLISECOND: Micros = 1_000;
-
-/// Now, by the real clock.
-pub(crate) fn now() -> Micros {
-    Utc::now().timestamp_micros()
-}
 
 /// The records of one vendor on the time axis. Times never fall as indexes rise.
 #[derive(Debug)]
@@ -33,6 +28,7 @@ pub(crate) struct Timeline {
     late_share: u64,
     late_delay: Range<u64>,
     late_from: Micros,
+    late_counts_from: CountsFrom,
     bounds: Bounds,
 }
 
@@ -50,7 +46,7 @@ pub(crate) struct Picked {
     pub rest: Range<u64>,
 }
 
-fn micros(duration: Duration) -> i64 {
+pub(crate) fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
@@ -70,6 +66,7 @@ impl Timeline {
             late_share: (late.fraction.clamp(0.0, 1.0) * f64::from(u32::MAX)) as u64,
             late_delay: delay_min..(micros(late.delay_max) as u64).max(delay_min) + 1,
             late_from: until.saturating_sub(micros(late.within)),
+            late_counts_from: late.counts_from,
             bounds: world.bounds,
         }
     }
@@ -144,12 +141,27 @@ impl Timeline {
         }
         let mut dice = Dice::new(self.salt ^ 0x1a7e, index);
         let is_late = dice.below(u64::from(u32::MAX)) < self.late_share;
-        is_late.then(|| self.late_delay.start + dice.below(self.late_delay.end - self.late_delay.start))
+        let width = self.late_delay.end - self.late_delay.start;
+        let drawn = match self.late_counts_from {
+            CountsFrom::Start => width,
+            CountsFrom::Event => dice.below(width) + 1,
+        };
+        is_late.then(|| self.late_delay.start + dice.below(drawn))
+    }
+
+    /// When record `index` is shown first.
+    pub fn published(&self, index: u64) -> Micros {
+        let exact = self.exact(index);
+        match (self.lateness(index), self.late_counts_from) {
+            (None, _) => exact,
+            (Some(delay), CountsFrom::Start) => exact.max(self.started) + delay as i64,
+            (Some(delay), CountsFrom::Event) => exact + delay as i64,
+        }
     }
 
     /// Whether an answer given at `now` shows record `index`.
     pub fn visible(&self, index: u64, now: Micros) -> bool {
-        self.lateness(index).is_none_or(|delay| self.exact(index).max(self.started) + delay as i64 <= now)
+        self.published(index) <= now
     }
 
     /// Every record before this index is visible.
@@ -159,7 +171,11 @@ impl Timeline {
             return end;
         }
         let longest = self.late_delay.end as i64;
-        let safe = if now - self.started > longest { now - longest } else { self.late_from };
+        let safe = match self.late_counts_from {
+            CountsFrom::Event => self.late_from.max(now - longest),
+            CountsFrom::Start if now - self.started > longest => now - longest,
+            CountsFrom::Start => self.late_from,
+        };
         partition(0, end, |index| self.exact(index) < safe)
     }
 
@@ -299,6 +315,25 @@ mod tests {
         assert!((120..240).contains(&hidden), "{hidden}");
         assert!((0..1_300).all(|index| line.visible(index, START)));
         assert_eq!(line.count_visible(0..2_000, START + 2 * SECOND), 2_000);
+    }
+
+    #[test]
+    fn lateness_by_the_event_reaches_into_the_past() {
+        let (shortest, longest) = (Duration::from_secs(60), Duration::from_secs(6 * 3600));
+        let world = World { records: 5_000, late: Late::by_event(0.02, shortest, longest), ..World::default() };
+        let line = timeline(&world, START);
+        let delay = |index: &u64| line.published(*index) - line.exact(*index);
+        let delays: Vec<_> = (0..5_000).map(|index| delay(&index)).filter(|delay| *delay > 0).collect();
+        assert!((70..130).contains(&delays.len()), "{}", delays.len());
+        assert!(delays.iter().all(|delay| (60 * SECOND..=6 * 3600 * SECOND).contains(delay)));
+        assert!(delays.iter().filter(|delay| **delay < 2 * 3600 * SECOND).count() > delays.len() / 2);
+        for now in [START - 5 * 24 * 3600 * SECOND, START, START + 3600 * SECOND] {
+            let end = line.end(now);
+            let hidden: Vec<_> = (0..end).filter(|index| !line.visible(*index, now)).collect();
+            assert_eq!(line.count_visible(0..end, now) + hidden.len() as u64, end);
+            assert!(hidden.iter().all(|index| line.exact(*index) > now - 6 * 3600 * SECOND), "{hidden:?}");
+        }
+        assert_eq!(line.count_visible(0..5_000, START + 6 * 3600 * SECOND), 5_000);
     }
 
     #[test]

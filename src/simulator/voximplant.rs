@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::content::{put, voximplant};
 use super::faults::http_date;
 use super::http::{self, Answer, Params, Refusal, Verdict, settle, write_all};
-use super::timeline::{Micros, Order, SECOND, now};
+use super::timeline::{Micros, Order, SECOND};
 use super::{Shared, Vendor, credentials, voximplant_report};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
@@ -76,7 +76,7 @@ fn collect(query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Params {
 
 fn respond(shared: &Arc<Shared>, name: &str, verb: &Method, headers: &HeaderMap, params: &Params) -> Response {
     let skew = shared.world.voximplant.clock_skew_secs;
-    let answer = authorize(headers, now() / SECOND + skew).and_then(|()| match (name, verb) {
+    let answer = authorize(headers, shared.now() / SECOND + skew).and_then(|()| match (name, verb) {
         ("DownloadHistoryReport", &Method::GET | &Method::POST) => voximplant_report::download(shared, params),
         (_, verb) if verb != Method::POST => Err(refuse(Verdict::Invalid, 102, "The HTTP method is not allowed.")),
         ("GetAuditLog", _) => get_audit_log(shared, params),
@@ -85,7 +85,7 @@ fn respond(shared: &Arc<Shared>, name: &str, verb: &Method, headers: &HeaderMap,
         _ => Err(refuse(Verdict::Invalid, 102, "The method is unknown.")),
     });
     let mut response = settle(answer);
-    if let (true, Ok(date)) = (skew != 0, HeaderValue::from_str(&http_date(skew))) {
+    if let (true, Ok(date)) = (skew != 0, HeaderValue::from_str(&http_date(shared.now(), skew))) {
         response.headers_mut().insert(header::DATE, date);
     }
     response
@@ -241,7 +241,7 @@ fn get_audit_log(shared: &Shared, params: &Params) -> Answer {
     let with_total = flag(params, "with_total_count", false)?;
 
     let state = shared.of(Vendor::Voximplant);
-    let (line, now) = (&state.line, now());
+    let (line, now) = (&state.line, shared.now());
     let window = line.window(Some(selection.from), Some(selection.to), now);
     let accepts = |index| selection.accepts(state.salt, index);
     let filter: Option<&dyn Fn(u64) -> bool> = if selection.is_filtered() { Some(&accepts) } else { None };

@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::header;
@@ -16,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::content::voximplant::{self, stamp};
 use super::http::{self, Answer, Handed, Params, Verdict};
-use super::timeline::{Micros, Order, SECOND, date, now};
+use super::timeline::{Micros, Order, SECOND, date, micros};
 use super::voximplant::{Selection, flag, instant, items, number, refuse};
 use super::world::Packing;
 use super::{Shared, Vendor, credentials};
@@ -48,7 +47,6 @@ struct Report {
     filters: Value,
     fingerprint: u64,
     created: Micros,
-    ordered: Instant,
     polls: u32,
     fails: bool,
     completed: Option<Micros>,
@@ -72,11 +70,12 @@ pub(crate) fn order(shared: &Shared, params: &Params) -> Answer {
     let filters: Map<_, _> = kept.map(|(name, value)| (name.clone(), json!(value))).collect();
     let fingerprint = params.fingerprint(&["cmd", "account_id"]);
 
+    let now = shared.now();
     let mut reports = shared.reports.lock().expect("no code panics with the reports");
     let quirks = &shared.world.voximplant;
     let is_repeat = |report: &&Report| {
         // A failed report may be ordered again at once: there is nothing else to do.
-        report.fingerprint == fingerprint && !report.fails && report.ordered.elapsed() < quirks.repeat_within
+        report.fingerprint == fingerprint && !report.fails && now - report.created < micros(quirks.repeat_within)
     };
     if reports.0.iter().rev().any(|report| is_repeat(&report)) {
         return Err(refuse(Verdict::Invalid, 515, "The same operation was requested recently."));
@@ -89,8 +88,7 @@ pub(crate) fn order(shared: &Shared, params: &Params) -> Answer {
         with_header,
         filters: filters.into(),
         fingerprint,
-        created: now(),
-        ordered: Instant::now(),
+        created: now,
         polls: 0,
         fails,
         completed: None,
@@ -140,9 +138,10 @@ impl Report {
     fn look(&mut self, shared: &Shared) {
         self.polls += 1;
         let quirks = &shared.world.voximplant;
-        let is_ripe = self.polls > quirks.report_polls && self.ordered.elapsed() >= quirks.report_delay;
+        let now = shared.now();
+        let is_ripe = self.polls > quirks.report_polls && now - self.created >= micros(quirks.report_delay);
         if self.completed.is_none() && is_ripe && !self.fails {
-            self.completed = Some(now());
+            self.completed = Some(now);
             self.sizes = self.measure(shared);
         }
     }
@@ -195,14 +194,15 @@ pub(crate) fn download(shared: &Arc<Shared>, params: &Params) -> Answer {
     let mut reports = shared.reports.lock().expect("no code panics with the reports");
     let report = reports.0.iter_mut().find(|report| report.id == id);
     let report = report.ok_or_else(|| refuse(Verdict::Invalid, 557, "The report is not found."))?;
-    if report.fails && report.ordered.elapsed() >= shared.world.voximplant.report_delay {
+    let now = shared.now();
+    if report.fails && now - report.created >= micros(shared.world.voximplant.report_delay) {
         return Err(refuse(Verdict::Invalid, 357, "The report generation has failed."));
     }
     if report.completed.is_none() {
         return Err(refuse(Verdict::Invalid, 356, "The report is in progress."));
     }
     report.downloads += 1;
-    report.last_download = Some(now());
+    report.last_download = Some(now);
     let rows = Rows::new(report, shared);
     let packing = shared.world.voximplant.packing;
     let handed = if report.selection.is_filtered() {

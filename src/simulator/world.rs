@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::event::Clock;
+
 /// Everything that decides what a [`Simulator`](super::Simulator) serves and when it refuses.
 ///
 /// Two simulators started with the same `seed`, `records`, `span` and `until` serve the same records with the same ids
 /// and times, whatever the other options say.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct World {
     /// What all content and all ids are derived from.
     pub seed: u64,
@@ -18,7 +20,13 @@ pub struct World {
     pub span: Duration,
     /// End of the historic records; `None` means the moment the simulator starts.
     pub until: Option<DateTime<Utc>>,
-    /// New records per second and vendor after `until`, appearing as the real clock passes their time. 0 for none.
+    /// What time it is: what of the records can be seen, how old a cursor, a token or a report is, what `Date` says. A
+    /// reader that is given the same clock stands in the same time.
+    pub clock: Clock,
+    /// How far each request moves a standing clock on, at the most: so that records appear, and cursors expire, while a
+    /// walk is paging.
+    pub pace: Duration,
+    /// New records per second and vendor after `until`, appearing as the clock passes their time. 0 for none.
     pub live_per_second: f64,
     /// Records that vendors publish later than their event time.
     pub late: Late,
@@ -51,6 +59,8 @@ impl Default for World {
             records: 10_000,
             span: Duration::from_secs(7 * 24 * 3600),
             until: None,
+            clock: Clock::system(),
+            pace: Duration::ZERO,
             live_per_second: 0.0,
             late: Late::default(),
             throttle: Throttle::default(),
@@ -68,8 +78,6 @@ impl Default for World {
 }
 
 /// Late publication: a record keeps its event time, but no answer shows it before a delay has passed.
-///
-/// The delay counts in real time from the simulator's start, or from the event time of a live record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Late {
     /// Share of the eligible records that are late, 0.0 to 1.0.
@@ -80,6 +88,24 @@ pub struct Late {
     pub delay_max: Duration,
     /// Only records whose event time lies within this much of `until` (and live ones) are eligible.
     pub within: Duration,
+    /// What the delay counts from.
+    pub counts_from: CountsFrom,
+}
+
+/// What the delay of a late record counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountsFrom {
+    /// The simulator's start, or the event time of a record that is newer. A delay is as likely as any other.
+    Start,
+    /// The event time, however long ago that is at the start. Short delays are likelier than long ones.
+    Event,
+}
+
+impl Late {
+    /// That share of all records, wherever in the span, published so long after their event time.
+    pub fn by_event(fraction: f64, delay_min: Duration, delay_max: Duration) -> Self {
+        Self { fraction, delay_min, delay_max, within: Duration::MAX, counts_from: CountsFrom::Event }
+    }
 }
 
 impl Default for Late {
@@ -89,6 +115,7 @@ impl Default for Late {
             delay_min: Duration::from_millis(200),
             delay_max: Duration::from_millis(1500),
             within: Duration::from_secs(600),
+            counts_from: CountsFrom::Start,
         }
     }
 }
@@ -123,7 +150,8 @@ pub enum RetryAfter {
     Absent,
 }
 
-/// So many requests per period, in fixed periods that begin with the first request after the last one ended.
+/// So many requests per period, in fixed periods that begin with the first request after the last one ended. They run by
+/// the runtime's time, as a reader's budget does: a test can pause both.
 ///
 /// A request over the quota is answered 429 and counted as *earned* in the statistics. Cloudflare, as documented,
 /// then refuses everything for a whole period more.
@@ -194,7 +222,7 @@ impl Default for CloudflareQuirks {
 pub struct VoximplantQuirks {
     /// A report is ready only after this many looks at it with `GetHistoryReports`…
     pub report_polls: u32,
-    /// …and this much real time.
+    /// …and this much time.
     pub report_delay: Duration,
     /// The same order within this time is refused with 515.
     pub repeat_within: Duration,
@@ -208,7 +236,7 @@ pub struct VoximplantQuirks {
     pub max_range: Option<Duration>,
     /// `cmd_args` and `cmd_result` come as JSON inside a string, as the Java SDK types them.
     pub args_as_text: bool,
-    /// The server's clock is this many seconds ahead of the real one (its `Date` header tells so).
+    /// The server's clock is this many seconds ahead of the world's (its `Date` header tells so).
     pub clock_skew_secs: i64,
 }
 

@@ -173,7 +173,7 @@ pub fn record<'a>(record: Value<'a>, decode: &Decode, otherwise: DateTime<Utc>, 
         _ => arena.alloc_str(&fingerprint(record, &decode.fingerprint_without)),
     };
     let times = || decode.time.iter().filter_map(|path| Some((path, path.find(record)?)));
-    let time = match times().find_map(|(_, value)| time::parse(value).filter(is_plausible)) {
+    let time = match time_of(record, decode) {
         Some(time) => time,
         None => match times().find(|(_, value)| !value.is_empty()) {
             None => otherwise,
@@ -184,6 +184,12 @@ pub fn record<'a>(record: Value<'a>, decode: &Decode, otherwise: DateTime<Utc>, 
         },
     };
     Raw::Event(Event { id, time, body })
+}
+
+/// When a record says that it happened.
+pub fn time_of(record: Value, decode: &Decode) -> Option<DateTime<Utc>> {
+    let values = decode.time.iter().filter_map(|path| path.find(record));
+    values.filter_map(time::parse).find(is_plausible)
 }
 
 /// What is quoted of a value is cut after this many characters.

@@ -1,8 +1,11 @@
 //! What one source was told: the operator's words, already checked.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -184,15 +187,34 @@ impl Settings {
     }
 }
 
-/// `text` with `***` for each of these.
+/// `text` with `***` for each of these, also as basic authentication spells it, and where a text that was cut ends in
+/// the beginning of one.
 pub fn hide(text: &str, hidden: impl IntoIterator<Item = String>) -> String {
-    // What is shorter stands in many a text, and says nothing about it.
-    let hidden = hidden.into_iter().filter(|value| value.len() >= SHORTEST_HIDDEN);
-    hidden.fold(text.to_owned(), |text, value| text.replace(&value, "***"))
+    // A key in PEM comes line by line, if at all.
+    let lines = hidden.into_iter().flat_map(|value| value.lines().map(ToOwned::to_owned).collect::<Vec<_>>());
+    let mut spellings: Vec<String> = lines.filter(|line| line.len() >= SHORTEST_HIDDEN).collect();
+    let whole = |line: &String| BASE64_STANDARD.encode(&line.as_bytes()[..line.len() / 3 * 3]);
+    spellings.extend(spellings.iter().map(whole).collect::<Vec<_>>());
+    // The longest first, so that one inside another does not leave the rest of it standing.
+    spellings.sort_by_key(|spelling| Reverse(spelling.len()));
+    let text = spellings.iter().fold(text.to_owned(), |text, spelling| text.replace(spelling.as_str(), "***"));
+    let cut = text.strip_suffix('…');
+    match cut.and_then(|rest| spellings.iter().find_map(|spelling| without_begun(rest, spelling))) {
+        Some(rest) => format!("{rest}***…"),
+        None => text,
+    }
 }
 
-/// No token or password that a vendor gives out is shorter.
-const SHORTEST_HIDDEN: usize = 6;
+/// What stands before the beginning of `spelling` at the end of `text`, if that is how it ends.
+fn without_begun<'t>(text: &'t str, spelling: &str) -> Option<&'t str> {
+    let beginnings = spelling.char_indices().rev().map(|(at, _)| &spelling[..at]);
+    beginnings.take_while(|begun| begun.len() >= SHORTEST_BEGINNING).find_map(|begun| text.strip_suffix(begun))
+}
+
+/// What is shorter stands in many a text, and says nothing about it.
+const SHORTEST_HIDDEN: usize = 8;
+/// As above, where a text was cut.
+const SHORTEST_BEGINNING: usize = 4;
 
 /// A short name for a list of texts that tells it from other lists.
 fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> String {
@@ -202,4 +224,61 @@ fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> String {
         digest.update([0]);
     }
     digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use auditline_sinks::secret::Secret;
+
+    use super::*;
+
+    fn settings(connector: &str, secrets: &[(&str, &str)]) -> Settings {
+        let connector = Connector::embedded(connector).unwrap();
+        let secret = |value: &str| Setting::Secret(Secret::literal(value).unwrap().into());
+        Settings {
+            base_url: Url::parse("https://vendor.example").unwrap(),
+            parameters: secrets.iter().map(|(name, value)| ((*name).to_owned(), secret(value))).collect(),
+            filters: Vec::new(),
+            start: DateTime::UNIX_EPOCH,
+            rules: Rules {
+                size: TimeDelta::days(1),
+                grow_to: TimeDelta::zero(),
+                lag: TimeDelta::zero(),
+                overlap: TimeDelta::zero(),
+            },
+            mode: Mode::Auto,
+            rate: connector.definition.limits.rate,
+            reserve: 0.0,
+            clock: Clock::system(),
+            credential_expires: None,
+            connector,
+        }
+    }
+
+    #[test]
+    fn what_a_vendor_says_of_a_credential_does_not_show_it() {
+        let telnyx =
+            settings("telnyx", &[("api_key", "KEY0123abcd"), ("other", "KEY0123abcdefgh"), ("short", "answer")]);
+        for (said, shown) in [
+            ("HTTP 401: no key KEY0123abcd found", "HTTP 401: no key *** found"),
+            ("HTTP 400: Authorization: Bearer KEY0123abcdefgh", "HTTP 400: Authorization: Bearer ***"),
+            ("HTTP 400: KEY0123abcd and KEY0123abcd", "HTTP 400: *** and ***"),
+            ("HTTP 400: <pre>KEY0123ab…", "HTTP 400: <pre>***…"),
+            ("HTTP 400: <pre>KEY…", "HTTP 400: <pre>KEY…"),
+            ("HTTP 502: no answer", "HTTP 502: no answer"),
+        ] {
+            assert_eq!(telnyx.without_secrets(said), shown);
+        }
+    }
+
+    #[test]
+    fn nor_the_members_of_a_json_one_nor_what_basic_authentication_makes_of_it() {
+        let json =
+            r#"{ "account_id": 1, "key_id": "k-123456789", "private_key": "-----BEGIN KEY-----\nMIIEabcdef\n" }"#;
+        let voximplant = settings("voximplant", &[("credentials", json)]);
+        assert_eq!(voximplant.without_secrets("no k-123456789: -----BEGIN KEY----- MIIEabcdef"), "no ***: *** ***");
+        let ashby = settings("ashby", &[("api_key", "0123456789abcdef")]);
+        let basic = BASE64_STANDARD.encode("0123456789abcdef:");
+        assert_eq!(ashby.without_secrets(&format!("Basic {basic}")), "Basic ***Zjo=");
+    }
 }

@@ -159,17 +159,6 @@ run_command() {
     return "$code"
 }
 
-report_skips() {
-    local count
-    count=$(wc -l <"$AUDITLINE_TEST_SKIPS")
-    if [ "$count" -eq 0 ]; then
-        say "no test was skipped for want of a server"
-    else
-        sort "$AUDITLINE_TEST_SKIPS" | sed 's/^/    /' >&2
-        say "$count tests skipped for want of a server"
-    fi
-}
-
 stop_everything() {
     trap '' INT TERM
     local pid tries

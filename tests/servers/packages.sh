@@ -16,12 +16,26 @@ missing_packages() {
     command -v python3 >/dev/null || echo python3
     # `ensurepip` is what Debian splits off from its python3 into this package.
     python3 -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
-    command -v java >/dev/null || echo openjdk-17-jre-headless
+    command -v java >/dev/null || echo jre
     [ -e "$kafka_jars/complete" ] || command -v mvn >/dev/null || echo maven
 }
 
+# Kafka wants Java 17. A release has it under that name, or a later one as its default.
+jre_package() {
+    if apt-cache show openjdk-17-jre-headless >/dev/null 2>&1; then
+        echo openjdk-17-jre-headless
+    else
+        echo default-jre-headless
+    fi
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
+        -o DPkg::Lock::Timeout=300 "$@" >>"$work/apt.log" 2>&1
+}
+
 install_packages() {
-    local from wanted
+    local from wanted package failed=()
     from=$(date +%s%N)
     # shellcheck disable=SC2207
     wanted=($(missing_packages))
@@ -37,13 +51,17 @@ install_packages() {
     say "apt-get update$([ "$(id -u)" -eq 0 ] || echo ', with sudo')"
     as_root apt-get update -q >"$work/apt.log" 2>&1 || say "apt-get update failed, going on; see target/servers/apt.log"
     [ ${#wanted[@]} -gt 0 ] || return 0
+    wanted=("${wanted[@]/#jre/$(jre_package)}")
     say "apt-get install ${wanted[*]}"
-    if as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
-        -o DPkg::Lock::Timeout=300 "${wanted[@]}" >>"$work/apt.log" 2>&1; then
+    # One that cannot be had would keep the others away.
+    apt_install "${wanted[@]}" || for package in "${wanted[@]}"; do
+        apt_install "$package" || failed+=("$package")
+    done
+    if [ ${#failed[@]} -eq 0 ]; then
         say "installed ${wanted[*]} ($(seconds_since "$from") s)"
     else
         tail -n 8 "$work/apt.log" | sed 's/^/    /' >&2
-        say "apt-get install failed; see target/servers/apt.log"
+        say "apt-get could not install ${failed[*]}; see target/servers/apt.log"
     fi
 }
 

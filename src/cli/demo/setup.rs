@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
@@ -56,6 +57,7 @@ pub async fn simulator(records: u64, live: bool) -> Result<Simulator, String> {
             delay_min: Duration::from_secs(3),
             delay_max: Duration::from_secs(8),
             within: LATE_WITHIN,
+            ..Late::default()
         },
         throttle: Throttle { every: 9, retry_after: RetryAfter::Seconds(1), ..Throttle::default() },
         ..World::default()
@@ -97,7 +99,7 @@ fn files(out: &Path, problems: &Problems) -> Option<Files> {
         let document = Document::parse(&format!("pipelines/{name}.toml"), text, problems)?;
         Some(PipelineFile { name: (*name).to_owned(), document })
     };
-    Some(Files { main, pipelines: PIPELINES.iter().map(read).collect::<Option<_>>()? })
+    Some(Files { main, catalogue: Arc::default(), pipelines: PIPELINES.iter().map(read).collect::<Option<_>>()? })
 }
 
 /// What the pipelines take from the environment: the simulated vendors' credentials.

@@ -1,6 +1,7 @@
 //! Sources of connectors that do not come with the binary.
 
 use super::*;
+use crate::connector;
 use crate::document::{Document, Place, Problems};
 
 /// What a source comes to, for a connector whose base URL holds `{domain}`, or what is said of it.

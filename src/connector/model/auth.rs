@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use auditline_sinks::units::HumanDuration;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::connector::template::Template;
 use crate::document::Spanned;
 
 /// `[[auth]]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Auth {
     /// `Authorization: Bearer …`
@@ -54,7 +55,7 @@ impl Auth {
 }
 
 /// A JSON Web Token made from a key of the operator's.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Jwt {
     /// How it is signed.
     pub algorithm: JwtAlgorithm,
@@ -73,14 +74,14 @@ pub struct Jwt {
 }
 
 /// Signature algorithms (RFC 7518).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum JwtAlgorithm {
     /// RSA with SHA-256.
     RS256,
 }
 
 /// OAuth 2.0 client credentials (RFC 6749 4.4).
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Oauth2 {
     /// Where tokens are given: a path at the origin of the base URL, or an https address. The secret goes there and
     /// nowhere else. An operator whose `base_url` is on this machine gets tokens there too.
@@ -108,7 +109,7 @@ fn a_minute() -> HumanDuration {
 }
 
 /// How the client's credentials travel (RFC 6749 2.3.1).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SendClient {
     /// As HTTP Basic, which every server has to understand.

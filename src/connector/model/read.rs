@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use auditline_sinks::units::HumanDuration;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Request;
@@ -11,7 +12,7 @@ use crate::document::Spanned;
 use crate::event::Path;
 
 /// `[read.NAME]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Read {
     /// In which order the records come.
     pub order: Order,
@@ -38,7 +39,7 @@ pub struct Read {
 }
 
 /// The order of the records within a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Oldest first.
@@ -48,7 +49,7 @@ pub enum Order {
 }
 
 /// How one page leads to the next.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Paginate {
     /// `{page}` counts up. The place survives a restart.
@@ -106,7 +107,7 @@ pub enum Paginate {
 }
 
 /// `[read.NAME.each]`: the parents whose logs are read one after the other, each to its end.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Each {
     /// Lists the parents, at the beginning of each window.
     pub request: Request,
@@ -121,7 +122,7 @@ pub struct Each {
 }
 
 /// `[read.NAME.detail]`: each listed record is fetched by itself. One that is gone (404, 410) is kept as it was listed.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Detail {
     /// What is asked; `{record.PATH}` is of the listed record.
     pub request: Request,
@@ -131,7 +132,7 @@ pub struct Detail {
 }
 
 /// `[read.NAME.job]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Job {
     /// Where the answer to the order has the job's id, `{job}` from then on.
     pub id: Path,
@@ -155,7 +156,7 @@ pub struct Job {
 
 /// `[read.NAME.job.find]`: asked before an order goes out, after a crash or a lost answer too. A job that is found is waited
 /// for, and not ordered a second time.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 pub struct Find {
     /// Lists the vendor's jobs; `{ordered_at}` is a little before the order.
     pub request: Request,

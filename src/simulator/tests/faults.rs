@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::event::Clock;
 use crate::simulator::{Fault, Flaky, Late, Quota, RetryAfter, Throttle};
 
 async fn telnyx(simulator: &Simulator) -> Reply {
@@ -89,6 +90,7 @@ async fn late_and_live_records_are_expected_and_come() {
         delay_min: Duration::from_millis(1),
         delay_max: Duration::from_millis(50),
         within: Duration::from_secs(600),
+        ..Late::default()
     };
     let world = World { records: 600, span: Duration::from_secs(600), late, live_per_second: 50.0, ..World::default() };
     let simulator = start(world).await;
@@ -118,6 +120,43 @@ async fn late_and_live_records_are_expected_and_come() {
         }
     };
     tokio::time::timeout(Duration::from_secs(120), all_came).await.expect("late and live records come");
+}
+
+#[tokio::test]
+async fn a_standing_clock_decides_what_there_is() {
+    let clock = Clock::standing_at(instant("2026-03-01T00:00:00Z"));
+    let simulator = start(World { clock: clock.clone(), live_per_second: 0.01, ..world(10) }).await;
+    let total = async || telnyx(&simulator).await.json()["meta"]["total_results"].as_u64().expect("a number");
+    assert!((10..=11).contains(&total().await));
+    clock.set(instant("2026-03-01T10:00:00Z"));
+    assert!((369..=371).contains(&total().await));
+    assert_eq!(telnyx(&simulator).await.header("date"), "Sun, 01 Mar 2026 10:00:00 GMT");
+    assert_eq!(all_ids(&simulator, Vendor::Telnyx).len() as u64, total().await);
+}
+
+#[tokio::test]
+async fn requests_move_a_standing_clock_on() {
+    let clock = Clock::standing_at(instant("2026-03-01T00:00:00Z"));
+    let simulator = start(World { clock: clock.clone(), pace: Duration::from_secs(10), ..world(10) }).await;
+    for _ in 0..20 {
+        telnyx(&simulator).await;
+    }
+    let passed = (clock.now() - instant("2026-03-01T00:00:00Z")).num_seconds();
+    assert!((20..=200).contains(&passed), "{passed}");
+}
+
+#[tokio::test]
+async fn a_lost_answer_has_had_its_effect_and_never_comes() {
+    let simulator = start(world(10)).await;
+    simulator.lose_answer(Vendor::Nirvana, 2);
+    let read = || get(&simulator, Vendor::Nirvana, "/v1/audit_logs", credentials::NIRVANA_API_KEY, &[]);
+    assert_eq!(read().await.status, 200);
+    tokio::select! {
+        _ = read() => panic!("it came"),
+        () = simulator.answer_lost(Vendor::Nirvana) => {}
+    }
+    assert_eq!(simulator.own_reads(), 2);
+    assert_eq!(read().await.status, 200);
 }
 
 #[tokio::test]

@@ -4,8 +4,10 @@ mod ashby;
 mod cloudflare;
 mod faults;
 mod nirvana;
+mod restart;
 mod telnyx;
 mod voximplant;
+mod week;
 
 use std::collections::BTreeSet;
 

@@ -23,6 +23,8 @@ pub(super) type Held<T> = (DateTime<Utc>, T);
 pub(super) struct Decoded<T> {
     /// Its records, in the vendor's order.
     pub items: Vec<Held<T>>,
+    /// When its records happened, those that our own reading made among them; nothing where one does not say.
+    pub times: Vec<Option<DateTime<Utc>>>,
     /// Where the records are only listed: each as it stands there, to be fetched by itself.
     pub listed: Vec<String>,
     pub own_reads: u64,
@@ -35,7 +37,15 @@ pub(super) struct Decoded<T> {
 
 impl<T> Decoded<T> {
     pub fn new() -> Self {
-        Self { items: Vec::new(), listed: Vec::new(), own_reads: 0, received: 0, total: None, step: Step::End }
+        Self {
+            items: Vec::new(),
+            times: Vec::new(),
+            listed: Vec::new(),
+            own_reads: 0,
+            received: 0,
+            total: None,
+            step: Step::End,
+        }
     }
 }
 
@@ -97,6 +107,7 @@ impl Source {
             let record = match found {
                 Found::Value(record) => record,
                 Found::Unreadable { text, reason } => {
+                    decoded.times.push(None);
                     decoded.items.push((window.until, refine(Raw::Unreadable { text, reason }, arena)));
                     return;
                 }
@@ -105,6 +116,8 @@ impl Source {
                 // Nothing comes behind one without an id: it stands at the beginning of the next page once more.
                 last = Some(Last::of(record, id, time.as_ref())).filter(|last| last.id.is_some()).or(last.take());
             }
+            // A page of nothing but our own entries leads on, too.
+            decoded.times.push(decode::time_of(record, &self.definition().decode));
             self.take_record(record, read, window, refine, arena, &mut decoded);
         };
         let page = decode::page(text, &self.definition().decode, &arena, &mut each).map_err(Undecoded::Json)?;

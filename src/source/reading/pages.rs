@@ -41,9 +41,7 @@ impl Source {
             let asked = self.page_size_of(read, window);
             window.note_page(decoded.received, asked, decoded.total);
             if read.order == Order::Ascending {
-                // One that does not say when it happened stands at the window's end, wherever it came.
-                let until = window.until;
-                window.note_order(decoded.items.iter().map(|(time, _)| Some(*time).filter(|time| *time != until)));
+                window.note_order(decoded.times.iter().copied());
             }
             held.append(&mut decoded.items);
             bytes += answer.body.len();

@@ -4,7 +4,7 @@
 use chrono::Duration;
 use proptest::prelude::*;
 
-use super::model::{Event, Micros, Reader, Record, SECOND, Vendor};
+use super::model::{Event, Micros, Reader, Record, SECOND, Vendor, micros_of};
 use crate::connector::Connector;
 use crate::connector::model::{Bounds, Order, Paginate, WindowRules};
 use crate::source::Rules;
@@ -49,21 +49,27 @@ fn any_paginate() -> impl Strategy<Value = Paginate> {
     ])
 }
 
-/// Records with times that come in clumps, some of them late by minutes.
-fn any_records() -> impl Strategy<Value = Vec<Record>> {
-    let late = prop_oneof![4 => 0..30 * SECOND, 1 => 0..900 * SECOND, 1 => Just(0)];
-    let one = (0..SPAN, late, 1u64..4);
-    proptest::collection::vec(one, 0..60).prop_map(|clumps| {
-        let all =
-            clumps.into_iter().flat_map(|(time, late, times)| (0..times).map(move |n| (time, late / (n as i64 + 1))));
-        all.enumerate()
-            .map(|(id, (time, late))| Record { id: id as u64 * 7 % 1009, time, visible_at: time + late })
-            .collect()
+/// When a record happens and how late it shows up, as a share of how long anybody waits for it. Many at instants that are
+/// the edges of windows too, in clumps, and as late as can be.
+fn any_records() -> impl Strategy<Value = Vec<(Micros, f64)>> {
+    let time = prop_oneof![1 => 0..SPAN, 2 => (0..SPAN / SECOND / 10).prop_map(|tens| tens * 10 * SECOND)];
+    let late = prop_oneof![3 => Just(0.0), 1 => 0.0..1.1, 1 => 0.9..1.0, 1 => Just(1.0)];
+    let clump = (time, proptest::collection::vec(late, 1..4));
+    proptest::collection::vec(clump, 0..60).prop_map(|clumps| {
+        clumps.into_iter().flat_map(|(time, late)| late.into_iter().map(move |late| (time, late))).collect()
     })
 }
 
 prop_compose! {
+    fn any_rules()(size in 6i64..200, grow in 0i64..400, lag in 0i64..12, overlap in 0i64..60) -> Rules {
+        let tens = |tens: i64| Duration::seconds(tens * 10);
+        Rules { size: tens(size), grow_to: tens(grow), lag: tens(lag), overlap: tens(overlap) }
+    }
+}
+
+prop_compose! {
     fn any_vendor()(
+        rules in any_rules(),
         records in any_records(),
         bounds in proptest::sample::select(vec![Bounds::Inclusive, Bounds::Exclusive, Bounds::HalfOpen]),
         tick in proptest::sample::select(vec![SECOND, 1_000, 1]),
@@ -72,18 +78,20 @@ prop_compose! {
         page_size in 3usize..15,
         cursor_on_last_page in any::<bool>(),
         lifetime in proptest::option::weighted(0.3, 20 * SECOND..600 * SECOND),
-        longest in proptest::option::weighted(0.3, 100 * SECOND..2000 * SECOND),
-        skew in proptest::sample::select(vec![0, 30, 3600, -30, -3600]),
-    ) -> Vendor {
+        longest in proptest::option::weighted(0.5, 50 * SECOND..1000 * SECOND),
+        skew in proptest::sample::select(vec![0, 0, 30, 3600, -30, -3600]),
+    ) -> (Vendor, Rules) {
         let skew = skew * SECOND;
-        Vendor { records, bounds, tick, order, paginate, page_size, cursor_on_last_page, lifetime, longest, skew }
-    }
-}
-
-prop_compose! {
-    fn any_rules()(size in 60i64..2000, grow in 0i64..4000, lag in 0i64..120, overlap in 0i64..600) -> Rules {
-        let seconds = Duration::seconds;
-        Rules { size: seconds(size), grow_to: seconds(grow), lag: seconds(lag), overlap: seconds(overlap) }
+        let patience = micros_of(rules.lag + rules.overlap);
+        let record = |(id, (time, late)): (usize, (Micros, f64))| {
+            let visible_at = time + (patience as f64 * late) as Micros;
+            // In no order, so that nothing relies upon ids that grow.
+            Record { id: id as u64 * 7 % 1009, time, visible_at }
+        };
+        let records = records.into_iter().enumerate().map(record).collect();
+        let vendor =
+            Vendor { records, bounds, tick, order, paginate, page_size, cursor_on_last_page, lifetime, longest, skew };
+        (vendor, rules)
     }
 }
 
@@ -95,18 +103,17 @@ fn event(decision: u8) -> Event {
     }
 }
 
-/// Reads until every record is older than anybody waits for, polling now and then.
+/// Reads until every record is older than anybody waits for, polling now and then. Some requests take minutes.
 fn follow(reader: &mut Reader<'_>, decisions: &[u8]) {
     let mut decisions = decisions.iter().copied().cycle();
-    let mut next = || decisions.next().unwrap_or(7);
     // By the vendor's clock, and on until what happened last is settled.
     while reader.now < SPAN + (3600 + 2000) * SECOND {
-        let decision = next();
+        let decision = decisions.next().unwrap_or(7);
         let event = event(decision);
-        let latency = Micros::from(decision % 5) * SECOND * 7 / 10;
+        let latency = [0, 0, 1, 7, 100, 600][usize::from(decision % 6)] * SECOND / 10;
         let had_something = reader.read(latency, event);
         match event {
-            _ if !had_something => reader.now += (20 + Micros::from(decision)) * SECOND,
+            _ if !had_something => reader.now += (1 + Micros::from(decision) / 8) * 10 * SECOND,
             Event::Nothing => {}
             _ => reader.now += SECOND,
         }
@@ -119,13 +126,15 @@ proptest! {
 
     #[test]
     fn every_record_that_is_visible_in_time_is_read(
-        vendor in any_vendor(), rules in any_rules(), slack in 0u64..3, known in any::<bool>(),
+        (vendor, rules) in any_vendor(), slack in 0u64..3, known in any::<bool>(), begins_at in 0..SPAN,
         decisions in proptest::collection::vec(any::<u8>(), 1..40),
     ) {
         // A time that is asked behind is written as fine as the vendor's clock is.
         let format = if matches!(vendor.paginate, Paginate::Keyset { .. }) { MICROS } else { SECONDS };
         let bounds = if known { vendor.bounds } else { Bounds::Unknown };
         let mut reader = Reader::new(&vendor, rules, &window_rules(format, bounds, slack));
+        // What happened until then is a backlog.
+        reader.now = begins_at / SECOND * SECOND;
         follow(&mut reader, &decisions);
         reader.check_complete();
     }

@@ -28,7 +28,11 @@ struct Rule {
 }
 
 /// The keys that both `[ocsf]` and `[[ocsf.when]]` have.
-const LAYER: [&str; 5] = ["class", "activity", "severity", "status", "map"];
+pub const LAYER: [&str; 5] = ["class", "activity", "severity", "status", "map"];
+/// What `[ocsf]` has beside them.
+pub const OF_TABLE: [&str; 3] = ["product", "profiles", "when"];
+/// What `[[ocsf.when]]` has beside them.
+pub const OF_RULE: [&str; 1] = ["match"];
 
 impl Map {
     /// Reads the `[ocsf]` table of a connector and checks every word of it against OCSF.
@@ -97,8 +101,7 @@ impl<'l> Loader<'l> {
     }
 
     fn load(mut self) -> Option<Map> {
-        let own = ["product", "profiles", "when"];
-        self.critic.keys(self.node, &[&LAYER[..], &own[..]].concat());
+        self.critic.keys(self.node, &[&LAYER[..], &OF_TABLE[..]].concat());
         self.profiles = self.profiles();
         let product = self.product();
         let base = self.class_of(self.node)?;
@@ -164,7 +167,7 @@ impl<'l> Loader<'l> {
     }
 
     fn rule(&mut self, when: &document::Node, base: &'static Class, product: &str) -> Option<Rule> {
-        self.critic.keys(when, &[&LAYER[..], &["match"]].concat());
+        self.critic.keys(when, &[&LAYER[..], &OF_RULE[..]].concat());
         let wanted = when.get("match").map(|node| node.as_array().unwrap_or(std::slice::from_ref(node)));
         let mut conditions = Vec::new();
         for table in wanted.unwrap_or_default() {

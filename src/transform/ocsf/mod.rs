@@ -13,7 +13,7 @@
 //! actor.user.uid = "user.id"
 //! actor.user.type = { from = "user.kind", values = { robot = "Service" } }
 //! entity.uid = { from = ["zone.id", "account.id"], otherwise = "unknown" }
-//! entity.type = { value = "DNS zone" }
+//! entity.type = { value = "Network Zone" }
 //! "entity.data.before" = "old"       # below an attribute that takes any JSON, names are free
 //!
 //! [[ocsf.when]]                      # rules, tried in this order; the first that fits counts
@@ -55,6 +55,7 @@
 //! `false`). All of them must hold; of a list of such tables one must.
 
 mod compile;
+mod form;
 mod language;
 mod map;
 mod scalar;
@@ -67,6 +68,7 @@ pub mod tests;
 pub mod validate;
 mod words;
 
+pub use self::form::Form;
 pub use self::map::Map;
 use crate::event::Path;
 
