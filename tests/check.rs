@@ -168,10 +168,10 @@ fn each_example_says_what_to_fill_in() {
     for example in fs::read_dir(examples).expect("the folder is there") {
         let example = example.expect("it can be read").path();
         let readme = fs::read_to_string(example.join("README.md")).expect("a README.md");
-        // A connector is about a vendor that is invented as a whole.
+        // A connector is about a vendor that is invented as a whole, and so is what an archive holds.
         let is_the_readers = |file: &PathBuf| {
             file.extension().is_some_and(|kind| kind != "md")
-                && !file.parent().is_some_and(|it| it.ends_with("connectors"))
+                && !file.parent().is_some_and(|it| it.ends_with("connectors") || it.ends_with("archive"))
         };
         for file in files(&example).into_iter().filter(is_the_readers) {
             let text = fs::read_to_string(&file).expect("it can be read");
@@ -195,7 +195,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// Where a container's secrets are mounted.
 const MOUNTED: &str = "/run/secrets/auditline";
 
-/// Copies an example's TOML with the mounted secrets in `secrets`; returns the variables it names.
+/// Copies an example, in its TOML with the mounted secrets in `secrets`; returns the variables that names.
 fn copy(from: &Path, to: &Path, secrets: &Path) -> BTreeSet<String> {
     let mut variables = BTreeSet::new();
     for entry in fs::read_dir(from).expect("a folder") {
@@ -209,6 +209,8 @@ fn copy(from: &Path, to: &Path, secrets: &Path) -> BTreeSet<String> {
             let names = text.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next());
             variables.extend(names.map(ToOwned::to_owned));
             fs::write(target, text.replace(MOUNTED, &secrets.display().to_string())).expect("it can be written");
+        } else {
+            fs::copy(entry.path(), target).expect("it can be copied");
         }
     }
     variables

@@ -70,12 +70,12 @@ enum Verb {
     State(state::State),
     /// List the connectors, or show one: its parameters, filters and limits.
     Connectors(connectors::Connectors),
-    /// Run the examples in connector files, or hold connectors to what is expected of any.
-    Test(test::Test),
     /// Print the JSON Schema of a kind of file, for editors.
     Schema(schema::Schema),
     /// Print completions for a shell.
     Completions(completions::Completions),
+    /// Run the examples in connector files, or hold connectors to what is expected of any.
+    Test(test::Test),
     /// Serve the simulated vendors on loopback until stopped.
     #[command(hide = true)]
     Simulate(simulate::Simulate),
@@ -108,9 +108,9 @@ pub fn main() -> ExitCode {
             Verb::Backfill(verb) => verb.main().await,
             Verb::State(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
-            Verb::Test(verb) => verb.main().await,
             Verb::Schema(verb) => verb.main(),
             Verb::Completions(verb) => verb.main(),
+            Verb::Test(verb) => verb.main().await,
             Verb::Simulate(verb) => verb.main().await,
         }
     });

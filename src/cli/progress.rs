@@ -44,5 +44,8 @@ fn line(handles: &[Handle]) -> String {
     let behind = counters().filter_map(|pipeline| pipeline.watermark()).min();
     let behind =
         behind.map(|time| format!(", complete up to {}", time.format("%Y-%m-%d %H:%M:%S UTC"))).unwrap_or_default();
-    format!("{} records read, {} delivered{behind}", thousands(read), thousands(delivered))
+    let sum = |(read, total): (u64, u64), (more, of): (u64, u64)| (read + more, total + of);
+    let files = counters().filter_map(|pipeline| pipeline.bytes()).reduce(sum);
+    let files = files.map(|(read, total)| format!(", {}% of the files", read * 100 / total.max(1))).unwrap_or_default();
+    format!("{} records read, {} delivered{files}{behind}", thousands(read), thousands(delivered))
 }

@@ -74,7 +74,7 @@ pub fn ready(plan: Plan, options: RunOptions) -> Result<engine::Run, JournalErro
     for (connector, file) in plan.catalogue.replacing() {
         tracing::info!(connector, file, "read as this file says, and not as the one that comes with auditline does");
     }
-    tracing::info!(pipelines = plan.pipelines.len(), state = %plan.state_dir.display(), "started");
+    tracing::info!(pipelines = plan.pipelines.len() + plan.files.len(), state = %plan.state_dir.display(), "started");
     Ok(engine::Run::new(plan, journal, options))
 }
 
@@ -101,12 +101,12 @@ fn summarize(handles: &[Handle]) {
     for Handle { name, counters, .. } in handles {
         let delivered: Vec<String> =
             counters.lanes.iter().map(|lane| format!("{} to {}", thousands(lane.delivered.get()), lane.sink)).collect();
-        let watermark =
-            counters.watermark().map_or("never".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string());
-        eprintln!(
-            "{name}: read {}, delivered {}, complete up to {watermark}",
-            thousands(counters.read.get()),
-            delivered.join(", ")
-        );
+        // Files promise nothing of what happened when.
+        let reached = match (counters.bytes(), counters.watermark()) {
+            (Some((read, total)), _) => format!("{} of {} bytes", thousands(read), thousands(total)),
+            (None, Some(time)) => format!("complete up to {}", time.format("%Y-%m-%d %H:%M:%S UTC")),
+            (None, None) => "complete up to never".to_owned(),
+        };
+        eprintln!("{name}: read {}, delivered {}, {reached}", thousands(counters.read.get()), delivered.join(", "));
     }
 }

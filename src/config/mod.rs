@@ -3,6 +3,7 @@
 //! `raw` holds the files as written, with their places; `resolve` turns them into a [`Plan`]: URLs, secrets, sinks, ready to
 //! run. Everything wrong is reported at once, and a plan exists only when nothing is.
 
+mod file_source;
 mod files;
 mod plan;
 mod raw;
@@ -11,5 +12,5 @@ mod source;
 mod steps;
 
 pub use self::files::{Files, PipelineFile, catalogue};
-pub use self::plan::{LanePlan, PipelinePlan, Plan, Sweep};
+pub use self::plan::{LanePlan, PipelinePlan, Plan, SourcePlan, Sweep};
 pub use self::resolve::resolve;

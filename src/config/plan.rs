@@ -8,8 +8,9 @@ use std::time::Duration;
 use auditline_sinks::{BatchLimits, Sink};
 use chrono::TimeDelta;
 
-use crate::connector::Catalogue;
+use crate::connector::{Catalogue, Connector};
 use crate::source::Settings;
+use crate::source::file::FileSettings;
 use crate::transform::Transform;
 
 /// A whole run.
@@ -23,16 +24,38 @@ pub struct Plan {
     pub grace: Duration,
     /// Where the pipelines' connectors were looked up.
     pub catalogue: Arc<Catalogue>,
-    /// The pipelines, by name.
+    /// The pipelines that read a vendor's API, by name.
     pub pipelines: Vec<PipelinePlan>,
+    /// The pipelines that read files, by name.
+    pub files: Vec<PipelinePlan<FileSettings>>,
+}
+
+/// What a pipeline reads.
+#[derive(Debug)]
+pub enum SourcePlan {
+    /// A vendor's API.
+    Api(Settings),
+    /// Files of its records.
+    Files(FileSettings),
+}
+
+impl SourcePlan {
+    /// Whose records it reads.
+    #[must_use]
+    pub fn connector(&self) -> &Arc<Connector> {
+        match self {
+            Self::Api(settings) => &settings.connector,
+            Self::Files(settings) => &settings.connector,
+        }
+    }
 }
 
 /// One pipeline.
-pub struct PipelinePlan {
+pub struct PipelinePlan<S = Settings> {
     /// Its name.
     pub name: Arc<str>,
     /// What it reads.
-    pub source: Settings,
+    pub source: S,
     /// How long it waits when it has read everything.
     pub poll: Duration,
     /// How it looks for what was published later than the overlap reaches.
@@ -43,7 +66,21 @@ pub struct PipelinePlan {
     pub lanes: Vec<LanePlan>,
 }
 
-impl fmt::Debug for PipelinePlan {
+impl PipelinePlan<SourcePlan> {
+    /// The pipelines that read an API, and those that read files.
+    pub(super) fn apart(plans: Vec<Self>) -> (Vec<PipelinePlan>, Vec<PipelinePlan<FileSettings>>) {
+        let (mut apis, mut files) = (Vec::new(), Vec::new());
+        for Self { name, source, poll, sweep, transforms, lanes } in plans {
+            match source {
+                SourcePlan::Api(source) => apis.push(PipelinePlan { name, source, poll, sweep, transforms, lanes }),
+                SourcePlan::Files(source) => files.push(PipelinePlan { name, source, poll, sweep, transforms, lanes }),
+            }
+        }
+        (apis, files)
+    }
+}
+
+impl<S> fmt::Debug for PipelinePlan<S> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("PipelinePlan").field("name", &self.name).field("lanes", &self.lanes).finish_non_exhaustive()
     }

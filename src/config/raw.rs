@@ -77,6 +77,21 @@ pub struct Sweep {
     pub back: Option<HumanDuration>,
 }
 
+/// `[source.file]`
+#[derive(Debug, Deserialize)]
+pub struct FileSource {
+    /// The files: a path, or a pattern with `*`, `?` and `**`. Relative to this file.
+    pub path: Spanned<String>,
+    /// The connector whose records they hold, one a line.
+    pub connector: Spanned<String>,
+    /// Whether files may still grow, and others be added.
+    #[serde(default)]
+    pub follow: Option<bool>,
+    /// How long it waits when it has read everything.
+    #[serde(default)]
+    pub poll: Option<Spanned<HumanDuration>>,
+}
+
 /// `[to]`: sinks by name, each with a [`To`].
 pub type Targets = Spanned<BTreeMap<Spanned<String>, Node>>;
 

@@ -9,7 +9,7 @@ use auditline_sinks::{BatchLimits, Sink, SinkConfig};
 use serde::de::DeserializeOwned;
 
 use super::files::{Files, PipelineFile};
-use super::plan::{LanePlan, PipelinePlan, Plan};
+use super::plan::{LanePlan, PipelinePlan, Plan, SourcePlan};
 use super::raw;
 use super::source;
 use super::steps::steps;
@@ -65,12 +65,14 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
     }
     let main = main?;
     let journal_limit = journal_limit(&main, context);
+    let (pipelines, files_read) = PipelinePlan::apart(pipelines);
     (!context.problems.has_errors()).then(|| Plan {
         state_dir: state_dir(&main, files),
         journal_limit,
         grace: main.grace.map_or(GRACE, |grace| grace.0),
         catalogue: Arc::clone(&files.catalogue),
         pipelines,
+        files: files_read,
     })
 }
 
@@ -133,7 +135,7 @@ fn pipeline(
     sinks: &BTreeMap<String, Destination>,
     catalogue: &Catalogue,
     context: &Context<'_>,
-) -> Option<PipelinePlan> {
+) -> Option<PipelinePlan<SourcePlan>> {
     let raw: raw::Pipeline = file.document.decode(context)?;
     // Each part is looked at whatever the others are, so that everything wrong is told at once.
     let source = section(file, "source", raw.source.as_ref(), &source::which_connector(catalogue), context);
@@ -146,7 +148,7 @@ fn pipeline(
         name: file.name.as_str().into(),
         poll: source.poll,
         sweep: source.sweep,
-        transforms: steps.into_iter().map(|step| step.build(&source.settings.connector)).collect(),
+        transforms: steps.into_iter().map(|step| step.build(source.settings.connector())).collect(),
         source: source.settings,
         lanes,
     })
@@ -210,7 +212,7 @@ fn lanes(
 
 /// A file that is written to twice has no place that either writer could find again after a crash.
 fn refuse_mixed_files(
-    plans: &[PipelinePlan],
+    plans: &[PipelinePlan<SourcePlan>],
     files: &[PipelineFile],
     sinks: &BTreeMap<String, Destination>,
     context: &Context<'_>,
@@ -219,7 +221,7 @@ fn refuse_mixed_files(
     for plan in plans {
         for lane in &plan.lanes {
             let config = sinks.get(&*lane.name).map(|destination| &destination.config);
-            let path = config.and_then(|config| config.file_of(&plan.name, &plan.source.connector.name));
+            let path = config.and_then(|config| config.file_of(&plan.name, &plan.source.connector().name));
             let Some(path) = path else { continue };
             // One file may be named from two folders.
             let path = std::path::absolute(&path).unwrap_or(path);

@@ -11,7 +11,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use url::Url;
 
-use super::plan::Sweep;
+use super::file_source;
+use super::plan::{SourcePlan, Sweep};
 use super::raw;
 use crate::connector::model::{Definition, FilterEncoding, Parameter, Pattern, Rate};
 use crate::connector::{Absent, Catalogue, Connector};
@@ -37,7 +38,11 @@ const COMMON: &[&str] = &[
     "sweep",
 ];
 /// Less than this is a mistake; how often the vendor is asked is bounded by its budget all the same.
-const SHORTEST_POLL: Duration = Duration::from_millis(100);
+pub const SHORTEST_POLL: Duration = Duration::from_millis(100);
+/// What is said of a shorter one.
+pub const POLLS_TOO_OFTEN: &str = "expected at least `100ms`: less would keep asking for nothing";
+/// What is read instead of a connector's API.
+const FILE: &str = "file";
 /// Sweeps closer together would be all that is asked.
 const SHORTEST_SWEEP: Duration = Duration::from_secs(60);
 /// How long a source waits when it has read everything and nobody says.
@@ -47,7 +52,7 @@ const START: TimeDelta = TimeDelta::days(7);
 
 /// A source and how often it looks for more.
 pub struct ResolvedSource {
-    pub settings: Settings,
+    pub settings: SourcePlan,
     pub poll: Duration,
     pub sweep: Sweep,
 }
@@ -71,11 +76,31 @@ pub fn resolve(source: &raw::Source, catalogue: &Catalogue, context: &Context<'_
             return None;
         }
     };
+    if name.value == FILE {
+        return file_source::resolve(node, catalogue, context);
+    }
+    let connector = connector(name, &[FILE], catalogue, context);
+    if connector.is_none() {
+        node.cover();
+    }
+    Section { name, node, connector: &connector?, context }.resolve()
+}
+
+/// The connector of that name, where one may also have meant something else.
+pub fn connector(
+    name: &Spanned<String>,
+    beside: &[&'static str],
+    catalogue: &Catalogue,
+    context: &Context<'_>,
+) -> Option<Arc<Connector>> {
     match catalogue.get(name) {
-        Ok(connector) => Section { name, node, connector: &connector, context }.resolve(),
+        Ok(connector) => Some(connector),
         Err(absent) => {
-            node.cover();
             if let Absent::Unknown { hint } = absent {
+                let hint = match did_you_mean(name, beside.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => hint,
+                };
                 let problem = Problem::error(format!("there is no connector `{name}`"));
                 context.problems.push(problem.at(&name.place).hint(hint));
             }
@@ -86,7 +111,8 @@ pub fn resolve(source: &raw::Source, catalogue: &Catalogue, context: &Context<'_
 
 /// Says how a source is written, and of which connectors.
 pub fn which_connector(catalogue: &Catalogue) -> String {
-    format!("add `[source.NAME]`, NAME being one of: {}", catalogue.names().collect::<Vec<_>>().join(", "))
+    let names = catalogue.names().collect::<Vec<_>>().join(", ");
+    format!("add `[source.NAME]`, NAME being one of: {names}; or `[source.{FILE}]`")
 }
 
 struct Section<'a> {
@@ -121,7 +147,7 @@ impl Section<'_> {
         let credential_expires = self.credential_expires();
         let poll = self.decode::<HumanDuration>("poll").map_or(POLL, |poll| poll.0);
         if poll < SHORTEST_POLL {
-            self.error_at_key("poll", "expected at least `100ms`: less would keep asking for nothing");
+            self.error_at_key("poll", POLLS_TOO_OFTEN);
         }
         let sweep = self.sweep();
         if self.context.problems.count(crate::document::Severity::Error) > before {
@@ -141,7 +167,7 @@ impl Section<'_> {
             credential_expires,
         };
         self.authentication(&settings)?;
-        Some(ResolvedSource { settings, poll, sweep })
+        Some(ResolvedSource { settings: SourcePlan::Api(settings), poll, sweep })
     }
 
     fn definition(&self) -> &Definition {

@@ -34,6 +34,8 @@ pub struct Counters {
     walks: Mutex<BTreeMap<Walk, Progress>>,
     /// Why reading does not get on.
     trouble: Mutex<Option<String>>,
+    /// How many bytes of files were read, and how many there are.
+    bytes: Mutex<Option<(u64, u64)>>,
     /// Its sinks.
     pub lanes: Vec<Arc<LaneCounters>>,
 }
@@ -108,6 +110,15 @@ impl Counters {
 
     pub(super) fn note_walk(&self, walk: &Walk, progress: Progress) {
         locked(&self.walks).insert(walk.clone(), progress);
+    }
+
+    /// How many bytes of the pipeline's files were read, and how many there are; `None` where it reads no files.
+    pub fn bytes(&self) -> Option<(u64, u64)> {
+        *locked(&self.bytes)
+    }
+
+    pub(super) fn set_bytes(&self, read: u64, total: u64) {
+        *locked(&self.bytes) = Some((read, total));
     }
 
     /// Why reading does not get on, since when it does not.

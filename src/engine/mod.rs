@@ -12,6 +12,7 @@
 mod backoff;
 mod check;
 pub mod counters;
+mod files;
 mod outcome;
 mod pipeline;
 mod preview;

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::counters::Counters;
 use super::refine::Refined;
+use super::told::Trouble;
 use crate::event::{Record, RecordKey};
 use crate::journal::{Append, Appended, DeadLetter, Journal, JournalError, Sequence, Walk};
 use crate::source::SourceError;
@@ -18,6 +19,13 @@ use crate::transform::{Tally, Transform};
 
 /// How often a full journal is looked at again.
 const FULL_PAUSE: Duration = Duration::from_millis(500);
+/// The first and the longest wait after a read that may succeed later.
+pub const FIRST_WAIT: Duration = Duration::from_secs(1);
+pub const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// How long a walk waits before it asks a vendor again that needs a person.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// How often a run that is to end tries a read before it calls the pipeline failed. The source tried several times each.
+const ATTEMPTS_TO_END: u32 = 3;
 
 /// One pipeline as its readers see it.
 pub struct Pipeline {
@@ -94,6 +102,52 @@ impl Pipeline {
             () = self.stop.cancelled() => false,
             () = tokio::time::sleep(wait) => true,
         }
+    }
+
+    /// Reading gets on again.
+    pub fn recovered(&self, trouble: &mut Trouble) {
+        if let Some(attempts) = trouble.over() {
+            info!(pipeline = %self.name, attempts, "reading goes on");
+            self.counters.set_trouble(None);
+        }
+    }
+
+    /// How long to wait after a read that failed. A person is told once, and again when another thing is wrong.
+    ///
+    /// # Errors
+    /// The error itself, when no waiting mends it or the run is to end.
+    pub fn outlast(&self, error: ReadError, walk: &str, trouble: &mut Trouble) -> Result<Duration, ReadError> {
+        let pipeline = &self.name;
+        let (wait, reason) = match &error {
+            ReadError::Source(SourceError::Retryable { message, after }) => {
+                let wait = trouble.failed(*after);
+                if trouble.is_news("retryable") {
+                    warn!(%pipeline, walk, reason = message, wait_secs = wait.as_secs(), "cannot read");
+                }
+                (wait, message.clone())
+            }
+            ReadError::Source(SourceError::Configuration { message, hint }) if !self.must_end => {
+                trouble.failed(None);
+                if trouble.is_news(message) {
+                    error!(%pipeline, walk, reason = message, hint, "cannot read until this is mended");
+                }
+                (PATIENCE, message.clone())
+            }
+            // A disk that is full has room again some day; the page is read again then.
+            ReadError::Journal(JournalError::Storage(cause)) => {
+                let wait = trouble.failed(None);
+                if trouble.is_news("storage") {
+                    error!(%pipeline, %cause, "the journal cannot be written: reading waits until it can");
+                }
+                (wait, format!("the journal cannot be written: {cause}"))
+            }
+            _ => return Err(error),
+        };
+        if self.must_end && trouble.attempts() >= ATTEMPTS_TO_END {
+            return Err(error);
+        }
+        self.counters.set_trouble(Some(reason));
+        Ok(wait)
     }
 
     /// Makes a page durable, and counts it.

@@ -9,14 +9,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::counters::Counters;
+use super::files::FileReader;
 use super::outcome::{Failure, Outcome};
 use super::pipeline::Pipeline;
 use super::walks::{Backfill, Walks};
 use super::writer::Writer;
-use crate::config::{LanePlan, PipelinePlan, Plan};
+use crate::config::{LanePlan, PipelinePlan, Plan, Sweep};
 use crate::journal::{Journal, JournalError, Lane};
 use crate::source::budget::Budgets;
-use crate::source::{Source, SourceError};
+use crate::source::file::{FileSettings, FileSource};
+use crate::source::{Settings, Source, SourceError};
+use crate::transform::Transform;
 
 /// How a run differs from the plain one.
 #[derive(Debug)]
@@ -61,10 +64,18 @@ pub struct Run {
 
 /// A pipeline that is ready to go.
 struct Ready {
-    plan: PipelinePlan,
-    source: Arc<Source>,
+    name: Arc<str>,
+    vendor: Arc<str>,
+    transforms: Vec<Box<dyn Transform>>,
+    lanes: Vec<LanePlan>,
     counters: Arc<Counters>,
-    requests: mpsc::UnboundedReceiver<Backfill>,
+    reads: Reads,
+}
+
+/// What it reads.
+enum Reads {
+    Api { source: Arc<Source>, sweep: Sweep, poll: Duration, requests: mpsc::UnboundedReceiver<Backfill> },
+    Files { source: FileSource, poll: Duration },
 }
 
 impl Run {
@@ -79,22 +90,49 @@ impl Run {
         for plan in plan.pipelines.into_iter().filter(|plan| only.as_ref().is_none_or(|only| *only == plan.name)) {
             run.add(plan, &budgets);
         }
+        if only.is_none() {
+            plan.files.into_iter().for_each(|plan| run.add_files(plan));
+        }
         run
     }
 
     fn add(&mut self, plan: PipelinePlan, budgets: &Budgets) {
-        let name = Arc::clone(&plan.name);
-        let counters = Arc::new(Counters::new(plan.lanes.iter().map(|lane| Arc::clone(&lane.name))));
-        let (backfills, requests) = mpsc::unbounded_channel();
         let source = match source(&plan, budgets, &self.journal.id()) {
             Ok(source) => Some(Arc::new(source)),
             Err(error) => {
-                self.outcome.failed.push(Failure::of_source(&name, &error));
+                self.outcome.failed.push(Failure::of_source(&plan.name, &error));
                 None
             }
         };
-        self.handles.push(Handle { name, counters: Arc::clone(&counters), source: source.clone(), backfills });
-        self.pipelines.extend(source.map(|source| Ready { plan, source, counters, requests }));
+        let (counters, requests) = self.add_handle(&plan, source.clone());
+        let PipelinePlan { name, source: Settings { connector, .. }, poll, sweep, transforms, lanes } = plan;
+        self.pipelines.extend(source.map(|source| Ready {
+            name,
+            vendor: Arc::clone(&connector.name),
+            transforms,
+            lanes,
+            counters,
+            reads: Reads::Api { source, sweep, poll, requests },
+        }));
+    }
+
+    fn add_files(&mut self, plan: PipelinePlan<FileSettings>) {
+        let (counters, _) = self.add_handle(&plan, None);
+        let PipelinePlan { name, source: settings, poll, transforms, lanes, .. } = plan;
+        let vendor = Arc::clone(&settings.connector.name);
+        let reads = Reads::Files { source: FileSource::new(settings), poll };
+        self.pipelines.push(Ready { name, vendor, transforms, lanes, counters, reads });
+    }
+
+    fn add_handle<S>(
+        &mut self,
+        plan: &PipelinePlan<S>,
+        source: Option<Arc<Source>>,
+    ) -> (Arc<Counters>, mpsc::UnboundedReceiver<Backfill>) {
+        let counters = Arc::new(Counters::new(plan.lanes.iter().map(|lane| Arc::clone(&lane.name))));
+        let (backfills, requests) = mpsc::unbounded_channel();
+        self.handles.push(Handle { name: Arc::clone(&plan.name), counters: Arc::clone(&counters), source, backfills });
+        (counters, requests)
     }
 
     /// The pipelines, in the plan's order.
@@ -179,20 +217,19 @@ async fn start(
     (abort, lost_writer): (&CancellationToken, &CancellationToken),
     tasks: &mut Tasks,
 ) -> Result<(), JournalError> {
-    let Ready { plan, source, counters, requests } = ready;
-    let name = Arc::clone(&plan.name);
-    let sinks: Vec<Arc<str>> = plan.lanes.iter().map(|lane| Arc::clone(&lane.name)).collect();
+    let Ready { name, vendor, transforms, lanes, counters, reads } = ready;
+    let sinks: Vec<Arc<str>> = lanes.iter().map(|lane| Arc::clone(&lane.name)).collect();
     for (lane, missed) in journal.open_pipeline(&name, &sinks).await? {
         warn!(pipeline = %lane.pipeline, sink = %lane.sink, missed, "the sink is no longer configured: it does not get what it had not been given");
     }
     let must_end = options.once || options.only.is_some();
     let (appended, follow) = watch::channel(0);
-    for (lane, counters) in plan.lanes.into_iter().zip(&counters.lanes) {
+    for (lane, counters) in lanes.into_iter().zip(&counters.lanes) {
         let LanePlan { name: sink, .. } = &lane;
         let writer = Writer {
             lane: Lane { pipeline: Arc::clone(&name), sink: Arc::clone(sink) },
             plan: lane,
-            vendor: Arc::clone(&plan.source.connector.name),
+            vendor: Arc::clone(&vendor),
             journal: Arc::clone(journal),
             counters: Arc::clone(counters),
             appended: follow.clone(),
@@ -211,7 +248,7 @@ async fn start(
     drop(follow);
     let pipeline = Pipeline {
         name: Arc::clone(&name),
-        transforms: plan.transforms,
+        transforms,
         journal: Arc::clone(journal),
         counters,
         appended,
@@ -219,15 +256,18 @@ async fn start(
         lost_writer: lost_writer.clone(),
         must_end,
     };
-    let walks = Walks {
-        pipeline: Arc::new(pipeline),
-        source,
-        sweep: plan.sweep,
-        poll: plan.poll,
-        requests,
-        only: options.only.as_ref().map(|(_, backfill)| *backfill),
-    };
-    tasks.spawn(async move { walks.run().await.map_err(|error| Failure::of_reader(&name, &error)) });
+    let pipeline = Arc::new(pipeline);
+    match reads {
+        Reads::Api { source, sweep, poll, requests } => {
+            let only = options.only.as_ref().map(|(_, backfill)| *backfill);
+            let walks = Walks { pipeline, source, sweep, poll, requests, only };
+            tasks.spawn(async move { walks.run().await.map_err(|error| Failure::of_reader(&name, &error)) });
+        }
+        Reads::Files { source, poll } => {
+            let reader = FileReader { pipeline, source, poll };
+            tasks.spawn(async move { reader.run().await.map_err(|error| Failure::of_reader(&name, &error)) });
+        }
+    }
     Ok(())
 }
 

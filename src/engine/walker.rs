@@ -1,27 +1,22 @@
 //! Takes one walk through a vendor's log, page by page, into the journal.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use tracing::{error, info, warn};
+use tracing::warn;
 
 use super::counters::Progress as WalkProgress;
-use super::pipeline::{Item, Pipeline, Place, ReadError};
+use super::pipeline::{FIRST_WAIT, Item, LONGEST_WAIT, Pipeline, Place, ReadError};
 use super::refine::refine;
 use super::sweep;
 use super::told::Trouble;
 use crate::config::Sweep;
-use crate::journal::{JournalError, Walk};
+use crate::journal::Walk;
 use crate::source::{Cursor, Page, Priority, Progress, Source, SourceError};
 
 /// A seen id is remembered this much longer than any read can reach back, for clocks and for vendors that correct times.
 pub const REMEMBERED_LONGER: TimeDelta = TimeDelta::hours(25);
-/// How long a walk waits before it asks a vendor again that needs a person.
-const PATIENCE: Duration = Duration::from_secs(300);
-/// How often a run that is to end tries a read before it calls the pipeline failed. The source tried several times each.
-const ATTEMPTS_TO_END: u32 = 3;
 
 /// One walk through one pipeline's log.
 pub struct Walker {
@@ -75,7 +70,7 @@ impl Walker {
     /// # Errors
     /// When the journal fails, or, in a run that is to end, when the vendor does.
     pub async fn read_on(&mut self) -> Result<Reached, ReadError> {
-        let mut trouble = Trouble::none(Duration::from_secs(1), Duration::from_secs(120));
+        let mut trouble = Trouble::none(FIRST_WAIT, LONGEST_WAIT);
         loop {
             if !self.pipeline.has_room().await? {
                 return Ok(Reached::Stop);
@@ -93,7 +88,7 @@ impl Walker {
             };
             let wait = match kept {
                 Ok(progress) => {
-                    self.recovered(&mut trouble);
+                    self.pipeline.recovered(&mut trouble);
                     match progress {
                         Progress::More => continue,
                         Progress::Wait(wait) => wait,
@@ -103,7 +98,7 @@ impl Walker {
                 Err(error) => {
                     // What the vendor gave us for this walk may be what it chokes on.
                     self.cursor = self.cursor.durable();
-                    self.failed(error, &mut trouble)?
+                    self.pipeline.outlast(error, self.walk.as_str(), &mut trouble)?
                 }
             };
             if !self.pipeline.pause(wait).await {
@@ -171,47 +166,5 @@ impl Walker {
             counters.set_watermark(self.cursor.complete_up_to);
         }
         counters.note_walk(&self.walk, WalkProgress::of(&self.cursor));
-    }
-
-    fn recovered(&self, trouble: &mut Trouble) {
-        if let Some(attempts) = trouble.over() {
-            info!(pipeline = %self.pipeline.name, walk = %self.walk, attempts, "reading goes on");
-            self.pipeline.counters.set_trouble(None);
-        }
-    }
-
-    /// How long to wait after a read that failed. A person is told once, and again when another thing is wrong.
-    fn failed(&self, error: ReadError, trouble: &mut Trouble) -> Result<Duration, ReadError> {
-        let Pipeline { name: pipeline, must_end, .. } = &*self.pipeline;
-        let (wait, reason) = match &error {
-            ReadError::Source(SourceError::Retryable { message, after }) => {
-                let wait = trouble.failed(*after);
-                if trouble.is_news("retryable") {
-                    warn!(%pipeline, walk = %self.walk, reason = message, wait_secs = wait.as_secs(), "cannot read");
-                }
-                (wait, message.clone())
-            }
-            ReadError::Source(SourceError::Configuration { message, hint }) if !must_end => {
-                trouble.failed(None);
-                if trouble.is_news(message) {
-                    error!(%pipeline, walk = %self.walk, reason = message, hint, "cannot read until this is mended");
-                }
-                (PATIENCE, message.clone())
-            }
-            // A disk that is full has room again some day; the page is read again then.
-            ReadError::Journal(JournalError::Storage(cause)) => {
-                let wait = trouble.failed(None);
-                if trouble.is_news("storage") {
-                    error!(%pipeline, %cause, "the journal cannot be written: reading waits until it can");
-                }
-                (wait, format!("the journal cannot be written: {cause}"))
-            }
-            _ => return Err(error),
-        };
-        if *must_end && trouble.attempts() >= ATTEMPTS_TO_END {
-            return Err(error);
-        }
-        self.pipeline.counters.set_trouble(Some(reason));
-        Ok(wait)
     }
 }

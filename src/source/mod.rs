@@ -14,6 +14,7 @@ pub mod decode;
 mod download;
 pub mod example;
 mod expiry;
+pub mod file;
 pub mod forecast;
 mod link;
 mod paginate;
@@ -35,7 +36,7 @@ use std::time::Duration;
 pub use self::budget::Priority;
 pub use self::cursor::{Cursor, Identity, Rules};
 pub use self::decode::Raw;
-pub use self::reading::Source;
+pub use self::reading::{Refine, Source};
 pub use self::settings::{Filter, Mode, Setting, Settings};
 pub use self::wire::is_loopback;
 

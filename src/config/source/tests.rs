@@ -18,7 +18,10 @@ fn resolved(keys: &str) -> Result<(String, Option<DateTime<Utc>>), String> {
     let name = Spanned::new("ashby".to_owned(), Place::whole(document.file()));
     let section = Section { name: &name, node: document.root(), connector: &connector, context: &context };
     match section.resolve() {
-        Some(source) => Ok((source.settings.base_url.to_string(), source.settings.credential_expires)),
+        Some(ResolvedSource { settings: SourcePlan::Api(settings), .. }) => {
+            Ok((settings.base_url.to_string(), settings.credential_expires))
+        }
+        Some(_) => unreachable!("no files are configured here"),
         None => Err(problems.to_string()),
     }
 }
