@@ -9,8 +9,11 @@ use crate::document::{Context, Document, Place, Problem, did_you_mean};
 
 const EMBEDDED: &[(&str, &str)] = &[
     ("ashby", include_str!("../../connectors/ashby.toml")),
+    ("auth0", include_str!("../../connectors/auth0.toml")),
     ("cloudflare", include_str!("../../connectors/cloudflare.toml")),
+    ("github", include_str!("../../connectors/github.toml")),
     ("nirvana", include_str!("../../connectors/nirvana.toml")),
+    ("okta", include_str!("../../connectors/okta.toml")),
     ("telnyx", include_str!("../../connectors/telnyx.toml")),
     ("voximplant", include_str!("../../connectors/voximplant.toml")),
 ];
