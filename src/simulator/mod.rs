@@ -256,6 +256,11 @@ impl Simulator {
         self.shared.nirvana_reads.len()
     }
 
+    /// The bounds of every report that was ordered from Voximplant, in the order's own words.
+    pub fn reports(&self) -> Vec<String> {
+        self.shared.reports.lock().expect("no code panics with the reports").bounds()
+    }
+
     /// Stops listening, lets answers under way finish, and returns when the port is free.
     pub async fn stop(mut self) {
         self.stop.cancel();

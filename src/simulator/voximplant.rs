@@ -48,7 +48,7 @@ async fn by_path(
     body: Bytes,
 ) -> Response {
     let params = collect(query.as_deref(), &headers, &body);
-    respond(&shared, &name, &verb, &headers, &params)
+    respond(&shared, &name, &verb, &headers, &params).await
 }
 
 /// Some SDKs post to the bare endpoint and name the method in `cmd`.
@@ -61,7 +61,7 @@ async fn by_field(
 ) -> Response {
     let params = collect(query.as_deref(), &headers, &body);
     let name = params.get("cmd").unwrap_or_default().to_string();
-    respond(&shared, &name, &verb, &headers, &params)
+    respond(&shared, &name, &verb, &headers, &params).await
 }
 
 /// Parameters may stand in the query, in a form, or in both.
@@ -74,21 +74,28 @@ fn collect(query: Option<&str>, headers: &HeaderMap, body: &[u8]) -> Params {
     params
 }
 
-fn respond(shared: &Arc<Shared>, name: &str, verb: &Method, headers: &HeaderMap, params: &Params) -> Response {
+async fn respond(shared: &Arc<Shared>, name: &str, verb: &Method, headers: &HeaderMap, params: &Params) -> Response {
     let skew = shared.world.voximplant.clock_skew_secs;
-    let answer = authorize(headers, shared.now() / SECOND + skew).and_then(|()| match (name, verb) {
-        ("DownloadHistoryReport", &Method::GET | &Method::POST) => voximplant_report::download(shared, params),
-        (_, verb) if verb != Method::POST => Err(refuse(Verdict::Invalid, 102, "The HTTP method is not allowed.")),
-        ("GetAuditLog", _) => get_audit_log(shared, params),
-        ("GetAuditLogAsync", _) => voximplant_report::order(shared, params),
-        ("GetHistoryReports", _) => voximplant_report::list(shared, params),
-        _ => Err(refuse(Verdict::Invalid, 102, "The method is unknown.")),
-    });
+    let answer = match authorize(headers, shared.now() / SECOND + skew) {
+        Ok(()) => call(shared, name, verb, params).await,
+        Err(refused) => Err(refused),
+    };
     let mut response = settle(answer);
     if let (true, Ok(date)) = (skew != 0, HeaderValue::from_str(&http_date(shared.now(), skew))) {
         response.headers_mut().insert(header::DATE, date);
     }
     response
+}
+
+async fn call(shared: &Arc<Shared>, name: &str, verb: &Method, params: &Params) -> Answer {
+    match (name, verb) {
+        ("DownloadHistoryReport", &Method::GET | &Method::POST) => voximplant_report::download(shared, params),
+        (_, verb) if verb != Method::POST => Err(refuse(Verdict::Invalid, 102, "The HTTP method is not allowed.")),
+        ("GetAuditLog", _) => get_audit_log(shared, params),
+        ("GetAuditLogAsync", _) => voximplant_report::order(shared, params).await,
+        ("GetHistoryReports", _) => voximplant_report::list(shared, params),
+        _ => Err(refuse(Verdict::Invalid, 102, "The method is unknown.")),
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -18,7 +18,7 @@ use super::http::{self, Answer, Handed, Params, Verdict};
 use super::timeline::{Micros, Order, SECOND, date, micros};
 use super::voximplant::{Selection, flag, instant, items, number, refuse};
 use super::world::Packing;
-use super::{Shared, Vendor, credentials};
+use super::{Shared, Vendor, credentials, faults};
 
 const FIRST_ID: u64 = 234_254;
 const KEPT_DAYS: i64 = 30;
@@ -48,6 +48,7 @@ struct Report {
     fingerprint: u64,
     created: Micros,
     polls: u32,
+    listed: u32,
     fails: bool,
     completed: Option<Micros>,
     sizes: Option<(u64, u64)>,
@@ -59,8 +60,22 @@ struct Report {
 #[derive(Debug, Default)]
 pub(crate) struct Reports(Vec<Report>);
 
-/// `GetAuditLogAsync`.
-pub(crate) fn order(shared: &Shared, params: &Params) -> Answer {
+impl Reports {
+    /// What was ordered, by the bounds of each order.
+    pub fn bounds(&self) -> Vec<String> {
+        let text = |report: &Report, name: &str| report.filters[name].as_str().unwrap_or_default().to_string();
+        self.0.iter().map(|report| format!("{} - {}", text(report, "from_date"), text(report, "to_date"))).collect()
+    }
+}
+
+/// `GetAuditLogAsync`, whose answer may be lost on the way.
+pub(crate) async fn order(shared: &Shared, params: &Params) -> Answer {
+    let answer = take_order(shared, params)?;
+    let taken = shared.reports.lock().expect("no code panics with the reports").0.len() as u64;
+    Ok(if taken <= shared.world.voximplant.lost_orders { faults::cut(answer).await } else { answer })
+}
+
+fn take_order(shared: &Shared, params: &Params) -> Answer {
     let selection = Selection::parse(shared, params)?;
     let with_header = flag(params, "with_header", true)?;
     if params.get("output").is_some_and(|output| output != "csv") {
@@ -78,7 +93,7 @@ pub(crate) fn order(shared: &Shared, params: &Params) -> Answer {
         report.fingerprint == fingerprint && !report.fails && now - report.created < micros(quirks.repeat_within)
     };
     if reports.0.iter().rev().any(|report| is_repeat(&report)) {
-        return Err(refuse(Verdict::Invalid, 515, "The same operation was requested recently."));
+        return Err(refuse(Verdict::Invalid, quirks.repeat_code, "The same operation was requested recently."));
     }
     let id = FIRST_ID + reports.0.len() as u64;
     let fails = quirks.fail_first_report && reports.0.is_empty();
@@ -90,6 +105,7 @@ pub(crate) fn order(shared: &Shared, params: &Params) -> Answer {
         fingerprint,
         created: now,
         polls: 0,
+        listed: 0,
         fails,
         completed: None,
         sizes: None,
@@ -118,7 +134,7 @@ pub(crate) fn list(shared: &Arc<Shared>, params: &Params) -> Answer {
             && (types.is_empty() || types.contains(&"audit"))
             && from.is_none_or(|from| created >= from)
             && to.is_none_or(|to| created <= to);
-        if asked_for {
+        if asked_for && (id.is_some() || report.is_listed(shared)) {
             report.look(shared);
             if is_completed.is_none_or(|wanted| wanted == report.completed.is_some()) {
                 found.push(report.describe());
@@ -135,6 +151,11 @@ pub(crate) fn list(shared: &Arc<Shared>, params: &Params) -> Answer {
 }
 
 impl Report {
+    fn is_listed(&mut self, shared: &Shared) -> bool {
+        self.listed += 1;
+        self.listed > shared.world.voximplant.listed_after
+    }
+
     fn look(&mut self, shared: &Shared) {
         self.polls += 1;
         let quirks = &shared.world.voximplant;
@@ -214,7 +235,9 @@ pub(crate) fn download(shared: &Arc<Shared>, params: &Params) -> Answer {
     if packing == Packing::ContentEncoding {
         response = response.header(header::CONTENT_ENCODING, "gzip");
     }
-    let body = Body::from_stream(send(Arc::clone(shared), rows, Packer::new(packing)));
+    let downloads: u64 = reports.0.iter().map(|report| report.downloads).sum();
+    let is_half = downloads <= shared.world.voximplant.half_files;
+    let body = Body::from_stream(send(Arc::clone(shared), rows, Packer::new(packing), is_half));
     let mut response = response.body(body).expect("status and headers are constants of ours");
     response.extensions_mut().insert(Handed(handed));
     Ok(response)
@@ -326,14 +349,26 @@ impl Packer {
     }
 }
 
-fn send(shared: Arc<Shared>, rows: Rows, packer: Packer) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
+/// The file, or only what is in the middle of its first lines and before.
+fn send(
+    shared: Arc<Shared>,
+    rows: Rows,
+    packer: Packer,
+    is_half: bool,
+) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     stream::unfold(Some((rows, packer)), move |state| {
         let shared = Arc::clone(&shared);
         async move {
             let (mut rows, mut packer) = state?;
             // Thousands of chunks with never a wait would hold the runtime's other tasks up.
             tokio::task::yield_now().await;
-            match rows.next_chunk(&shared) {
+            let chunk = rows.next_chunk(&shared);
+            if is_half {
+                let chunk = chunk.unwrap_or_default();
+                let half = [packer.pack(&chunk[..chunk.len() / 2]), packer.finish()].concat();
+                return Some((Ok(half.into()), None));
+            }
+            match chunk {
                 Some(chunk) => Some((Ok(packer.pack(&chunk).into()), Some((rows, packer)))),
                 None => Some((Ok(packer.finish().into()), None)),
             }

@@ -224,8 +224,16 @@ pub struct VoximplantQuirks {
     pub report_polls: u32,
     /// …and this much time.
     pub report_delay: Duration,
-    /// The same order within this time is refused with 515.
+    /// The same order within this time is refused…
     pub repeat_within: Duration,
+    /// …with this code: 515, or 484 for what looks like an automatic resend.
+    pub repeat_code: u16,
+    /// The answers to the first so many orders are lost on the way. The reports are made.
+    pub lost_orders: u64,
+    /// A report is listed only after so many looks at the list; one that is asked for by its id is always shown.
+    pub listed_after: u32,
+    /// The first so many downloads bring only half of the file, and nothing in the answer says so.
+    pub half_files: u64,
     /// The first report ordered never completes, and its download answers 357.
     pub fail_first_report: bool,
     /// How a report is packed.
@@ -246,6 +254,10 @@ impl Default for VoximplantQuirks {
             report_polls: 2,
             report_delay: Duration::from_millis(200),
             repeat_within: Duration::from_secs(30),
+            repeat_code: 515,
+            lost_orders: 0,
+            listed_after: 0,
+            half_files: 0,
             fail_first_report: false,
             packing: Packing::GzipBody,
             separator: ',',

@@ -252,13 +252,10 @@ impl Cursor {
     #[must_use]
     pub fn durable(&self) -> Self {
         let mut cursor = self.clone();
-        let Some(window) = &mut cursor.window else { return cursor };
-        if let Place::Token { .. } = window.place {
+        if let Some(window) = &mut cursor.window
+            && let Place::Token { .. } = window.place
+        {
             window.begin_at_the_rest();
-        }
-        // Half a list of parents is none.
-        if let Some(Parents { listing: Some(Place::Token { .. }), .. }) = window.parents {
-            window.parents = None;
         }
         cursor
     }

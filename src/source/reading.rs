@@ -137,7 +137,7 @@ impl Source {
         let read = self.way(&window.read);
         let outcome = match (&read.job, &read.each) {
             (Some(job), _) => self.read_job(&cursor, (read, job), priority, refine).await,
-            (None, Some(each)) if each::is_listing(window) => self.list_parents(&cursor, each, priority).await,
+            (None, Some(each)) if window.parents.is_none() => self.list_parents(&cursor, each, priority).await,
             (None, _) => self.read_pages(&cursor, read, priority, refine).await,
         };
         match outcome {

@@ -116,9 +116,6 @@ pub struct Pages {
 pub struct Parents {
     /// Those that are not read to the end. The first one is being read.
     pub left: Vec<String>,
-    /// Where in their list we are, while it is being read itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub listing: Option<Place>,
     /// How many were read to the end.
     #[serde(default)]
     pub read: u64,

@@ -100,7 +100,8 @@ pub enum Paginate {
     Keyset {
         /// Where a record has the id that is asked behind.
         id: Path,
-        /// Where a record has the time that is asked behind.
+        /// Where a record has the time that is asked behind. It is written in `window.time_format`, which has to be as fine
+        /// as the vendor's clock: what is cut off leads back to records that were read.
         #[serde(default)]
         time: Option<Path>,
     },

@@ -4,6 +4,7 @@ mod ashby;
 mod cloudflare;
 mod faults;
 mod nirvana;
+mod reports;
 mod restart;
 mod telnyx;
 mod voximplant;

@@ -8,7 +8,7 @@ use url::Url;
 use super::{Source, page};
 use crate::connector::model::{Each, Order, Paginate};
 use crate::event::{Arena, Value, json};
-use crate::source::cursor::{Cursor, Parents, Place, Window};
+use crate::source::cursor::{Cursor, Parents, Place};
 use crate::source::paginate::{self, Last, Outline, Step};
 use crate::source::upstream::Refusal;
 use crate::source::verdict::Answer;
@@ -18,11 +18,7 @@ use crate::source::{Page, Priority, Progress};
 /// More parents than this are not read in one pipeline: they are kept in the cursor, which goes to the journal with every
 /// page.
 const MOST_PARENTS: usize = 10_000;
-
-/// Whether it is not known yet whose logs are read in this window.
-pub(super) fn is_listing(window: &Window) -> bool {
-    window.parents.as_ref().is_none_or(|parents| parents.listing.is_some())
-}
+const TOO_MANY: &str = "lists more than 10000 things to read the log of, which is more than one pipeline reads";
 
 /// One page of the list of parents.
 struct Listed {
@@ -31,7 +27,7 @@ struct Listed {
 }
 
 impl Source {
-    /// Reads a page of the list of parents.
+    /// Reads the list of parents, whole: a part of it would not survive a restart.
     pub(super) async fn list_parents<T>(
         &self,
         cursor: &Cursor,
@@ -40,37 +36,30 @@ impl Source {
     ) -> Result<Page<T>, Refusal> {
         let mut next = cursor.clone();
         let window = next.window.as_mut().expect("the caller opened it");
-        let mut parents = window.parents.take().unwrap_or_default();
-        let place = parents.listing.take().unwrap_or(Place::Start);
-        let request = self.parents_request(each, window, &place)?;
-        let answer = self.upstream.call(&request, priority).await?;
-        window.asked_at = window.asked_at.min(self.upstream.now());
-        let listed = self.decode_parents(&answer, &request.url, each, &place)?;
-
-        let mut known: BTreeSet<String> = parents.left.iter().cloned().collect();
-        parents.left.extend(listed.ids.iter().filter(|id| known.insert((*id).clone())).cloned());
-        if parents.left.len() > MOST_PARENTS {
-            let what = format!(
-                "lists more than {MOST_PARENTS} things to read the log of, which is more than one pipeline reads"
-            );
-            return Err(self.mistake(&what, "narrow what is listed, or divide it among several pipelines"));
-        }
-        match listed.step {
-            Step::Next(place) => {
-                window.pages.empty = if listed.ids.is_empty() { window.pages.empty + 1 } else { 0 };
-                if window.pages.empty > MOST_EMPTY {
-                    return Err(self.stuck("gives empty pages without end"));
-                }
-                parents.listing = Some(place);
+        let (mut left, mut known, mut empty) = (Vec::new(), BTreeSet::new(), 0);
+        let mut place = Place::Start;
+        loop {
+            let request = self.parents_request(each, window, &place)?;
+            let answer = self.upstream.call(&request, priority).await?;
+            window.asked_at = window.asked_at.min(self.upstream.now());
+            let listed = self.decode_parents(&answer, &request.url, each, &place)?;
+            empty = if listed.ids.is_empty() { empty + 1 } else { 0 };
+            left.extend(listed.ids.into_iter().filter(|id| known.insert(id.clone())));
+            if left.len() > MOST_PARENTS {
+                return Err(self.mistake(TOO_MANY, "narrow what is listed, or divide it among several pipelines"));
             }
-            Step::End => window.begin(),
-            Step::Ceiling => return Err(self.stuck("lets us no further into the list of what to read the log of")),
-            Step::Circle => return Err(self.stuck("repeats its cursor, so that its pages have no end")),
-            Step::Nameless => return Err(self.without_id(each)),
-            Step::Elsewhere(where_to) => return Err(self.elsewhere(&where_to)),
+            place = match listed.step {
+                Step::Next(_) if empty > MOST_EMPTY => return Err(self.stuck("gives empty pages without end")),
+                Step::Next(place) => place,
+                Step::End => break,
+                Step::Ceiling => return Err(self.stuck("lets us no further into the list of what to read the log of")),
+                Step::Circle => return Err(self.stuck("repeats its cursor, so that its pages have no end")),
+                Step::Nameless => return Err(self.without_id(each)),
+                Step::Elsewhere(where_to) => return Err(self.elsewhere(&where_to)),
+            };
         }
-        let is_without = parents.listing.is_none() && parents.left.is_empty();
-        window.parents = Some(parents);
+        let is_without = left.is_empty();
+        window.parents = Some(Parents { left, ..Parents::default() });
         let (next, progress) = if is_without { self.finished(&next) } else { (next, Progress::More) };
         Ok(page::without_records(next, progress))
     }

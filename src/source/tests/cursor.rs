@@ -130,10 +130,6 @@ fn of_several_parents_each_is_read_from_the_windows_start() {
     window(&mut cursor).read_up_to = Some(at(90));
     let durable = cursor.durable().window.unwrap();
     assert_eq!((durable.place, durable.from), (Place::Start, at(0)));
-    // A list that is not whole is none.
-    let listing = Some(token());
-    window(&mut cursor).parents = Some(Parents { listing, ..Parents::default() });
-    assert_eq!(cursor.durable().window.unwrap().parents, None);
 }
 
 #[test]
@@ -251,8 +247,7 @@ fn what_is_written_is_read_as_it_was() {
     cursor.rest = Some(Rest { from: at(5), since: at(6) });
     window(&mut cursor).since = Some(at(7));
     window(&mut cursor).note_page(3, Some(100), Some(5));
-    window(&mut cursor).parents =
-        Some(Parents { left: vec!["a".to_owned()], listing: Some(Place::Page(2)), read: 1, gone: 1 });
+    window(&mut cursor).parents = Some(Parents { left: vec!["a".to_owned()], read: 1, gone: 1 });
     for place in [
         Place::After { id: "a".to_owned(), time: Some(at(5)), before: vec!["b".to_owned()] },
         Place::Ordering { ordered_at: at(5), attempts: 2, refused: vec!["j".to_owned()] },

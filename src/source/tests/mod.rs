@@ -4,8 +4,12 @@
 mod bad_answers;
 mod credentials;
 mod cursor;
+mod fan_out;
+mod jobs;
 mod model;
 mod oauth2;
+mod paging;
+mod server;
 mod walks;
 
 use std::path::Path;

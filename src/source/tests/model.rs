@@ -264,8 +264,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What became visible before it was older than lag and overlap was read.
-    pub fn check_complete(&self) {
+    /// What became visible before it was older than lag and overlap was read, and all of it is settled.
+    pub fn check_complete(&self, last: Micros) {
+        assert!(self.durable.settled > instant(last), "{:?} is not settled: {:?}", instant(last), self.durable);
         for record in &self.vendor.records {
             let time = self.vendor.shown(*record);
             let patience = micros_of(self.rules.lag) + micros_of(self.rules.overlap);
