@@ -44,6 +44,16 @@ fn every_connector_that_comes_with_auditline_passes() {
 }
 
 #[test]
+fn without_files_the_operators_own_connectors_are_tested_too() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/own-vendor");
+    let seen = seen(&test(&folder, &[]));
+    assert!(seen.starts_with("exit code: 0\n"), "{seen}");
+    for line in ["\nashby: a change by a user ... ok\n", "\nexample-dns: a zone is added ... ok\n"] {
+        assert!(seen.contains(line), "{seen}");
+    }
+}
+
+#[test]
 fn what_differs_is_told_line_by_line_and_blessing_mends_it() {
     let examples = r#"[[example]]
 name = "as it says"

@@ -68,6 +68,23 @@ impl Receiver {
 }
 
 #[tokio::test]
+async fn a_vendor_that_repeats_its_cursor_is_given_up_and_what_it_gave_is_delivered() {
+    let time = (chrono::Utc::now() - chrono::TimeDelta::hours(2)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let entry = format!(r#"{{"id":"{}","action":{{"time":"{time}","type":"create"}}}}"#, "7".repeat(32));
+    let page = format!(r#"{{"success":true,"errors":[],"result":[{entry}],"result_info":{{"cursor":"again"}}}}"#);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let app = Router::new().fallback(async move || page.clone());
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+
+    let installation = Installation::new(FILES, &[Pipeline::at(Vendor::Cloudflare, &address)]);
+    let ended = installation.run_once().await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Cloudflare repeats its cursor, so that its pages have no end"), "{}", ended.stderr);
+    assert_eq!(installation.ids("cloudflare"), ["7".repeat(32)]);
+}
+
+#[tokio::test]
 async fn a_record_that_cannot_be_read_becomes_a_dead_letter_and_stops_nothing() {
     let page = r#"{"data":[
         {"id":"0b7f5e0a-0000-4000-8000-000000000001","created_at":"2026-03-01T10:00:00Z","change_type":"update"},

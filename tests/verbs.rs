@@ -98,8 +98,10 @@ async fn explain_says_whether_everything_is_there() {
 #[tokio::test]
 async fn explain_asks_the_running_process_and_names_what_is_stuck() {
     let simulator = simulate(world(300)).await;
-    let blocked =
-        Pipeline::of(&simulator, Vendor::Telnyx).named("blocked").to("wall", "batch = { max_wait = \"50ms\" }");
+    let blocked = Pipeline::of(&simulator, Vendor::Telnyx)
+        .named("blocked")
+        .set("credential_expires", "\"2100-01-31\"")
+        .to("wall", "batch = { max_wait = \"50ms\" }");
     // A folder stands where the file should be.
     let main = format!("{FILES}\n[sinks.wall.file]\npath = \"FOLDER/wall.ndjson\"\n");
     let installation = Installation::new(&main, &[blocked]);
@@ -114,6 +116,7 @@ async fn explain_asks_the_running_process_and_names_what_is_stuck() {
         "to siem         everything is delivered",
         "300 records wait since",
         "budget",
+        "credential      ends at 2100-01-31 00:00:00 UTC (in ",
     ] {
         assert!(explained.stdout.contains(expected), "no `{expected}` in {}", explained.stdout);
     }

@@ -121,6 +121,13 @@ fn explanation(status: &PipelineStatus) -> String {
     if let Some(budget) = &status.budget {
         line("budget", budget.clone());
     }
+    if let Some(end) = status.credential_expires {
+        let left = match (end - status.now).num_seconds() {
+            past if past <= 0 => "over".to_owned(),
+            left => format!("in {}", in_words(left - left % 60)),
+        };
+        line("credential", format!("ends at {} ({left})", shown(end)));
+    }
     let (bytes, limit) = status.journal;
     let full = if bytes >= limit { ": full, so reading waits for the sinks" } else { "" };
     line("journal", format!("{} of {}{full}", mebibytes(bytes), mebibytes(limit)));

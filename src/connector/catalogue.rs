@@ -181,7 +181,10 @@ mod tests {
         let (catalogue, said) = catalogue(&[("acme-dns.toml", &own), ("telnyx.toml", &own)]);
         assert_eq!(said, "");
         let names: Vec<&str> = catalogue.names().collect();
-        assert_eq!(names, ["acme-dns", "ashby", "cloudflare", "nirvana", "telnyx", "voximplant"]);
+        assert_eq!(
+            names,
+            ["acme-dns", "ashby", "auth0", "cloudflare", "github", "nirvana", "okta", "telnyx", "voximplant"]
+        );
         let title = |name: &str| catalogue.get(name).unwrap().definition.connector.title.clone();
         assert_eq!([title("acme-dns"), title("telnyx"), title("ashby")], ["Ours", "Ours", "Ashby audit log"]);
         assert_eq!(catalogue.source("telnyx"), Some(own.as_str()));

@@ -82,13 +82,16 @@ impl Walker {
             let kept = match read {
                 Ok(page) => {
                     let progress = page.progress;
-                    self.keep(page).await.map(|()| progress)
+                    self.keep(page).await.map(|is_new| (progress, is_new))
                 }
                 Err(error) => Err(error.into()),
             };
             let wait = match kept {
-                Ok(progress) => {
-                    self.pipeline.recovered(&mut trouble);
+                Ok((progress, is_new)) => {
+                    // To read the same pages again up to the same failure is no getting on.
+                    if is_new || progress == Progress::CaughtUp {
+                        self.pipeline.recovered(&mut trouble);
+                    }
                     match progress {
                         Progress::More => continue,
                         Progress::Wait(wait) => wait,
@@ -112,16 +115,18 @@ impl Walker {
         self.source.read(&self.cursor, self.priority, &|raw, arena| refine(raw, transforms, arena)).await
     }
 
-    /// Makes a page durable, and stands at the cursor after it.
-    async fn keep(&mut self, page: Page<Item>) -> Result<(), ReadError> {
+    /// Makes a page durable, and stands at the cursor after it. Returns whether the walk got further: by a record that is
+    /// new, or by the end of a window.
+    async fn keep(&mut self, page: Page<Item>) -> Result<bool, ReadError> {
         let next = page.next;
         let own_reads = page.own_reads;
         let place = self.place(&next)?;
-        self.pipeline.keep(page.items, place).await?;
+        let appended = self.pipeline.keep(page.items, place).await?;
         self.pipeline.counters.own_reads.add(own_reads);
+        let is_new = appended.added > 0 || next.complete_up_to > self.cursor.complete_up_to;
         self.cursor = next;
         self.note_progress();
-        Ok(())
+        Ok(is_new)
     }
 
     fn place(&self, next: &Cursor) -> Result<Place, ReadError> {

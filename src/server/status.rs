@@ -75,6 +75,8 @@ pub struct PipelineStatus {
     pub trouble: Option<String>,
     /// What the upstream may be asked, in words.
     pub budget: Option<String>,
+    /// When the credential ends, as far as the vendor or the operator told.
+    pub credential_expires: Option<DateTime<Utc>>,
     /// Bytes the journal holds, and bytes at which reading stops.
     pub journal: (u64, u64),
 }
@@ -177,6 +179,7 @@ pub async fn standing(
         swept: counters.map_or(0, |counters| counters.swept.get()),
         trouble: counters.and_then(|counters| counters.trouble()),
         budget: handle.and_then(|handle| Some(handle.source.as_ref()?.budget().to_string())),
+        credential_expires: handle.and_then(|handle| handle.source.as_ref()?.credential_expires()),
         journal: (fill.bytes, fill.limit),
     })
 }

@@ -185,33 +185,26 @@ impl Installation {
     /// Starts `auditline` with a verb, on this configuration.
     pub fn start_with(&self, arguments: &[&str]) -> Running {
         let log = tempfile::NamedTempFile::new_in(self.folder.path()).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_auditline"))
+        let child = self.command(arguments).stdout(Stdio::null()).stderr(log.reopen().unwrap()).spawn().unwrap();
+        Running { child, log }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_auditline"));
+        command
             .args(arguments)
             .arg("--config")
             .arg(self.folder.path())
             .envs(&self.secrets)
             .env_remove("AUDITLINE_LOG")
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log.reopen().unwrap())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        Running { child, log }
+            .kill_on_drop(true);
+        command
     }
 
     /// Runs `auditline` with a verb on this configuration to its end, and returns what it printed.
     pub async fn ask(&self, arguments: &[&str]) -> Asked {
-        let child = Command::new(env!("CARGO_BIN_EXE_auditline"))
-            .args(arguments)
-            .arg("--config")
-            .arg(self.folder.path())
-            .envs(&self.secrets)
-            .env_remove("AUDITLINE_LOG")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
-        let output = tokio::time::timeout(PATIENCE, child).await.expect("it ends").unwrap();
+        let output = tokio::time::timeout(PATIENCE, self.command(arguments).output()).await.expect("it ends").unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Asked {
             code: output.status.code().expect("it was not killed"),

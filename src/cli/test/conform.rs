@@ -3,8 +3,8 @@
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::NoSubscriber;
 
-use super::Tally;
 use super::subject::Subject;
+use super::{Tally, say};
 use crate::simulator::conformance::{self, Outcome};
 
 /// Puts a connector through the suite, and says what came of each case.
@@ -17,19 +17,19 @@ pub async fn run(subject: &Subject, tally: &mut Tally) {
         match line.outcome {
             Outcome::Passed => {
                 tally.passed += 1;
-                println!("{what} ... ok");
+                say(&format!("{what} ... ok"));
             }
             Outcome::Failed(reason) => {
                 tally.failed += 1;
-                println!("{what} ... FAILED\n    {reason}");
+                say(&format!("{what} ... FAILED\n    {reason}"));
             }
             Outcome::Skipped(reason) => {
                 tally.skipped += 1;
-                println!("{what} ... skipped: {reason}");
+                say(&format!("{what} ... skipped: {reason}"));
             }
             Outcome::NotCovered(kind) => {
                 tally.not_covered += 1;
-                println!("{name}: {}: not covered yet: {kind}", line.read);
+                say(&format!("{name}: {}: not covered yet: {kind}", line.read));
             }
         }
     }

@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::difference::{Difference, differences};
 use super::subject::Subject;
-use super::{Tally, bless};
+use super::{Tally, bless, say};
 use crate::connector::model::Example;
 use crate::source::example::{Outcome, run as take};
 
@@ -14,7 +14,7 @@ pub fn run(subject: &Subject, bless: bool, tally: &mut Tally) -> bool {
     let name = &subject.connector.name;
     let examples = &subject.connector.definition.example;
     if examples.is_empty() {
-        println!("{name}: no examples");
+        say(&format!("{name}: no examples"));
     }
     let mut different = Vec::new();
     for example in examples {
@@ -22,15 +22,15 @@ pub fn run(subject: &Subject, bless: bool, tally: &mut Tally) -> bool {
         let wrong = wrong(example, &found);
         if wrong.is_empty() {
             tally.passed += 1;
-            println!("{name}: {} ... ok", example.name);
+            say(&format!("{name}: {} ... ok", example.name));
         } else if bless && bless::can_say(&found) {
             tally.written += 1;
-            println!("{name}: {} ... written", example.name);
+            say(&format!("{name}: {} ... written", example.name));
             different.push((&example.value, found));
         } else {
             tally.failed += 1;
-            println!("{name}: {} ... FAILED", example.name);
-            wrong.iter().for_each(|line| println!("    {line}"));
+            say(&format!("{name}: {} ... FAILED", example.name));
+            wrong.iter().for_each(|line| say(&format!("    {line}")));
         }
     }
     if different.is_empty() {

@@ -12,13 +12,13 @@ use clap::Args;
 
 use self::subject::Subject;
 use super::input::report;
-use super::{DONE, FAILED, WRONG};
+use super::{DONE, FAILED, WRONG, print};
 use crate::document::{Context, Problems};
 
 /// Run the examples in connector files.
 #[derive(Debug, Args)]
 pub struct Test {
-    /// Connector files. Without any, the connectors that come with auditline.
+    /// Connector files. Without any, the connectors that come with auditline, and those of `./auditline.toml`.
     files: Vec<PathBuf>,
     /// Read from a simulated vendor made of the definition, with all that can go wrong.
     #[arg(long)]
@@ -44,7 +44,7 @@ impl Test {
                 return FAILED;
             }
         }
-        println!("\n{tally}");
+        say(&format!("\n{tally}"));
         if tally.failed == 0 { DONE } else { FAILED }
     }
 
@@ -53,6 +53,11 @@ impl Test {
         let asked = self.bless || std::env::var_os("UPDATE").is_some_and(|value| !value.is_empty() && value != "0");
         asked && subject.path.is_some()
     }
+}
+
+/// Prints a line. Whoever reads no more of it has seen enough.
+fn say(line: &str) {
+    print(&format!("{line}\n"));
 }
 
 /// How many tests came to what.

@@ -3,8 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::connector::{Connector, names, source};
+use crate::config::catalogue;
+use crate::connector::{Catalogue, Connector};
 use crate::document::{Context, Problem};
+
+/// The main file, whose connectors are tested where there is one.
+const MAIN: &str = "auditline.toml";
 
 /// A connector to be tested.
 #[derive(Debug)]
@@ -18,16 +22,24 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Those in `files`, or those that come with the binary where there are none. What is wrong is among the problems.
+    /// Those in `files`; without any, those that come with the binary and those of the main file in this folder. What is
+    /// wrong is among the problems.
     pub fn read(files: &[PathBuf], context: &Context<'_>) -> Vec<Self> {
         if files.is_empty() {
-            let embedded = |name| {
-                let text = source(name)?.to_owned();
-                Some(Self { path: None, text, connector: Connector::embedded(name)? })
-            };
-            return names().filter_map(embedded).collect();
+            let main = Path::new(MAIN);
+            let own = main.is_file().then(|| catalogue(main, context)).flatten();
+            return Self::all(&own.unwrap_or_default());
         }
         files.iter().filter_map(|path| Self::of_file(path, context)).collect()
+    }
+
+    fn all(catalogue: &Catalogue) -> Vec<Self> {
+        let subject = |name| {
+            let connector = catalogue.get(name).ok()?;
+            let path = catalogue.file(name).map(PathBuf::from);
+            Some(Self { path, text: catalogue.source(name)?.to_owned(), connector })
+        };
+        catalogue.names().filter_map(subject).collect()
     }
 
     fn of_file(path: &Path, context: &Context<'_>) -> Option<Self> {
