@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 /// Longer than anything takes on a busy machine: what is not there by then never comes.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A file for each pipeline. `FOLDER` stands for the installation's own.
 pub const FILES: &str = "[sinks.siem.file]\npath = \"FOLDER/out/{pipeline}.ndjson\"\n";
