@@ -99,4 +99,6 @@ async fn beside_a_vendor_only_the_vendor_is_explained() {
     let explained = installation.ask(&["explain", "--up-to=-1m"]).await;
     assert_eq!(explained.code, 0, "{}", explained.stdout);
     assert!(explained.stdout.starts_with("telnyx: ") && !explained.stdout.contains("archive"), "{}", explained.stdout);
+    let named = installation.ask(&["explain", "archive"]).await;
+    assert!(named.code == 2 && named.stderr.starts_with("error: `archive` reads files"), "{}", named.stderr);
 }

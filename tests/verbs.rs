@@ -197,6 +197,11 @@ async fn a_backfill_beside_a_running_process_is_read_by_it_and_survives_a_kill()
     assert_eq!(asked.code, 1, "the one who asked is told that nobody answers any more: {}", asked.stderr);
     let mut running = installation.start();
     running.until("goes on with the backfill", |_| installation.ids("cloudflare").len() >= wanted.len()).await;
+    // Once more, by the same process: it does read, and what it finds is known.
+    let before = simulator.stats(Vendor::Cloudflare).requests;
+    let again = backfill(&installation, &span, &["--again"]).await;
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(simulator.stats(Vendor::Cloudflare).requests >= before + 25, "the span was not read again");
     running.signal("TERM").await;
     running.ended().await;
     expect_once("cloudflare", installation.ids("cloudflare"), &wanted);

@@ -52,7 +52,10 @@ pub fn journal(plan: &Plan) -> Result<Option<SqliteJournal>, String> {
 /// The pipeline of that name. Says on stderr when there is none.
 pub fn find<'a>(plan: &'a Plan, name: &str) -> Option<&'a PipelinePlan> {
     let found = plan.pipelines.iter().find(|pipeline| &*pipeline.name == name);
-    if found.is_none() {
+    if found.is_none() && plan.files.iter().any(|pipeline| &*pipeline.name == name) {
+        eprintln!("error: `{name}` reads files, which have no windows, and promise nothing of what happened when");
+        eprintln!("\nhint: `auditline run --once` says how much of them was read");
+    } else if found.is_none() {
         let names: Vec<&str> = plan.pipelines.iter().map(|pipeline| &*pipeline.name).collect();
         eprintln!("error: there is no pipeline `{name}`");
         match did_you_mean(name, names.iter().copied()) {

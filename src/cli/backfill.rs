@@ -18,7 +18,7 @@ use crate::config::{PipelinePlan, Plan};
 use crate::engine::{Backfill as Span, RunOptions};
 use crate::journal::{Journal, Walk};
 use crate::server::control::{AskError, Client, Span as Asked};
-use crate::server::{PipelineStatus, in_words};
+use crate::server::{LaneStatus, PipelineStatus, in_words};
 use crate::source::Cursor;
 use crate::source::forecast::{forecast, least_time};
 
@@ -88,7 +88,7 @@ impl Backfill {
         eprintln!("{}", estimate.sentence());
         let span = Span { since, until };
         let client = Client::new(&plan.state_dir).map_err(|error| Wrong::of(&error))?;
-        match client.backfill(&self.pipeline, Asked { since, until }).await {
+        match client.backfill(&self.pipeline, Asked { since, until, again: self.again }).await {
             Ok(()) => self.follow(&client, &walk, &estimate).await,
             Err(AskError::Nobody { .. }) => self.run(plan, span, &walk, &estimate).await,
             Err(error) => Err(Wrong::of(&error)),
@@ -137,7 +137,9 @@ impl Backfill {
             };
             if let Some(cursor) = status.walk(walk) {
                 bar.show(cursor, status.trouble.as_deref());
-                if cursor.has_ended() && status.lanes.iter().all(|lane| lane.waiting == 0) {
+                // What waits besides is the live walk's, and there may always be some of it.
+                let is_delivered = |lane: &LaneStatus| lane.oldest.is_none_or(|oldest| oldest >= self.until.0);
+                if cursor.has_ended() && status.lanes.iter().all(is_delivered) {
                     bar.finish();
                     eprintln!("the backfill is complete");
                     return Ok(DONE);

@@ -100,6 +100,7 @@ impl Run {
         let source = match source(&plan, budgets, &self.journal.id()) {
             Ok(source) => Some(Arc::new(source)),
             Err(error) => {
+                error!(pipeline = %plan.name, reason = %error, "the pipeline cannot be set up: the others go on without it");
                 self.outcome.failed.push(Failure::of_source(&plan.name, &error));
                 None
             }

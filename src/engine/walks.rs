@@ -29,7 +29,9 @@ pub struct Backfill {
 }
 
 impl Backfill {
-    fn walk(self) -> Walk {
+    /// The walk through it.
+    #[must_use]
+    pub fn walk(self) -> Walk {
         Walk::backfill(self.since, self.until)
     }
 }

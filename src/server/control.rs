@@ -3,6 +3,7 @@
 //! HTTP over a Unix socket in the state folder, which is the owner's only.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub struct Span {
     pub since: DateTime<Utc>,
     /// The first instant after it.
     pub until: DateTime<Utc>,
+    /// From its beginning, although it was read before.
+    pub again: bool,
 }
 
 /// Serves the socket in that folder until `stop`. The lock of the journal is held by then, so a socket that is there
@@ -55,6 +58,8 @@ pub fn serve(state_dir: &Path, desk: Desk, stop: CancellationToken) -> std::io::
         _ => {}
     }
     let listener = UnixListener::bind(&path)?;
+    // The folder may be older than we are, and open to others.
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
     let pipelines = desk.pipelines.into_iter().map(|entry| (entry.0.name.clone(), entry)).collect();
     let shared = Arc::new(Shared { pipelines, journal: desk.journal });
     let app = Router::new()
@@ -91,7 +96,14 @@ async fn backfill(State(shared): State<Arc<Shared>>, Named(name): Named<String>,
     let Some((_, handle)) = shared.pipelines.get(&name) else {
         return (StatusCode::NOT_FOUND, format!("the running auditline has no pipeline `{name}`")).into_response();
     };
-    if handle.backfill(Backfill { since: span.since, until: span.until }) {
+    let backfill = Backfill { since: span.since, until: span.until };
+    // Before it is answered: who asked looks at the walk, and must not take the earlier one's end for this one's.
+    if span.again
+        && let Err(error) = shared.journal.end_walk(&handle.name, &backfill.walk()).await
+    {
+        return (StatusCode::INTERNAL_SERVER_ERROR, crate::chain(&error)).into_response();
+    }
+    if handle.backfill(backfill) {
         return StatusCode::ACCEPTED.into_response();
     }
     (StatusCode::CONFLICT, format!("the pipeline `{name}` has ended")).into_response()
