@@ -10,8 +10,8 @@ use auditline::event::{Arena, Event, Record, json};
 use auditline::source::decode::Found;
 use auditline::source::{Raw, decode};
 use auditline::transform::normalize::{Form, Normalize};
-use auditline::transform::redact::{Redact, Redactor};
-use auditline::transform::{Tally, Transform};
+use auditline::transform::redact::{Hits, Redact, Redactor};
+use auditline::transform::{Notes, Transform};
 use chrono::DateTime;
 
 use super::clock::Lap;
@@ -31,19 +31,19 @@ impl Product {
     }
 
     /// The records of a page, and how many addresses were redacted.
-    pub fn run(&self, page: &[u8]) -> (Vec<Record>, Tally) {
+    pub fn run(&self, page: &[u8]) -> (Vec<Record>, Hits) {
         let rules = &self.connector.definition.decode;
-        let mut sum = Tally::default();
+        let mut sum = Hits::default();
         let mut done = Vec::new();
         let mut each = |found: Found<'_>, arena: &Arena| {
             let Found::Value(record) = found else { panic!("a line that is no record") };
             let raw = decode::record(record, rules, DateTime::UNIX_EPOCH, arena);
-            let (refined, tally) = refine(raw, &self.transforms, arena);
-            sum.emails += tally.emails;
-            sum.ips += tally.ips;
+            let (refined, hits) = refine(raw, &self.transforms, arena);
+            sum += hits;
             match refined {
                 Refined::Record(_, record) => done.push(record),
                 Refined::Dead(letter) => panic!("a dead letter: {}", letter.reason),
+                Refined::Dropped { reason, .. } => panic!("dropped: {reason}"),
             }
         };
         decode::page(page, rules, &Arena::new(), &mut each).expect("the page is JSON");
@@ -53,7 +53,7 @@ impl Product {
     /// The same work part by part over the whole page: decode, map, redact, encode.
     pub fn parts(&self, page: &[u8]) -> [f64; 4] {
         let rules = &self.connector.definition.decode;
-        let mut tally = Tally::default();
+        let mut notes = Notes::default();
         let mut lap = Lap::start();
         let arena = Arena::with_capacity(page.len() * 2);
         let page = json::decode(page, &arena).expect("the page is JSON");
@@ -72,7 +72,7 @@ impl Product {
         let decoded = lap.next();
         let mut step = |transform: &dyn Transform| {
             for event in &mut events {
-                *event = transform.apply(*event, &arena, &mut tally).expect("every record fits");
+                *event = transform.apply(*event, &arena, &mut notes).expect("every record fits");
             }
             lap.next()
         };

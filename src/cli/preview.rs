@@ -58,6 +58,10 @@ impl Preview {
                     eprintln!("a dead letter: {}: {}", letter.reason, String::from_utf8_lossy(&letter.body));
                     Ok(())
                 }
+                Refined::Dropped { reason, .. } => {
+                    eprintln!("dropped: {reason}");
+                    Ok(())
+                }
             };
             // Who reads stdout has seen enough.
             if written.is_err() {

@@ -3,14 +3,10 @@
 use std::collections::BTreeMap;
 
 use auditline_sinks::SinkConfig;
-use auditline_sinks::secret::Secret;
 use auditline_sinks::units::{ByteSize, HumanDuration};
 use serde::Deserialize;
 
 use crate::document::{Context, Document, Node, Spanned};
-use crate::transform::enrich::Enrich;
-use crate::transform::normalize::Form;
-use crate::transform::redact::{EmailAction, IpAction};
 
 /// `auditline.toml`
 #[derive(Debug, Deserialize)]
@@ -94,32 +90,6 @@ pub struct FileSource {
 
 /// `[to]`: sinks by name, each with a [`To`].
 pub type Targets = Spanned<BTreeMap<Spanned<String>, Node>>;
-
-/// `[[transform]]`
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Transform {
-    /// Into which form the vendor's record is brought. Without it, OCSF.
-    Normalize(Form),
-    /// Labels and fields to add.
-    Enrich(Enrich),
-    /// What becomes of addresses.
-    Redact(Redact),
-}
-
-/// `redact = { … }`
-#[derive(Debug, Deserialize)]
-pub struct Redact {
-    /// What becomes of e-mail addresses.
-    #[serde(default)]
-    pub emails: Option<Spanned<EmailAction>>,
-    /// What becomes of IP addresses.
-    #[serde(default)]
-    pub ips: Option<Spanned<IpAction>>,
-    /// The key of pseudonyms.
-    #[serde(default)]
-    pub key: Option<Spanned<Secret>>,
-}
 
 /// `[to.NAME]`
 #[derive(Debug, Default, Deserialize)]

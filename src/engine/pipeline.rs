@@ -15,7 +15,8 @@ use super::told::Trouble;
 use crate::event::{Record, RecordKey};
 use crate::journal::{Append, Appended, DeadLetter, Journal, JournalError, Sequence, Walk};
 use crate::source::SourceError;
-use crate::transform::{Tally, Transform};
+use crate::transform::Transform;
+use crate::transform::redact::Hits;
 
 /// How often a full journal is looked at again.
 const FULL_PAUSE: Duration = Duration::from_millis(500);
@@ -60,7 +61,7 @@ pub enum ReadError {
 }
 
 /// What one record became, and what was redacted in it.
-pub type Item = (Refined, Tally);
+pub type Item = (Refined, Hits);
 
 /// What is kept with a page's records, in the same transaction.
 pub struct Place {
@@ -153,15 +154,15 @@ impl Pipeline {
     /// Makes a page durable, and counts it.
     pub async fn keep(&self, items: Vec<Item>, place: Place) -> Result<Appended, ReadError> {
         let counters = &self.counters;
-        let mut tally = Tally::default();
+        let mut hits = Hits::default();
         let mut records: Vec<(RecordKey, Record)> = Vec::with_capacity(items.len());
         let mut dead_letters: Vec<DeadLetter> = Vec::new();
         for (refined, counted) in items {
-            tally.emails += counted.emails;
-            tally.ips += counted.ips;
+            hits += counted;
             match refined {
                 Refined::Record(key, record) => records.push((key, record)),
                 Refined::Dead(letter) => dead_letters.push(letter),
+                Refined::Dropped { .. } => {}
             }
         }
         let reasons: Vec<String> = dead_letters.iter().map(|letter| letter.reason.clone()).collect();
@@ -173,8 +174,8 @@ impl Pipeline {
         counters.repeated.add(appended.repeated);
         counters.add_late(&appended.late);
         counters.swept.add(if is_sweep { appended.added } else { 0 });
-        counters.emails.add(tally.emails);
-        counters.ips.add(tally.ips);
+        counters.emails.add(hits.emails);
+        counters.ips.add(hits.ips);
         counters.dead_letters.add(appended.dead_letters.len() as u64);
         for index in &appended.dead_letters {
             warn!(pipeline = %self.name, reason = reasons[*index], "a record became a dead letter");

@@ -15,7 +15,7 @@ use crate::event::json::{self, JsonError};
 use crate::event::{Arena, Value, mend};
 use crate::transform::normalize::{Form, Normalize};
 use crate::transform::redact;
-use crate::transform::{Tally, Transform};
+use crate::transform::{Notes, Transform};
 
 /// What became of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,7 +124,7 @@ impl Taken {
             return;
         }
         match decode::record(record, rules, NO_TIME, arena) {
-            Raw::Event(event) => match self.normalize.apply(event, arena, &mut Tally::default()) {
+            Raw::Event(event) => match self.normalize.apply(event, arena, &mut Notes::default()) {
                 Ok(event) => {
                     let text = json::to_string(&event.body);
                     // A number that no JSON library of ours can hold is compared as it is written.

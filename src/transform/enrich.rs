@@ -6,7 +6,7 @@ use std::fmt;
 use bumpalo::collections::Vec as ArenaVec;
 use serde::Deserialize;
 
-use super::{Tally, Transform, Unfit};
+use super::{Exit, Notes, Transform};
 use crate::event::{Arena, Event, Member, Value};
 
 /// Adds labels and fields to every event, after what it has of them already.
@@ -64,7 +64,7 @@ impl Enrich {
 }
 
 impl Transform for Enrich {
-    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, _: &mut Tally) -> Result<Event<'a>, Unfit> {
+    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, _: &mut Notes) -> Result<Event<'a>, Exit> {
         let is_ocsf = event.body.get("class_uid").is_some();
         let body = match event.body.get("metadata").filter(|_| is_ocsf) {
             Some(metadata) => {
@@ -122,7 +122,7 @@ mod tests {
         let arena = Arena::new();
         let body = json::decode(body.as_bytes(), &arena).unwrap();
         let event = Event { id: "r-1", time: chrono::DateTime::UNIX_EPOCH, body };
-        json::to_string(&enrich.apply(event, &arena, &mut Tally::default()).unwrap().body)
+        json::to_string(&enrich.apply(event, &arena, &mut Notes::default()).unwrap().body)
     }
 
     #[test]

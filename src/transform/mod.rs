@@ -6,36 +6,49 @@ pub mod ocsf;
 pub mod redact;
 
 use std::fmt;
+use std::sync::Arc;
 
-use crate::event::{Arena, Event};
+use crate::event::{Arena, Event, RecordKey};
 
-/// What the transforms of a pipeline did, for the counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// E-mail addresses redacted.
-    pub emails: u64,
-    /// IP addresses redacted.
-    pub ips: u64,
+/// What the transforms say of one event, beside what they make of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// What was redacted in it.
+    pub hits: redact::Hits,
+    /// The sinks it goes to, by name; `None` for all the pipeline has.
+    pub to: Option<Arc<[Arc<str>]>>,
+    /// What it is a repetition by: of the events with the same twin, the first that is read goes on.
+    pub twin: Option<RecordKey>,
 }
 
-/// Why an event cannot be handled: it becomes a dead letter with this reason.
+/// Why an event goes no further.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Unfit {
-    /// For a person; holds nothing of the event itself but names of fields.
-    pub reason: String,
+pub enum Exit {
+    /// It cannot be handled, and becomes a dead letter.
+    #[error("{reason}")]
+    Dead {
+        /// For a person; holds nothing of the event itself but names of fields.
+        reason: String,
+    },
+    /// It is not wanted, and is counted under the reason.
+    #[error("{reason}")]
+    Dropped {
+        /// The operator's words; one of the few the configuration has.
+        reason: Arc<str>,
+    },
 }
 
 /// One step between the vendor and the journal. `Display` names it as the configuration does.
 ///
 /// Pure and synchronous: no clock, no network, no memory of the events before. The same event gives the same result on
-/// every machine and at every restart. An event it cannot handle is an error or passes as it is, and is never dropped.
+/// every machine and at every restart. An event it cannot handle becomes a dead letter or passes as it is, and one that the
+/// operator does not want is counted: none is dropped in silence.
 pub trait Transform: fmt::Display + Send + Sync {
     /// The changed event. New nodes and texts live in `arena`; what did not change is shared with the old event.
     ///
     /// # Errors
-    /// The event becomes a dead letter.
-    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, tally: &mut Tally) -> Result<Event<'a>, Unfit>;
+    /// Why the event goes no further.
+    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, notes: &mut Notes) -> Result<Event<'a>, Exit>;
 
     /// Changes a text that never became an event (an unreadable record, a vendor's error message) as this transform
     /// would change texts inside one. Only redaction does.

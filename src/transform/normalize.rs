@@ -7,7 +7,7 @@ use chrono::SecondsFormat;
 use serde::Deserialize;
 
 use super::ocsf::{Identity, Map};
-use super::{Tally, Transform, Unfit};
+use super::{Exit, Notes, Transform};
 use crate::event::{Arena, Event, Member, Value};
 
 /// The form that events are given, as the configuration says it: `normalize = "ocsf"`.
@@ -50,11 +50,11 @@ impl Normalize {
 }
 
 impl Transform for Normalize {
-    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, _: &mut Tally) -> Result<Event<'a>, Unfit> {
+    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, _: &mut Notes) -> Result<Event<'a>, Exit> {
         let body = match self.form {
             Form::None => self.envelope(&event, arena),
             Form::Ocsf => {
-                let unfit = || Unfit { reason: "no rule of the OCSF map fits this record".to_owned() };
+                let unfit = || Exit::Dead { reason: "no rule of the OCSF map fits this record".to_owned() };
                 self.map.apply(&event, arena).ok_or_else(unfit)?
             }
         };
@@ -81,7 +81,7 @@ mod tests {
         let arena = Arena::new();
         let body = json::decode(record.as_bytes(), &arena).unwrap();
         let event = Event { id: "r-1", time: "2026-09-14T08:22:31.25Z".parse().unwrap(), body };
-        let event = normalize.apply(event, &arena, &mut Tally::default()).unwrap();
+        let event = normalize.apply(event, &arena, &mut Notes::default()).unwrap();
         assert_eq!(event.id, "r-1");
         json::to_string(&event.body)
     }

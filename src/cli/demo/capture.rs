@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::config::Plan;
 use crate::event::{Arena, Event, json};
-use crate::transform::{Tally, Transform, Unfit};
+use crate::transform::{Exit, Notes, Transform};
 
 /// A record as the vendor gave it.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl fmt::Display for Capture {
 }
 
 impl Transform for Capture {
-    fn apply<'a>(&self, event: Event<'a>, _arena: &'a Arena, _tally: &mut Tally) -> Result<Event<'a>, Unfit> {
+    fn apply<'a>(&self, event: Event<'a>, _arena: &'a Arena, _: &mut Notes) -> Result<Event<'a>, Exit> {
         let mut kept = self.kept.lock().expect("no panic while the lock is held");
         if kept.is_none() {
             let json = json::to_string(&event.body);

@@ -168,7 +168,7 @@ mod tests {
     use crate::event::{Clock, json};
     use crate::source::Raw;
     use crate::transform::normalize::{Form, Normalize};
-    use crate::transform::{Tally, Transform};
+    use crate::transform::{Notes, Transform};
 
     fn source(folder: &Path, pattern: &str, connector: &str) -> FileSource {
         FileSource::new(FileSettings {
@@ -187,7 +187,7 @@ mod tests {
         let normalize = Normalize::new(Form::Ocsf, Arc::clone(&connector.map), connector.identity.clone());
         let refine = |raw: Raw<'_>, arena: &Arena| match raw {
             Raw::Event(event) => {
-                let event = normalize.apply(event, arena, &mut Tally::default()).unwrap();
+                let event = normalize.apply(event, arena, &mut Notes::default()).unwrap();
                 let class = event.body.get("class_name").map(|name| json::to_string(&name)).unwrap();
                 format!("{} {class}", event.time.format("%d %H:%M"))
             }

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::{EmailAction, Hits, IpAction, Policy, Redactor};
 use crate::event::{Arena, Event, Member, Value};
-use crate::transform::{Tally, Transform, Unfit};
+use crate::transform::{Exit, Notes, Transform};
 
 /// Redacts every text of an event.
 #[derive(Debug)]
@@ -69,11 +69,8 @@ impl fmt::Display for Redact {
 }
 
 impl Transform for Redact {
-    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, tally: &mut Tally) -> Result<Event<'a>, Unfit> {
-        let mut hits = Hits::default();
-        let body = self.value(event.body, arena, &mut hits).unwrap_or(event.body);
-        tally.emails += hits.emails;
-        tally.ips += hits.ips;
+    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, notes: &mut Notes) -> Result<Event<'a>, Exit> {
+        let body = self.value(event.body, arena, &mut notes.hits).unwrap_or(event.body);
         Ok(Event { body, ..event })
     }
 
@@ -104,10 +101,10 @@ mod tests {
         let arena = Arena::new();
         let text = br#"{"a":[1,{"anna@example.com":{"b":"by anna@example.com"}}],"c":{"d":"x"}}"#;
         let event = Event { id: "1", time: chrono::DateTime::UNIX_EPOCH, body: json::decode(text, &arena).unwrap() };
-        let mut tally = Tally::default();
-        let done = redact.apply(event, &arena, &mut tally).unwrap();
+        let mut notes = Notes::default();
+        let done = redact.apply(event, &arena, &mut notes).unwrap();
         assert!(!json::to_string(&done.body).contains("anna"));
-        assert_eq!(tally.emails, 2);
+        assert_eq!(notes.hits.emails, 2);
         assert!(std::ptr::eq(
             event.body.get("c").unwrap().as_object().unwrap(),
             done.body.get("c").unwrap().as_object().unwrap()

@@ -271,6 +271,7 @@ impl Collector {
             match item {
                 Refined::Record(key, record) => append.records.push((key, record)),
                 Refined::Dead(letter) => append.dead_letters.push(letter),
+                Refined::Dropped { reason, .. } => panic!("nothing here drops records: {reason}"),
             }
         }
         self.tally.dead += append.dead_letters.len() as u64;
