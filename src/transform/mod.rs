@@ -1,5 +1,6 @@
 //! What happens to an event between the vendor and the journal: normalize, enrich, redact, in the file's order.
 
+pub mod condition;
 pub mod enrich;
 pub mod normalize;
 pub mod ocsf;

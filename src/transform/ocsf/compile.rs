@@ -4,14 +4,14 @@
 
 use std::borrow::Cow;
 
-use super::language::{Critic, Expression, constant, suggest};
+use super::language::{Expression, constant};
 use super::scalar::Scalar;
 use super::schema::{Attribute, Class, Fields, Kind, Word, schema};
 use super::shape::{Choice, Constant, Leaf, Node, Shape};
 use super::source::Source;
-use super::words::Words;
 use crate::document::{self, Place, Severity};
 use crate::event::Path;
+use crate::transform::condition::{Critic, Words, suggest};
 
 /// What no map may say, because auditline does.
 const OURS: [&str; 13] = [

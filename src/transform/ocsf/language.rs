@@ -1,60 +1,12 @@
-//! What a map says, before it is known what it says it about: expressions, conditions, constants.
+//! What a map says, before it is known what it says it about: expressions and constants.
 
 use std::borrow::Cow;
 
 use super::scalar::Scalar;
 use super::shape::Constant;
-use super::words::{Pattern, Words};
-use crate::document::{Node, Place, Problem, Problems, did_you_mean};
-use crate::event::{Path, Value};
-
-/// Where mistakes go, unless somebody else has reported them already.
-#[derive(Clone, Copy)]
-pub struct Critic<'p> {
-    /// All there are.
-    pub problems: &'p Problems,
-    /// Whether to keep silent.
-    pub silent: bool,
-}
-
-impl Critic<'_> {
-    /// Reports a mistake.
-    pub fn error(&self, place: &Place, message: impl Into<String>, hint: Option<String>) {
-        if self.silent {
-            return;
-        }
-        let problem = Problem::error(message).at(place);
-        self.problems.push(match hint {
-            Some(hint) => problem.hint(hint),
-            None => problem,
-        });
-    }
-
-    /// Reports the keys of `table` that are not in `known`, and a table that is none. Says whether all is well.
-    pub fn keys(&self, table: &Node, known: &[&str]) -> bool {
-        let Some(entries) = table.as_table() else {
-            self.error(&table.place(), format!("expected a table, found {}", table.kind()), None);
-            return false;
-        };
-        let mut unknown = entries.filter(|(name, _)| !known.contains(&name.as_str())).peekable();
-        let is_well = unknown.peek().is_none();
-        for (name, _) in unknown {
-            self.error(&name.place, format!("unknown key `{}`", name.value), Some(suggest(name, known, "keys")));
-        }
-        is_well
-    }
-}
-
-/// A hint that names what would have been right.
-#[must_use]
-pub fn suggest(word: &str, known: &[&str], noun: &str) -> String {
-    match did_you_mean(word, known.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            format!("known {noun}: {}", known.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
-        }
-    }
-}
+use crate::document::Node;
+use crate::event::Path;
+use crate::transform::condition::{Critic, Pattern};
 
 /// Where a value comes from.
 #[derive(Debug, Default)]
@@ -110,7 +62,7 @@ impl Expression {
             return None;
         };
         for (word, meaning) in entries {
-            expression.values.push((pattern(word, &word.place, critic)?, meaning.clone()));
+            expression.values.push((Pattern::understand(word, &word.place, critic)?, meaning.clone()));
         }
         Some(expression)
     }
@@ -132,103 +84,6 @@ fn path(node: &Node, critic: Critic) -> Option<Path> {
     };
     let path = text.parse::<Path>();
     path.map_err(|error| critic.error(&node.place(), error.to_string(), None)).ok()
-}
-
-fn pattern(text: &str, place: &Place, critic: Critic) -> Option<Pattern> {
-    let pattern = Pattern::read(text);
-    if pattern.is_none() {
-        critic.error(place, format!("`{text}` has a `*` that is neither its first nor its last character"), None);
-    }
-    pattern
-}
-
-/// What a record must be like for a rule to apply.
-#[derive(Debug)]
-pub struct Condition {
-    /// What is looked at.
-    pub path: Path,
-    test: Test,
-}
-
-#[derive(Debug)]
-enum Test {
-    OneOf(Words<()>),
-    NoneOf(Words<()>),
-    Exists(bool),
-}
-
-impl Condition {
-    /// Whether it holds for what stands at the path.
-    #[must_use]
-    pub fn holds(&self, value: Value) -> bool {
-        let is_one_of = |words: &Words<()>| super::scalar::word(value).is_some_and(|word| words.get(word).is_some());
-        match &self.test {
-            Test::OneOf(words) => is_one_of(words),
-            Test::NoneOf(words) => !is_one_of(words),
-            Test::Exists(wanted) => *wanted != value.is_empty(),
-        }
-    }
-
-    /// Reads a `match` table, in which a dotted key may be quoted or not.
-    pub fn read_all(table: &Node, critic: Critic) -> Vec<Self> {
-        let mut conditions = Vec::new();
-        match table.as_table() {
-            Some(_) => Self::collect(table, "", critic, &mut conditions),
-            None => critic.error(&table.place(), format!("expected a table, found {}", table.kind()), None),
-        }
-        conditions
-    }
-
-    fn collect(table: &Node, above: &str, critic: Critic, out: &mut Vec<Self>) {
-        for (key, node) in table.as_table().into_iter().flatten() {
-            let text = if above.is_empty() { key.value.clone() } else { format!("{above}.{}", key.value) };
-            // A key that is nearly the name of a test was probably meant to be one.
-            let mut keys = node.as_table().into_iter().flatten();
-            let is_test = keys.any(|(key, _)| did_you_mean(key, ["exists", "not"]).is_some());
-            if node.as_table().is_some() && !is_test {
-                Self::collect(node, &text, critic, out);
-                continue;
-            }
-            match text.parse() {
-                Ok(path) => out.extend(Test::read(node, critic).map(|test| Self { path, test })),
-                Err(error) => critic.error(&key.place, error.to_string(), None),
-            }
-        }
-    }
-}
-
-impl Test {
-    fn read(node: &Node, critic: Critic) -> Option<Self> {
-        if node.as_table().is_none() {
-            return words(node, critic).map(Self::OneOf);
-        }
-        match (node.get("exists"), node.get("not")) {
-            (Some(exists), None) if exists.as_bool().is_some() => exists.as_bool().map(Self::Exists),
-            (None, Some(not)) => words(not, critic).map(Self::NoneOf),
-            _ => {
-                critic.error(&node.head(), "expected `{ exists = true }`, `{ exists = false }` or `{ not = … }`", None);
-                None
-            }
-        }
-    }
-}
-
-fn words(node: &Node, critic: Critic) -> Option<Words<()>> {
-    let nodes = node.as_array().unwrap_or(std::slice::from_ref(node));
-    let mut entries = Vec::new();
-    for node in nodes {
-        let text = match (node.as_str(), node.as_integer(), node.as_bool()) {
-            (Some(text), _, _) => text.to_owned(),
-            (_, Some(number), _) => number.to_string(),
-            (_, _, Some(flag)) => flag.to_string(),
-            _ => {
-                critic.error(&node.place(), format!("expected a word or a list of words, found {}", node.kind()), None);
-                return None;
-            }
-        };
-        entries.push((pattern(&text, &node.place(), critic)?, ()));
-    }
-    Some(Words::new(entries))
 }
 
 /// A constant of that type.

@@ -7,12 +7,12 @@ use bumpalo::collections::Vec as ArenaVec;
 
 use super::Identity;
 use super::compile::{Compiler, Draft, Said, fixed, said_names};
-use super::language::{Condition, Critic, suggest};
 use super::schema::{Class, schema};
 use super::shape::{Constant, Node, Run, Shape};
 use super::source::Source;
 use crate::document::{self, Place, Problem, Problems};
 use crate::event::{Arena, Event, Member, Value};
+use crate::transform::condition::{Condition, Critic, suggest};
 
 /// How the records of one vendor become OCSF events. Loaded once, then nothing of the schema is looked up any more.
 pub struct Map {

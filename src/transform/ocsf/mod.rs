@@ -51,8 +51,10 @@
 //! **Nothing is lost.** What the map does not name, and what stands in the event in another form only (a time, a word with
 //! another caption), is in `unmapped`, where the vendor had it. `null` and empty values are left out.
 //!
-//! **Conditions.** `match = { path = … }` takes a word, a list of words, `{ not = word or list }` or `{ exists = true }` (or
-//! `false`). All of them must hold; of a list of such tables one must.
+//! **Conditions.** `match = { path = … }` takes a word, a list of words, `{ exists = true }` (or `false`), `{ prefix = text or
+//! list }`, `{ cidr = network or list }` (`"10.0.0.0/8"`, `"2001:db8::/32"`, a single address), or `{ not = … }` around any
+//! of these. All of them must hold; of a list of such tables one must. A path that ends in a test's name is written in
+//! quotes: `"record.prefix" = "x"`.
 
 mod compile;
 mod form;
@@ -66,7 +68,6 @@ mod source;
 pub mod tests;
 #[cfg(test)]
 pub mod validate;
-mod words;
 
 pub use self::form::Form;
 pub use self::map::Map;

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::event::{Arena, Value, time};
+use crate::transform::condition::word;
 
 /// A type of the OCSF dictionary, as far as values of it differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,17 +129,6 @@ impl Scalar {
             Self::Bytes => is_base64(text),
             _ => true,
         }
-    }
-}
-
-/// The text of a single value, unless it is empty: a number's digits, `true`, `false`.
-#[must_use]
-pub fn word(value: Value<'_>) -> Option<&str> {
-    match value {
-        Value::String(text) | Value::Number(text) => (!text.is_empty()).then_some(text),
-        Value::Bool(true) => Some("true"),
-        Value::Bool(false) => Some("false"),
-        _ => None,
     }
 }
 

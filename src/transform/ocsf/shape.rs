@@ -6,10 +6,10 @@ use std::borrow::Cow;
 
 use bumpalo::collections::Vec as ArenaVec;
 
-use super::scalar::{Fit, Scalar, word};
+use super::scalar::{Fit, Scalar};
 use super::schema::Word;
-use super::words::Words;
 use crate::event::{Arena, Event, Member, Value};
+use crate::transform::condition::{Words, word};
 
 /// What stands at one place of the event.
 #[derive(Debug)]

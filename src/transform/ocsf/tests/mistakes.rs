@@ -132,7 +132,7 @@ fn rules_are_checked_against_their_own_class() {
         ),
         (
             "match = { a = { exist = true } }",
-            "10:11 expected `{ exists = true }`, `{ exists = false }` or `{ not = … }`",
+            r#"10:17 unknown test `exist` (did you mean `exists`? (a path of that name is written in quotes: `"a.exist"`))"#,
         ),
         ("match = { a = 1.5 }", "10:15 expected a word or a list of words, found a float"),
         ("match = { b = \"x*y\" }", "10:15 `x*y` has a `*` that is neither its first nor its last character"),

@@ -1,5 +1,20 @@
 //! Vendors' words: lists of them, with a `*` where a part may be anything.
 
+use super::critic::Critic;
+use crate::document::Place;
+use crate::event::Value;
+
+/// The text of a single value, unless it is empty: a number's digits, `true`, `false`.
+#[must_use]
+pub fn word(value: Value<'_>) -> Option<&str> {
+    match value {
+        Value::String(text) | Value::Number(text) => (!text.is_empty()).then_some(text),
+        Value::Bool(true) => Some("true"),
+        Value::Bool(false) => Some("false"),
+        _ => None,
+    }
+}
+
 /// One word of a list, compared without regard to ASCII case: `create`, `vm.*`, `*.created`, `*Key*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pattern {
@@ -32,6 +47,15 @@ impl Pattern {
             (true, false) => Self::Suffix(word),
             (true, true) => Self::Part(word),
         })
+    }
+
+    /// Reads a word that stands there, and reports one that is not understood.
+    pub fn understand(text: &str, place: &Place, critic: Critic) -> Option<Self> {
+        let pattern = Self::read(text);
+        if pattern.is_none() {
+            critic.error(place, format!("`{text}` has a `*` that is neither its first nor its last character"), None);
+        }
+        pattern
     }
 
     /// Whether `word` is such a word.
