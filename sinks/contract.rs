@@ -57,6 +57,7 @@ pub async fn all<D: Destination>(fresh: impl AsyncFn(&str) -> D) {
         async { pipelines_do_not_disturb_each_other(fresh(&unique("pipelines")).await).await },
         async { a_big_batch_arrives(fresh(&unique("big")).await).await },
         async { every_character_survives(fresh(&unique("characters")).await).await },
+        async { sequences_may_have_gaps(fresh(&unique("gaps")).await).await },
         async { days_and_hours_may_vary(fresh(&unique("days")).await).await },
         async { only_the_oversized_is_rejected(fresh(&unique("oversized")).await).await },
     );
@@ -185,6 +186,20 @@ pub async fn days_and_hours_may_vary<D: Destination>(destination: D) {
     assert_eq!(arrived, expected);
 }
 
+/// Where a pipeline's records go to several sinks, each gets its own, and their sequences are no run.
+pub async fn sequences_may_have_gaps<D: Destination>(destination: D) {
+    let batches = [gapped("gaps", &[3, 4, 9]), gapped("gaps", &[12]), gapped("gaps", &[13, 900])];
+    let first = destination.sink();
+    take_whole(&*first, &batches[0]).await;
+    take_whole(&*first, &batches[1]).await;
+    take_whole(&*first, &batches[1]).await;
+    drop(first);
+    let second = destination.sink();
+    take_whole(&*second, &batches[1]).await;
+    take_whole(&*second, &batches[2]).await;
+    expect_all(&destination, &batches).await;
+}
+
 /// One record nobody could take must not keep the others from arriving.
 pub async fn only_the_oversized_is_rejected<D: Destination>(destination: D) {
     let Some(limit) = destination.guarantees().max_record_bytes else {
@@ -195,7 +210,7 @@ pub async fn only_the_oversized_is_rejected<D: Destination>(destination: D) {
     batch.records[1].json = Bytes::from(large);
     let Delivery { rejected } = destination.sink().deliver(&batch).await.expect("taken");
     assert_eq!(rejected.len(), 1, "{rejected:?}");
-    assert_eq!(rejected[0].sequence, 2);
+    assert_eq!(rejected[0].at, 1);
     assert!(!rejected[0].reason.is_empty());
     batch.records.remove(1);
     assert_eq!(destination.read_back(3).await, texts(&[batch]));
@@ -208,13 +223,27 @@ pub fn batch_of<T: Into<String>>(pipeline: &str, first: u64, bodies: impl IntoIt
         time: START + TimeDelta::seconds(sequence.cast_signed()),
         json: Bytes::from(body.into()),
     };
+    let records: Vec<Record> = (first..).zip(bodies).map(record).collect();
     Batch {
         journal: "j7k2".into(),
         pipeline: pipeline.into(),
         vendor: "example".into(),
         first,
-        records: (first..).zip(bodies).map(record).collect(),
+        last: first + records.len() as u64 - 1,
+        records,
     }
+}
+
+/// A batch of the records with these numbers, which are their sequences.
+#[must_use]
+pub fn gapped(pipeline: &str, sequences: &[u64]) -> Batch {
+    let batches = sequences.iter().map(|sequence| numbered(pipeline, *sequence, 1));
+    let whole = batches.reduce(|mut whole, batch| {
+        whole.last = batch.last;
+        whole.records.extend(batch.records);
+        whole
+    });
+    whole.expect("a batch has at least one record")
 }
 
 /// A batch of records that tell their pipeline and number.

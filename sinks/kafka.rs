@@ -150,7 +150,7 @@ impl Sink for Kafka {
             Some(code) => Err(self.explain(code, context)),
             None => {
                 context.forget_errors();
-                sending.rejected.sort_by_key(|rejected| rejected.sequence);
+                sending.rejected.sort_by_key(|rejected| rejected.at);
                 Ok(Delivery { rejected: sending.rejected })
             }
         }

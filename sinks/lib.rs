@@ -43,7 +43,7 @@ pub struct Record {
     pub json: Bytes,
 }
 
-/// A run of records of one pipeline, in its order.
+/// Records of one pipeline in its order: those of a stretch of it that go to this sink.
 ///
 /// Its bounds are sealed in the journal before the first delivery: whenever a batch with the same
 /// [`key`](Batch::key) comes again, after an error or after a crash, it holds exactly the same records.
@@ -56,24 +56,20 @@ pub struct Batch {
     pub pipeline: Arc<str>,
     /// The connector that read them, `{vendor}` in templates.
     pub vendor: Arc<str>,
-    /// The sequence of the first record; the others follow without a gap.
+    /// The sequence of the first record.
     pub first: u64,
+    /// The sequence of the last record. Between the two, sequences are missing that go to other sinks only.
+    pub last: u64,
     /// At least one.
     pub records: Vec<Record>,
 }
 
 impl Batch {
-    /// The sequence of the last record.
-    #[must_use]
-    pub fn last(&self) -> u64 {
-        self.first + self.records.len() as u64 - 1
-    }
-
     /// A name no other batch has, and the same each time this one is delivered. Sorts in the pipeline's order, and is
     /// fit for file names, object keys and transactional ids.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}-{}-{:012}-{:012}", self.pipeline, self.journal, self.first, self.last())
+        format!("{}-{}-{:012}-{:012}", self.pipeline, self.journal, self.first, self.last)
     }
 
     /// How much JSON the records hold, in bytes.
@@ -86,15 +82,15 @@ impl Batch {
 /// What became of a batch that a sink is done with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delivery {
-    /// Records the destination will never take, in sequence order; all others are durable there.
+    /// Records the destination will never take, in the batch's order; all others are durable there.
     pub rejected: Vec<Rejected>,
 }
 
 /// A record the destination refuses for good. The engine keeps it as a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejected {
-    /// Which record of the batch.
-    pub sequence: u64,
+    /// Its place in the batch, the first being 0.
+    pub at: usize,
     /// Why, in the destination's words where it has any.
     pub reason: String,
 }
@@ -198,6 +194,16 @@ impl SinkConfig {
         match self {
             Self::File(config) => Some(config.path.of_pipeline(pipeline, vendor, Place::Path).into()),
             Self::Stdout(_) | Self::Kafka(_) | Self::S3(_) | Self::Syslog(_) => None,
+        }
+    }
+
+    /// What the names of a pipeline's objects begin with, the server's and the bucket's included; `None` where there are
+    /// none. Two writers of one pipeline would write over each other's: an object is named by the bounds of its batch.
+    #[must_use]
+    pub fn objects_of(&self, pipeline: &str, vendor: &str) -> Option<String> {
+        match self {
+            Self::S3(config) => Some(config.objects_of(pipeline, vendor)),
+            Self::File(_) | Self::Stdout(_) | Self::Kafka(_) | Self::Syslog(_) => None,
         }
     }
 

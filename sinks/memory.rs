@@ -96,9 +96,9 @@ impl State {
         let mut delivery = Delivery::default();
         let mut kept = batch.clone();
         kept.records.clear();
-        for (sequence, record) in (batch.first..).zip(&batch.records) {
+        for (at, record) in batch.records.iter().enumerate() {
             match self.objection(record) {
-                Some(reason) => delivery.rejected.push(Rejected { sequence, reason }),
+                Some(reason) => delivery.rejected.push(Rejected { at, reason }),
                 None => kept.records.push(record.clone()),
             }
         }
@@ -222,7 +222,7 @@ mod tests {
         memory.reject("p-2");
         let batch = contract::batch_of("p", 1, ["{}", "{}", "{}"]);
         let delivery = memory.deliver(&batch).await.unwrap();
-        let sequences: Vec<u64> = delivery.rejected.iter().map(|rejected| rejected.sequence).collect();
-        assert_eq!((sequences, memory.records().len()), (vec![2], 2));
+        let places: Vec<usize> = delivery.rejected.iter().map(|rejected| rejected.at).collect();
+        assert_eq!((places, memory.records().len()), (vec![1], 2));
     }
 }

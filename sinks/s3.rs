@@ -124,6 +124,13 @@ struct Object {
 }
 
 impl Config {
+    /// What the names of a pipeline's objects begin with.
+    pub(crate) fn objects_of(&self, pipeline: &str, vendor: &str) -> String {
+        let server = self.endpoint.as_ref().map_or("", |endpoint| endpoint.0.as_str());
+        let prefix = self.prefix.of_pipeline(pipeline, vendor, Place::Path);
+        format!("{server} {} {prefix} {}", self.bucket, self.compression.suffix())
+    }
+
     /// Checks what cannot be seen in one key alone.
     pub fn build(&self) -> Result<S3, BuildError> {
         if self.bucket.is_empty() || self.bucket.contains('/') {

@@ -122,11 +122,11 @@ impl Sink for Syslog {
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
         let mut messages = Vec::with_capacity(batch.records.len());
         let mut rejected = Vec::new();
-        for (sequence, record) in (batch.first..).zip(&batch.records) {
+        for (at, record) in batch.records.iter().enumerate() {
             let mut message = self.header.message(batch, record);
             if message.len() > self.max_size && !self.config.truncate {
                 let reason = format!("{} bytes are more than the {} of `max_size`", message.len(), self.max_size);
-                rejected.push(Rejected { sequence, reason });
+                rejected.push(Rejected { at, reason });
                 continue;
             }
             frame::truncate(&mut message, self.max_size);

@@ -41,9 +41,9 @@ impl Product {
             let (refined, hits) = refine(raw, &self.transforms, arena);
             sum += hits;
             match refined {
-                Refined::Record(_, record) => done.push(record),
+                Refined::Record(new) => done.push(new.record),
                 Refined::Dead(letter) => panic!("a dead letter: {}", letter.reason),
-                Refined::Dropped { reason, .. } => panic!("dropped: {reason}"),
+                Refined::Dropped(dropped) => panic!("dropped: {}", dropped.reason),
             }
         };
         decode::page(page, rules, &Arena::new(), &mut each).expect("the page is JSON");

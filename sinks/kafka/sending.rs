@@ -154,8 +154,7 @@ impl<'a> Sending<'a> {
     }
 
     fn reject(&mut self, at: usize, reason: String) {
-        let sequence = self.batch.first + at as u64;
-        self.rejected.push(Rejected { sequence, reason });
+        self.rejected.push(Rejected { at, reason });
     }
 }
 

@@ -187,7 +187,7 @@ async fn what_librdkafka_itself_finds_too_large_is_rejected() {
     let batch = contract::batch_of("p", 7, ["{}", large.as_str(), r#"{"n":3}"#]);
     let Delivery { rejected } = topic.sink().deliver(&batch).await.unwrap();
     assert_eq!(rejected.len(), 1);
-    assert_eq!(rejected[0].sequence, 8);
+    assert_eq!(rejected[0].at, 1);
     assert!(rejected[0].reason.contains("`message.max.bytes`"), "{rejected:?}");
     assert_eq!(topic.read_back(2).await, ["{}", r#"{"n":3}"#]);
 }
@@ -207,8 +207,8 @@ async fn a_topic_that_takes_little_gets_each_record_once() {
         batch.records[at].json = large(at);
     }
     let Delivery { rejected } = topic.sink().deliver(&batch).await.unwrap();
-    let sequences: Vec<u64> = rejected.iter().map(|rejected| rejected.sequence).collect();
-    assert_eq!(sequences, [1, 701, 702, 2000]);
+    let places: Vec<usize> = rejected.iter().map(|rejected| rejected.at).collect();
+    assert_eq!(places, [0, 700, 701, 1999]);
     batch.records.retain(|record| record.json.len() < 20_000);
     let mut arrived = topic.read_back(1996).await;
     let mut expected = contract::texts(&[batch]);

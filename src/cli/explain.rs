@@ -131,6 +131,9 @@ fn explanation(status: &PipelineStatus) -> String {
     let (bytes, limit) = status.journal;
     let full = if bytes >= limit { ": full, so reading waits for the sinks" } else { "" };
     line("journal", format!("{} of {}{full}", mebibytes(bytes), mebibytes(limit)));
+    if !status.dropped.is_empty() {
+        line("dropped", dropped(status));
+    }
     for lane in &status.lanes {
         line(&format!("to {}", lane.sink), delivering(status, lane));
     }
@@ -214,6 +217,13 @@ fn late(status: &PipelineStatus) -> String {
         })
         .collect();
     format!("{} since the start: {}", thousands(total), parts.join(", "))
+}
+
+fn dropped(status: &PipelineStatus) -> String {
+    let total: u64 = status.dropped.values().sum();
+    let parts: Vec<String> =
+        status.dropped.iter().map(|(reason, count)| format!("{} {reason}", thousands(*count))).collect();
+    format!("{}: {}", thousands(total), parts.join(", "))
 }
 
 fn delivering(status: &PipelineStatus, lane: &LaneStatus) -> String {

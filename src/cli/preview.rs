@@ -53,13 +53,18 @@ impl Preview {
         let mut out = std::io::stdout().lock();
         for refined in items.into_iter().take(self.limit) {
             let written = match refined {
-                Refined::Record(_, record) => out.write_all(&record.json).and_then(|()| out.write_all(b"\n")),
+                Refined::Record(new) => {
+                    if let Some(to) = &new.to {
+                        eprintln!("to {}:", to.join(", "));
+                    }
+                    out.write_all(&new.record.json).and_then(|()| out.write_all(b"\n"))
+                }
                 Refined::Dead(letter) => {
                     eprintln!("a dead letter: {}: {}", letter.reason, String::from_utf8_lossy(&letter.body));
                     Ok(())
                 }
-                Refined::Dropped { reason, .. } => {
-                    eprintln!("dropped: {reason}");
+                Refined::Dropped(dropped) => {
+                    eprintln!("dropped: {}", dropped.reason);
                     Ok(())
                 }
             };

@@ -20,6 +20,8 @@ pub struct Counters {
     pub swept: Count,
     /// Records left out because they had been read before.
     pub repeated: Count,
+    /// Records the operator does not want, by reason. Held for one line.
+    dropped: Mutex<BTreeMap<Arc<str>, u64>>,
     /// Entries left out because our own reading made them.
     pub own_reads: Count,
     /// E-mail addresses redacted in new and repeated records.
@@ -101,6 +103,18 @@ impl Counters {
 
     pub(super) fn add_late(&self, late: &Lateness) {
         locked(&self.lateness).add(late);
+    }
+
+    /// Records the operator does not want, by reason.
+    pub fn dropped(&self) -> BTreeMap<Arc<str>, u64> {
+        locked(&self.dropped).clone()
+    }
+
+    pub(super) fn add_dropped(&self, more: &BTreeMap<Arc<str>, u64>) {
+        let mut dropped = locked(&self.dropped);
+        for (reason, count) in more {
+            *dropped.entry(Arc::clone(reason)).or_default() += count;
+        }
     }
 
     /// The walks there are, and how far each is.

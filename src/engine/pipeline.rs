@@ -12,8 +12,7 @@ use tracing::{error, info, warn};
 use super::counters::Counters;
 use super::refine::Refined;
 use super::told::Trouble;
-use crate::event::{Record, RecordKey};
-use crate::journal::{Append, Appended, DeadLetter, Journal, JournalError, Sequence, Walk};
+use crate::journal::{Append, Appended, DeadLetter, Dropped, Journal, JournalError, New, Sequence, Walk};
 use crate::source::SourceError;
 use crate::transform::Transform;
 use crate::transform::redact::Hits;
@@ -155,23 +154,25 @@ impl Pipeline {
     pub async fn keep(&self, items: Vec<Item>, place: Place) -> Result<Appended, ReadError> {
         let counters = &self.counters;
         let mut hits = Hits::default();
-        let mut records: Vec<(RecordKey, Record)> = Vec::with_capacity(items.len());
+        let mut records: Vec<New> = Vec::with_capacity(items.len());
+        let mut dropped: Vec<Dropped> = Vec::new();
         let mut dead_letters: Vec<DeadLetter> = Vec::new();
         for (refined, counted) in items {
             hits += counted;
             match refined {
-                Refined::Record(key, record) => records.push((key, record)),
+                Refined::Record(new) => records.push(new),
                 Refined::Dead(letter) => dead_letters.push(letter),
-                Refined::Dropped { .. } => {}
+                Refined::Dropped(unwanted) => dropped.push(unwanted),
             }
         }
         let reasons: Vec<String> = dead_letters.iter().map(|letter| letter.reason.clone()).collect();
         let is_sweep = place.walk == Walk::sweep();
         let Place { walk, cursor, forget_before, seen_at, late_before } = place;
-        let append = Append { records, walk, cursor, dead_letters, forget_before, seen_at, late_before };
+        let append = Append { records, dropped, walk, cursor, dead_letters, forget_before, seen_at, late_before };
         let appended = self.journal.append(&self.name, append).await?;
         counters.read.add(appended.added);
         counters.repeated.add(appended.repeated);
+        counters.add_dropped(&appended.dropped);
         counters.add_late(&appended.late);
         counters.swept.add(if is_sweep { appended.added } else { 0 });
         counters.emails.add(hits.emails);

@@ -1,12 +1,9 @@
 //! From a vendor's record to what the journal keeps: the transforms in order, then frozen.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 
-use crate::event::{Arena, Event, Record, RecordKey};
-use crate::journal::DeadLetter;
+use crate::event::{Arena, Event, RecordKey};
+use crate::journal::{DeadLetter, Dropped, New};
 use crate::source::Raw;
 use crate::transform::redact::Hits;
 use crate::transform::{Exit, Notes, Transform};
@@ -15,18 +12,11 @@ use crate::transform::{Exit, Notes, Transform};
 #[derive(Debug)]
 pub enum Refined {
     /// A record for the sinks.
-    Record(RecordKey, Record),
+    Record(New),
     /// One that a person has to look at.
     Dead(DeadLetter),
     /// One that the operator does not want, counted under the reason.
-    Dropped {
-        /// What it is known by.
-        key: RecordKey,
-        /// When it happened.
-        time: DateTime<Utc>,
-        /// In the operator's words.
-        reason: Arc<str>,
-    },
+    Dropped(Dropped),
 }
 
 /// The stage that dead letters of this kind name.
@@ -40,10 +30,11 @@ pub fn refine<'a>(raw: Raw<'a>, transforms: &[Box<dyn Transform>], arena: &'a Ar
             Ok(done) => {
                 let mut record = done.freeze();
                 record.id = redacted(record.id, transforms);
-                Refined::Record(RecordKey::of(event.id), record)
+                let (to, twin) = (notes.to.take(), notes.twin);
+                Refined::Record(New { key: RecordKey::of(event.id), record, to, twin })
             }
             Err((_, Exit::Dropped { reason })) => {
-                Refined::Dropped { key: RecordKey::of(event.id), time: event.time, reason }
+                Refined::Dropped(Dropped { key: RecordKey::of(event.id), time: event.time, reason })
             }
             Err((transform, Exit::Dead { reason })) => {
                 let body = crate::event::json::to_string(&event.body);

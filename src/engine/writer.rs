@@ -86,7 +86,7 @@ impl Writer {
             let delivery = self.deliver(&batch).await?;
             let letters = self.letters(&batch, &delivery);
             // Only the note of it is made again: what was delivered is not delivered again.
-            while let Err(error) = self.journal.advance(&self.lane, batch.last(), letters.clone()).await {
+            while let Err(error) = self.journal.advance(&self.lane, batch.last, letters.clone()).await {
                 self.outlast(error, &mut trouble).await?;
             }
             self.count(&batch, &delivery);
@@ -195,7 +195,7 @@ impl Writer {
     /// What the sink refused of a batch, to be kept with the reason.
     fn letters(&self, batch: &Batch, delivery: &Delivery) -> Vec<DeadLetter> {
         let letter = |refused: &Rejected| {
-            let record = batch.records.get(usize::try_from(refused.sequence.checked_sub(batch.first)?).ok()?)?;
+            let record = batch.records.get(refused.at)?;
             warn!(pipeline = %self.lane.pipeline, sink = %self.plan.sink, reason = refused.reason, "a record became a dead letter");
             Some(DeadLetter {
                 key: RecordKey::of(&record.id),

@@ -18,7 +18,15 @@ impl RecordKey {
         Self::of_bytes(id.as_bytes())
     }
 
-    fn of_bytes(bytes: &[u8]) -> Self {
+    /// The key of something that is remembered of a record beside itself, named by `what`. No record has the same one.
+    #[must_use]
+    pub fn derived(self, what: &str) -> Self {
+        Self::of_bytes(&[what.as_bytes(), b"\0", &self.0].concat())
+    }
+
+    /// The key of what is told by those bytes.
+    #[must_use]
+    pub fn of_bytes(bytes: &[u8]) -> Self {
         let digest = Sha256::digest(bytes);
         Self(std::array::from_fn(|index| digest[index]))
     }

@@ -11,6 +11,7 @@ mod walk;
 #[cfg(test)]
 mod contract;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -30,9 +31,11 @@ pub type Sequence = u64;
 /// What one page adds, wholly or not at all.
 #[derive(Debug, Default)]
 pub struct Append {
-    /// The records in the order in which they are to be delivered, each with the key it is known by. Of two with the
-    /// same key the first counts. Their times are kept to the microsecond.
-    pub records: Vec<(RecordKey, Record)>,
+    /// The records in the order in which they are to be delivered. Of two with the same key the first counts. Their
+    /// times are kept to the microsecond.
+    pub records: Vec<New>,
+    /// What the page had beside them and nobody wants: counted, each once.
+    pub dropped: Vec<Dropped>,
     /// Which walk read the page.
     pub walk: Walk,
     /// Where that walk resumes once this page is durable. Opaque to the journal.
@@ -48,6 +51,47 @@ pub struct Append {
     pub late_before: DateTime<Utc>,
 }
 
+/// A record as a page brings it.
+#[derive(Clone, Debug)]
+pub struct New {
+    /// What it is known by.
+    pub key: RecordKey,
+    /// What is delivered.
+    pub record: Record,
+    /// The sinks it goes to, by name; `None` for all that the pipeline has.
+    pub to: Option<Arc<[Arc<str>]>>,
+    /// What it is a repetition by: of records with the same twin only the first is added, and the others are dropped.
+    pub twin: Option<RecordKey>,
+}
+
+impl New {
+    /// A record for all sinks that is no repetition.
+    #[must_use]
+    pub fn of(key: RecordKey, record: Record) -> Self {
+        Self { key, record, to: None, twin: None }
+    }
+
+    /// Whether it goes to the sink of that name.
+    #[must_use]
+    pub fn goes_to(&self, sink: &str) -> bool {
+        self.to.as_ref().is_none_or(|to| to.iter().any(|name| **name == *sink))
+    }
+}
+
+/// What a page had and the operator does not want.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// What it is known by.
+    pub key: RecordKey,
+    /// When it happened.
+    pub time: DateTime<Utc>,
+    /// Why, in the operator's words: one of the few that the configuration has.
+    pub reason: Arc<str>,
+}
+
+/// The reason under which records are counted that are left out as repetitions.
+pub const DEDUPE: &str = "dedupe";
+
 /// What became of an [`Append`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
@@ -57,6 +101,8 @@ pub struct Appended {
     pub late: Lateness,
     /// Records left out because their id was seen before.
     pub repeated: u64,
+    /// What was dropped and had not been before, by reason: what the page says, and repetitions.
+    pub dropped: BTreeMap<Arc<str>, u64>,
     /// The sequence of the pipeline's last record, 0 while it has none.
     pub last: Sequence,
     /// Which of the page's dead letters are new, by their place in it.
@@ -144,6 +190,9 @@ pub trait Journal: Send + Sync {
     /// that it does not hold records for ever; returns those by name, each with the number of records it had not been
     /// given.
     ///
+    /// Of records that go to certain sinks only, a lane is given those that name it, and it alone: another sink in the
+    /// place of theirs is not.
+    ///
     /// A pipeline without lanes, or one that is not opened any more, keeps all its records.
     async fn open_pipeline(&self, pipeline: &Arc<str>, sinks: &[Arc<str>]) -> Result<Vec<(Lane, u64)>, JournalError>;
 
@@ -158,28 +207,37 @@ pub trait Journal: Send + Sync {
 
     /// Makes a page durable: its new records get the next sequences, records seen before are left out and counted, dead
     /// letters are kept, the walk's cursor moves, all in one transaction.
+    ///
+    /// A new record whose [`twin`](New::twin) was added before is left out and counted as dropped under [`DEDUPE`]. What
+    /// is dropped, this way or by [`Append::dropped`], is counted once, however often it is read again, and not at all if
+    /// it was added before. It stays unseen: a later page that has it as a record, or has it without a twin, adds it.
+    ///
+    /// A record that is to go to a sink which the pipeline was not opened with, or to none at all, is
+    /// [`Refused`](JournalError::Refused) with its whole page. In a pipeline without lanes it waits for its sinks.
     async fn append(&self, pipeline: &Arc<str>, append: Append) -> Result<Appended, JournalError>;
 
-    /// The next batch of a lane, `None` when it has all there is.
+    /// The next batch of a lane, `None` when it has all there is. It holds the lane's own records: those that go to its
+    /// sink. Those that do not are passed without being looked at, make no batch smaller and are not waited for.
     ///
     /// Its bounds are written down before it is returned, and until [`advance`](Journal::advance) every call returns the
     /// same batch with the same records, over restarts too, whatever `limits` says by then. A lane that its pipeline was
     /// not opened with is [`Refused`](JournalError::Refused), here and in the next two calls.
     async fn seal(&self, lane: &Lane, vendor: &Arc<str>, limits: &BatchLimits) -> Result<Option<Batch>, JournalError>;
 
-    /// What waits for a lane beyond its position: records, their bytes, and when the oldest was appended. Cheap enough
-    /// to ask each time a page arrives; `records` and `bytes` may stop counting at the limits.
+    /// What waits for a lane beyond its position: its own records, their bytes, and when the oldest was appended. Cheap
+    /// enough to ask each time a page arrives; `records` and `bytes` may stop counting at the limits.
     async fn waiting(&self, lane: &Lane, limits: &BatchLimits) -> Result<Waiting, JournalError>;
 
-    /// Moves a lane's position to `to`, the last sequence of its sealed batch, and keeps what the sink rejected. Records
-    /// that every lane of the pipeline has passed are removed, in pieces small enough not to hold others up.
+    /// Moves a lane's position to `to`, the last sequence of its sealed batch, and beyond what follows and is not its own;
+    /// keeps what the sink rejected. Records that every lane of the pipeline has passed are removed, in pieces small
+    /// enough not to hold others up.
     ///
     /// A position only moves forward: a `to` at or behind it changes nothing. Any other `to` than the sealed batch's last
     /// is [`Refused`](JournalError::Refused).
     async fn advance(&self, lane: &Lane, to: Sequence, rejected: Vec<DeadLetter>) -> Result<(), JournalError>;
 
-    /// The time of the oldest record beyond a lane's position: what happened before it was delivered, as far as it was
-    /// read. Looks at each waiting record, so it is for people who ask and not for every page.
+    /// The time of the oldest of a lane's own records beyond its position: what happened before it was delivered, as far
+    /// as it was read. Looks at each waiting record, so it is for people who ask and not for every page.
     async fn oldest_waiting(&self, lane: &Lane) -> Result<Option<DateTime<Utc>>, JournalError>;
 
     /// What a pipeline has had so far.
@@ -193,12 +251,14 @@ pub trait Journal: Send + Sync {
 }
 
 /// What a pipeline has had so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Records that were ever appended.
     pub records: u64,
     /// Dead letters that are kept.
     pub dead_letters: u64,
+    /// What was dropped, by reason: each record once, as far as it is remembered.
+    pub dropped: BTreeMap<Arc<str>, u64>,
 }
 
 /// What lies beyond a lane's position.

@@ -1,5 +1,6 @@
 //! Where a pipeline stands: up to when it is complete, and what it waits for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,9 @@ pub struct PipelineStatus {
     pub records: u64,
     /// Dead letters that are kept.
     pub dead_letters: u64,
+    /// What the operator does not want of it, by reason.
+    #[serde(default)]
+    pub dropped: BTreeMap<String, u64>,
     /// Late records since the process started: what they were less behind than in seconds, and how many.
     pub late: Vec<(Option<i64>, u64)>,
     /// Those of them that only the sweep found.
@@ -171,6 +175,7 @@ pub async fn standing(
         lanes,
         records: totals.records,
         dead_letters: totals.dead_letters,
+        dropped: totals.dropped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
         late: late
             .iter()
             .flat_map(|late| late.counts())

@@ -1,6 +1,6 @@
 //! A journal against the simplest thing that could be one: vectors in memory, driven by the same random calls.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use auditline_sinks::{BatchLimits, Record};
@@ -9,9 +9,9 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{ANY, at, lane, letter, limits};
+use super::{ANY, at, dropped, lane, letter, limits};
 use crate::event::RecordKey;
-use crate::journal::{Append, Appended, DeadLetter, Journal, JournalError, Lane, Waiting, Walk};
+use crate::journal::{Append, Appended, DEDUPE, DeadLetter, Dropped, Journal, JournalError, Lane, New, Waiting, Walk};
 
 /// How far behind the present ids are kept, in hours.
 const MEMORY: i64 = 12;
@@ -31,17 +31,39 @@ struct Page {
     hours: i64,
     back: i64,
     forget: bool,
-    records: Vec<(u8, i64, usize)>,
+    records: Vec<Written>,
+    /// Ids that are dropped, and how old they are.
+    dropped: Vec<(u8, i64)>,
     letters: Vec<u8>,
     sweep: bool,
 }
 
+/// One record of a page.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    number: u8,
+    age: i64,
+    padding: usize,
+    /// The sinks it goes to, as bits.
+    to: u8,
+    twin: Option<u8>,
+}
+
 fn call() -> impl Strategy<Value = Call> {
-    let record = (0..40u8, -20..3i64, 0..300usize);
-    let pages =
-        (0..4i64, 0..MEMORY, any::<bool>(), prop::collection::vec(record, 0..12), letters(), any::<bool>()).prop_map(
-            |(hours, back, forget, records, letters, sweep)| Page { hours, back, forget, records, letters, sweep },
-        );
+    let record = (0..40u8, -20..3i64, 0..300usize, 0..8u8, prop::option::weighted(0.3, 0..6u8))
+        .prop_map(|(number, age, padding, to, twin)| Written { number, age, padding, to, twin });
+    let records = (prop::collection::vec(record, 0..12), prop::collection::vec((0..40u8, -20..3i64), 0..3));
+    let pages = (0..4i64, 0..MEMORY, any::<bool>(), records, letters(), any::<bool>()).prop_map(
+        |(hours, back, forget, (records, dropped), letters, sweep)| Page {
+            hours,
+            back,
+            forget,
+            records,
+            dropped,
+            letters,
+            sweep,
+        },
+    );
     prop_oneof![
         6 => (0..2usize, pages).prop_map(|(pipeline, page)| Call::Append { pipeline, page }),
         5 => (0..2usize, 0..3usize, 1..9usize, 1..900u64).prop_map(|(pipeline, sink, records, bytes)| {
@@ -109,14 +131,19 @@ struct Pipeline {
     /// The hour its source has reached.
     hour: i64,
     cursors: BTreeMap<Walk, Bytes>,
-    /// All there ever were.
-    records: Vec<Record>,
+    /// All there ever were, with the sinks they go to.
+    records: Vec<(Record, Option<Vec<usize>>)>,
     /// How many of them all lanes have passed.
     passed: usize,
     lanes: BTreeMap<usize, Position>,
     seen: HashMap<String, DateTime<Utc>>,
+    /// What was dropped, by id.
+    marks: HashMap<String, DateTime<Utc>>,
+    twins: HashMap<String, DateTime<Utc>>,
+    dropped: BTreeMap<Arc<str>, u64>,
     /// How often the id of that number was given up, because the journal may have forgotten it.
     renamed: HashMap<u8, u32>,
+    renamed_twins: HashMap<u8, u32>,
     letters: Vec<DeadLetter>,
 }
 
@@ -137,7 +164,11 @@ impl Pipeline {
             passed: 0,
             lanes: BTreeMap::new(),
             seen: HashMap::new(),
+            marks: HashMap::new(),
+            twins: HashMap::new(),
+            dropped: BTreeMap::new(),
             renamed: HashMap::new(),
+            renamed_twins: HashMap::new(),
             letters: Vec::new(),
         }
     }
@@ -172,11 +203,8 @@ impl Pipeline {
         let forgotten = journal.open_pipeline(&self.name, &names).await.unwrap();
 
         let gone: Vec<_> = self.lanes.keys().copied().filter(|sink| !sinks.contains(sink)).collect();
-        let left = |at: usize| (self.records.len() - at) as u64;
-        assert_eq!(
-            forgotten,
-            gone.iter().map(|sink| (self.lane(*sink), left(self.lanes[sink].at))).collect::<Vec<_>>()
-        );
+        let left = |sink: usize| self.own(sink, self.lanes[&sink].at).count() as u64;
+        assert_eq!(forgotten, gone.iter().map(|sink| (self.lane(*sink), left(*sink))).collect::<Vec<_>>());
         let fresh = Position { at: self.passed, sealed: self.passed };
         for sink in sinks {
             self.lanes.entry(*sink).or_insert(fresh);
@@ -186,7 +214,19 @@ impl Pipeline {
         self.open = true;
     }
 
+    /// The places of the records from `from` on that go to a sink.
+    fn own(&self, sink: usize, from: usize) -> impl Iterator<Item = usize> {
+        let is_own = move |(_, to): &(Record, Option<Vec<usize>>)| to.as_ref().is_none_or(|to| to.contains(&sink));
+        (from..self.records.len()).filter(move |place| is_own(&self.records[*place]))
+    }
+
     fn pass(&mut self) {
+        for (sink, mut position) in self.lanes.clone() {
+            let next = self.own(sink, position.at).next().unwrap_or(self.records.len());
+            assert!(position.sealed == position.at || next == position.at, "a batch begins with the lane's own");
+            position.sealed = position.sealed.max(next);
+            self.lanes.insert(sink, Position { at: next, ..position });
+        }
         self.passed = self.lanes.values().map(|lane| lane.at).min().unwrap_or(self.passed);
     }
 
@@ -196,13 +236,24 @@ impl Pipeline {
         if let Some(before) = forget_before {
             self.give_up(before);
         }
-        let records: Vec<_> = page.records.iter().map(|record| self.record(*record)).collect();
+        let records: Vec<_> = page.records.iter().map(|written| self.record(*written)).collect();
+        let mut drops: Vec<(String, Dropped)> = Vec::new();
+        for (number, age) in &page.dropped {
+            let id = self.id(*number);
+            let dropped =
+                Dropped { time: at(self.hour + age), ..dropped(&id, ["noise", "sample"][*number as usize % 2]) };
+            drops.push((id, dropped));
+        }
         let letters: Vec<_> = page.letters.iter().map(|number| letter(&number.to_string(), "transform")).collect();
         let cursor = Bytes::from(format!("{} {}", self.hour, self.records.len()));
         let walk = if page.sweep { Walk::sweep() } else { Walk::live() };
         let page = Append {
             walk: walk.clone(),
-            records: records.iter().map(|record| (RecordKey::of(&record.id), record.clone())).collect(),
+            records: records
+                .iter()
+                .map(|(record, to, twin)| self.arrival(record, to.as_ref(), twin.as_ref()))
+                .collect(),
+            dropped: drops.iter().map(|(_, dropped)| dropped.clone()).collect(),
             cursor: cursor.clone(),
             dead_letters: letters.clone(),
             forget_before,
@@ -212,42 +263,101 @@ impl Pipeline {
         let appended = journal.append(&self.name, page).await.unwrap();
 
         let mut expected = Appended::default();
-        for record in records {
-            let kept_by = record.time.max(at(window));
-            if let Some(seen) = self.seen.get_mut(&record.id) {
+        let repetitions = self.repetitions(&records, window);
+        let unwanted = drops.len();
+        let again = records.iter().filter(|(record, ..)| repetitions.contains(&record.id));
+        drops.extend(
+            again.map(|(record, ..)| (record.id.clone(), Dropped { time: record.time, ..dropped(&record.id, DEDUPE) })),
+        );
+        let fresh = |(place, (id, dropped)): (usize, (String, Dropped))| {
+            let kept_by = dropped.time.max(at(window));
+            if let Some(seen) = self.seen.get_mut(&id) {
                 *seen = kept_by.max(*seen);
-                expected.repeated += 1;
+                return None;
+            }
+            remember(&mut self.marks, id, kept_by).then_some((place, dropped.reason))
+        };
+        for (place, reason) in drops.into_iter().enumerate().filter_map(fresh).collect::<Vec<_>>() {
+            *expected.dropped.entry(reason.clone()).or_default() += 1;
+            *self.dropped.entry(reason).or_default() += 1;
+            // Of repetitions, those that were known are repeated.
+            expected.repeated = expected.repeated.wrapping_sub(u64::from(place >= unwanted));
+        }
+        for (record, to, _) in records {
+            let kept_by = record.time.max(at(window));
+            if repetitions.contains(&record.id) {
+                expected.repeated = expected.repeated.wrapping_add(1);
+            } else if let Some(seen) = self.seen.get_mut(&record.id) {
+                *seen = kept_by.max(*seen);
+                expected.repeated = expected.repeated.wrapping_add(1);
             } else {
                 self.seen.insert(record.id.clone(), kept_by);
                 if record.time < at(window + 1) {
                     expected.late.note(at(window + 1) - record.time);
                 }
-                self.records.push(record);
+                self.records.push((record, to));
                 expected.added += 1;
             }
         }
+        self.pass();
         expected.last = self.records.len() as u64;
         expected.dead_letters = self.keep(letters);
         assert_eq!(appended, expected);
         self.cursors.insert(walk, cursor);
     }
 
-    /// What the journal may have forgotten from now on must not be asked for again: either answer would be right.
-    fn give_up(&mut self, before: DateTime<Utc>) {
-        for number in 0..=u8::MAX {
-            if self.seen.get(&self.id(number)).is_some_and(|kept_by| *kept_by < before) {
-                *self.renamed.entry(number).or_default() += 1;
+    /// The ids of new records whose twins were added before.
+    fn repetitions(&mut self, records: &[Arrival], window: i64) -> HashSet<String> {
+        let (mut met, mut repetitions) = (HashSet::new(), HashSet::new());
+        for (record, _, twin) in records {
+            let Some(twin) = twin.as_ref().filter(|_| met.insert(&record.id) && !self.seen.contains_key(&record.id))
+            else {
+                met.insert(&record.id);
+                continue;
+            };
+            if !remember(&mut self.twins, twin.clone(), record.time.max(at(window))) {
+                repetitions.insert(record.id.clone());
             }
         }
+        repetitions
+    }
+
+    /// What the journal may have forgotten from now on must not be asked for again: either answer would be right.
+    fn give_up(&mut self, before: DateTime<Utc>) {
+        let is_old = |kept_by: Option<&DateTime<Utc>>| kept_by.is_some_and(|kept_by| *kept_by < before);
+        for number in 0..=u8::MAX {
+            let id = self.id(number);
+            if is_old(self.seen.get(&id)) || is_old(self.marks.get(&id)) {
+                *self.renamed.entry(number).or_default() += 1;
+            }
+            if is_old(self.twins.get(&self.twin(number))) {
+                *self.renamed_twins.entry(number).or_default() += 1;
+            }
+        }
+    }
+
+    fn twin(&self, number: u8) -> String {
+        format!("{number}.{}", self.renamed_twins.get(&number).copied().unwrap_or_default())
     }
 
     fn id(&self, number: u8) -> String {
         format!("{number}.{}", self.renamed.get(&number).copied().unwrap_or_default())
     }
 
-    fn record(&self, (number, age, padding): (u8, i64, usize)) -> Record {
+    fn record(&self, Written { number, age, padding, to, twin }: Written) -> Arrival {
         let json = format!(r#"{{"number":{number},"padding":"{}"}}"#, "x".repeat(padding));
-        Record { id: self.id(number), time: at(self.hour + age), json: json.into() }
+        let record = Record { id: self.id(number), time: at(self.hour + age), json: json.into() };
+        let is_there = |sink: &usize| self.lanes.is_empty() || self.lanes.contains_key(sink);
+        let to: Vec<_> = (0..3).filter(|sink| to & (1 << sink) != 0).filter(is_there).collect();
+        (record, Some(to).filter(|to| !to.is_empty()), twin.map(|number| self.twin(number)))
+    }
+
+    fn arrival(&self, record: &Record, to: Option<&Vec<usize>>, twin: Option<&String>) -> New {
+        New {
+            to: to.map(|to| to.iter().map(|sink| self.lane(*sink).sink).collect()),
+            twin: twin.map(|twin| RecordKey::of(twin)),
+            ..New::of(RecordKey::of(&record.id), record.clone())
+        }
     }
 
     /// Returns which of them are new.
@@ -264,17 +374,22 @@ impl Pipeline {
 
     async fn seal(&mut self, journal: &impl Journal, sink: usize, limits: &BatchLimits) {
         let sealed = journal.seal(&self.lane(sink), &"vendor".into(), limits).await;
-        let Some(position) = self.lanes.get_mut(&sink) else {
+        let Some(mut position) = self.lanes.get(&sink).copied() else {
             assert!(matches!(sealed, Err(JournalError::Refused { .. })));
             return;
         };
+        let own: Vec<usize> = self.own(sink, position.at).collect();
         if position.sealed == position.at {
-            position.sealed += fitting(&self.records[position.at..], limits);
+            let count = fitting(own.iter().map(|place| &self.records[*place].0), limits);
+            position.sealed = count.checked_sub(1).map_or(position.at, |last| own[last] + 1);
+            self.lanes.insert(sink, position);
         }
-        let expected = &self.records[position.at..position.sealed];
+        let expected = own.iter().filter(|place| **place < position.sealed).map(|place| self.records[*place].0.clone());
+        let expected: Vec<Record> = expected.collect();
         match sealed.unwrap() {
             Some(batch) => {
-                assert_eq!((batch.first, &batch.records[..]), (position.at as u64 + 1, expected));
+                assert_eq!((batch.first, batch.last), (position.at as u64 + 1, position.sealed as u64));
+                assert_eq!(batch.records, expected);
                 assert_eq!((batch.journal, batch.pipeline), (journal.id(), self.name.clone()));
             }
             None => assert!(expected.is_empty()),
@@ -285,7 +400,7 @@ impl Pipeline {
         let lane = self.lane(sink);
         let Some(position) = self.lanes.get(&sink).copied() else { return };
         let rejected = match self.records.get(position.at) {
-            Some(record) if reject => vec![letter(&record.id, &lane.sink)],
+            Some((record, _)) if reject => vec![letter(&record.id, &lane.sink)],
             _ => vec![],
         };
         journal.advance(&lane, position.sealed as u64, rejected.clone()).await.unwrap();
@@ -300,8 +415,11 @@ impl Pipeline {
         let walks = journal.walks(&self.name).await.unwrap();
         assert_eq!(walks, self.cursors.clone().into_iter().collect::<Vec<_>>());
         assert_eq!(journal.dead_letters(&self.name, usize::MAX).await.unwrap(), self.letters);
+        assert_eq!(journal.totals(&self.name).await.unwrap().dropped, self.dropped);
         for (sink, position) in &self.lanes {
-            let left = &self.records[position.at..];
+            let left: Vec<&Record> = self.own(*sink, position.at).map(|place| &self.records[place].0).collect();
+            let oldest = left.iter().map(|record| record.time).min();
+            assert_eq!(journal.oldest_waiting(&self.lane(*sink)).await.unwrap(), oldest);
             let Waiting { records, bytes, since } = journal.waiting(&self.lane(*sink), &ANY).await.unwrap();
             assert_eq!(records, left.len() as u64);
             assert_eq!(bytes, left.iter().map(|record| record.json.len() as u64).sum::<u64>());
@@ -319,12 +437,26 @@ impl Pipeline {
     }
 }
 
+/// A record as it arrives, with the sinks and the twin it has.
+type Arrival = (Record, Option<Vec<usize>>, Option<String>);
+
+/// Notes a name with what it is kept by, the latest; says whether it is new.
+fn remember(known: &mut HashMap<String, DateTime<Utc>>, name: String, kept_by: DateTime<Utc>) -> bool {
+    let mut new = false;
+    let kept = known.entry(name).or_insert_with(|| {
+        new = true;
+        kept_by
+    });
+    *kept = kept_by.max(*kept);
+    new
+}
+
 /// How many records the next batch takes.
-fn fitting(records: &[Record], limits: &BatchLimits) -> usize {
-    let mut bytes = 0;
-    let fit = records.iter().take(limits.max_records).take_while(|record| {
+fn fitting<'r>(records: impl ExactSizeIterator<Item = &'r Record>, limits: &BatchLimits) -> usize {
+    let (mut bytes, least) = (0, records.len().min(1));
+    let fit = records.take(limits.max_records).take_while(|record| {
         bytes += record.json.len() as u64;
         bytes <= limits.max_bytes
     });
-    fit.count().max(records.len().min(1))
+    fit.count().max(least)
 }

@@ -4,9 +4,11 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
 use super::filter::Filters;
+use super::lanes::{self, Standing};
 use super::schema::{LAST_SEQUENCE, place};
-use super::seen::{self, Sighting};
-use crate::journal::{Append, Appended, DeadLetter, JournalError, Lateness, Sequence};
+use super::seen;
+use super::sorting::{Memory, Sorted};
+use crate::journal::{Append, Appended, DeadLetter, JournalError, Lateness, New, Sequence};
 
 /// A pipeline as its row says.
 #[derive(Debug)]
@@ -35,8 +37,8 @@ pub(super) fn make_pipeline(conn: &Connection, name: &str) -> rusqlite::Result<P
     Ok(Pipeline { no: conn.last_insert_rowid(), last: 0, last_bytes: 0, forget_hour: None })
 }
 
-/// The whole of [`Journal::append`](crate::journal::Journal::append). Returns the pipeline's number too, if ids may be
-/// forgotten since.
+/// The whole of [`Journal::append`](crate::journal::Journal::append). Returns the pipeline's number too, if there may
+/// be something to remove since: ids that are forgotten, or records that no lane takes.
 pub(super) fn append(
     conn: &mut Connection,
     filters: &mut Filters,
@@ -47,15 +49,14 @@ pub(super) fn append(
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let pipeline = make_pipeline(&tx, pipeline)?;
     let forget_hour = pipeline.forget_hour.max(page.forget_before.map(seen::hour_of));
+    let lanes = lanes::of_pipeline(&tx, pipeline.no)?;
+    refuse_strangers(page, &lanes)?;
 
-    let sightings = page.records.iter().enumerate().map(|(index, (key, record))| Sighting {
-        key: *key,
-        // A time that the vendor sets years ahead must not keep its era for years.
-        kept_by: record.time.min(now).max(page.seen_at),
-        index,
-    });
-    let new = seen::remember(&tx, filters, pipeline.no, sightings.collect(), forget_hour)?;
-    let (last, last_bytes) = add_records(&tx, &pipeline, page, &new, now)?;
+    let mut memory = Memory { conn: &tx, filters, pipeline: pipeline.no, forget_hour };
+    let Sorted { new, dropped, repetitions } = memory.sort(page, now)?;
+    let new: Vec<&New> = new.iter().map(|index| &page.records[*index]).collect();
+    let (last, last_bytes) = add_records(&tx, &pipeline, &new, now)?;
+    let passed = lanes::welcome(&tx, &pipeline, &lanes, &new)?;
     let dead_letters = keep_dead_letters(&tx, pipeline.no, &page.dead_letters, now)?;
     // A page that says nothing new is not written at all, and so costs the disk nothing.
     tx.prepare_cached(
@@ -72,19 +73,40 @@ pub(super) fn append(
 
     let added = new.len() as u64;
     let mut late = Lateness::default();
-    let times = new.iter().map(|index| page.records[*index].1.time);
+    let times = new.iter().map(|new| new.record.time);
     times.filter(|time| *time < page.late_before).for_each(|time| late.note(page.late_before - time));
-    let repeated = page.records.len() as u64 - added;
-    let appended = Appended { added, late, repeated, last: last as Sequence, dead_letters };
-    Ok((appended, (forget_hour != pipeline.forget_hour).then_some(pipeline.no)))
+    let repeated = page.records.len() as u64 - added - repetitions;
+    let appended = Appended { added, late, repeated, dropped, last: last as Sequence, dead_letters };
+    Ok((appended, (passed || forget_hour != pipeline.forget_hour).then_some(pipeline.no)))
+}
+
+/// A record that no lane takes would be passed by all of them, and so be lost.
+fn refuse_strangers(page: &Append, lanes: &[Standing]) -> Result<(), JournalError> {
+    for to in page.records.iter().filter_map(|new| new.to.as_deref()) {
+        let stranger = to.iter().find(|sink| sink.contains('\n') || lanes.iter().all(|lane| lane.sink != ***sink));
+        let reason = match stranger {
+            Some(sink) if !lanes.is_empty() || sink.contains('\n') => {
+                format!("a record is to go to `{sink}`, which its pipeline was not opened with")
+            }
+            None if to.is_empty() => "a record is to go nowhere".to_owned(),
+            _ => continue,
+        };
+        return Err(JournalError::Refused { reason });
+    }
+    Ok(())
+}
+
+/// The sinks of a record as they are kept: each between line breaks, so that one is found without splitting.
+fn sinks(new: &New) -> Option<String> {
+    let to = new.to.as_deref()?;
+    Some(to.iter().fold("\n".to_owned(), |all, sink| all + sink + "\n"))
 }
 
 /// Writes the new records of a page; returns the pipeline's last sequence and the bytes up to it.
 fn add_records(
     conn: &Connection,
     pipeline: &Pipeline,
-    page: &Append,
-    new: &[usize],
+    new: &[&New],
     now: DateTime<Utc>,
 ) -> Result<(i64, i64), JournalError> {
     let (mut last, mut bytes) = (pipeline.last, pipeline.last_bytes);
@@ -92,10 +114,10 @@ fn add_records(
         return Err(JournalError::Refused { reason: "a pipeline cannot have more than 2^40 records".to_owned() });
     }
     let mut insert = conn.prepare_cached(
-        "INSERT INTO records (place, bytes, time, appended, id, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO records (place, bytes, time, appended, id, body, sinks) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for index in new {
-        let record = &page.records[*index].1;
+    for new in new {
+        let record = &new.record;
         last += 1;
         bytes += record.json.len() as i64;
         insert.execute(params![
@@ -105,6 +127,7 @@ fn add_records(
             now.timestamp_micros(),
             record.id,
             record.json.as_ref(),
+            sinks(new),
         ])?;
     }
     Ok((last, bytes))

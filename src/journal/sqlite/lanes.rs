@@ -1,15 +1,21 @@
 //! How each sink follows a pipeline's records: lanes, their sealed batches and their positions.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use auditline_sinks::{BatchLimits, Record};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
-use super::append::{keep_dead_letters, make_pipeline};
-use super::schema::{place, sequence};
-use crate::journal::{DeadLetter, JournalError, Lane, Sequence, Waiting};
+use super::append::{Pipeline, keep_dead_letters, make_pipeline};
+use super::schema::{LAST_SEQUENCE, place, sequence};
+use crate::journal::{DeadLetter, JournalError, Lane, New, Sequence, Waiting};
+
+/// Whether a record goes to the sink `?3`.
+macro_rules! is_own {
+    () => {
+        "(sinks IS NULL OR instr(sinks, char(10) || ?3 || char(10)))"
+    };
+}
 
 /// Registers the lanes of a pipeline; returns its number and the lanes it no longer has.
 pub(super) fn open_pipeline(
@@ -19,72 +25,167 @@ pub(super) fn open_pipeline(
 ) -> Result<(i64, Vec<(Lane, u64)>), JournalError> {
     let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let row = make_pipeline(&tx, pipeline)?;
-    let before: BTreeMap<Arc<str>, i64> = tx
-        .prepare_cached("SELECT sink, position FROM lanes WHERE pipeline = ?1")?
-        .query_map([row.no], |lane| Ok((lane.get(0)?, lane.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-
-    for sink in sinks.iter().filter(|sink| !before.contains_key(*sink)) {
-        // `passed` still counts the lanes forgotten below: a sink in another's place is given what that one was not.
+    let before = of_pipeline(&tx, row.no)?;
+    let passed: i64 = tx.query_row("SELECT passed FROM pipelines WHERE no = ?1", [row.no], |row| row.get(0))?;
+    // `passed` still counts the lanes forgotten below: a sink in another's place is given what that one was not.
+    for sink in sinks.iter().filter(|sink| before.iter().all(|lane| lane.sink != ***sink)) {
+        let (records, bytes, first) = own(&tx, row.no, sink, passed, row.last)?;
+        let position = first.map_or(row.last, |first| first - 1);
         // The same sink named twice is one lane.
         tx.execute(
-            "INSERT OR IGNORE INTO lanes (pipeline, sink, position, position_bytes, sealed, sealed_bytes)
-             SELECT no, ?2, passed, passed_bytes, passed, passed_bytes FROM pipelines WHERE no = ?1",
-            params![row.no, sink],
+            "INSERT OR IGNORE INTO lanes (pipeline, sink, position, records, bytes, sealed, next)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?3, ?6)",
+            params![row.no, sink, position, records, bytes, first],
         )?;
     }
     let mut forgotten = Vec::new();
-    for (sink, position) in before.into_iter().filter(|(sink, _)| !sinks.contains(sink)) {
-        tx.execute("DELETE FROM lanes WHERE pipeline = ?1 AND sink = ?2", params![row.no, sink])?;
-        forgotten.push((Lane { pipeline: pipeline.clone(), sink }, (row.last - position) as u64));
+    for gone in before.into_iter().filter(|lane| sinks.iter().all(|sink| **sink != *lane.sink)) {
+        tx.execute("DELETE FROM lanes WHERE pipeline = ?1 AND sink = ?2", params![row.no, gone.sink])?;
+        forgotten.push((Lane { pipeline: pipeline.clone(), sink: gone.sink.into() }, gone.records as u64));
     }
     move_passed(&tx, row.no)?;
     tx.commit()?;
     Ok((row.no, forgotten))
 }
 
-/// Without lanes nothing has been passed, and `passed` stays where it is.
-fn move_passed(conn: &Connection, pipeline: i64) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "UPDATE pipelines SET (passed, passed_bytes) = (
-             SELECT min(position), min(position_bytes) FROM lanes WHERE pipeline = ?1
-         ) WHERE no = ?1 AND passed < (SELECT min(position) FROM lanes WHERE pipeline = ?1)",
-    )?
-    .execute([pipeline])?;
-    Ok(())
+/// The own records of a sink beyond a position: how many, their bytes, and the first of them.
+fn own(
+    conn: &Connection,
+    pipeline: i64,
+    sink: &str,
+    after: i64,
+    last: i64,
+) -> rusqlite::Result<(i64, i64, Option<i64>)> {
+    conn.prepare_cached(concat!(
+        "SELECT count(*), coalesce(sum(length(body)), 0), min(place) FROM records
+         WHERE place BETWEEN ?1 AND ?2 AND ",
+        is_own!()
+    ))?
+    .query_row(params![place(pipeline, after + 1), place(pipeline, last), sink], |row| {
+        Ok((row.get(0)?, row.get(1)?, row.get::<_, Option<i64>>(2)?.map(sequence)))
+    })
+}
+
+/// A lane as a page finds it.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub sink: String,
+    position: i64,
+    records: i64,
+    sealed: i64,
+    next: Option<i64>,
+}
+
+/// The lanes of a pipeline, by name.
+pub(super) fn of_pipeline(conn: &Connection, pipeline: i64) -> rusqlite::Result<Vec<Standing>> {
+    conn.prepare_cached("SELECT sink, position, records, sealed, next FROM lanes WHERE pipeline = ?1 ORDER BY sink")?
+        .query_map([pipeline], |row| {
+            Ok(Standing {
+                sink: row.get(0)?,
+                position: row.get(1)?,
+                records: row.get(2)?,
+                sealed: row.get(3)?,
+                next: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
+/// Counts records that follow the pipeline's last for the lanes they go to. A lane that waits for nothing passes what is
+/// not its own at once. Says whether there is more now that all lanes have passed.
+pub(super) fn welcome(
+    conn: &Connection,
+    pipeline: &Pipeline,
+    lanes: &[Standing],
+    new: &[&New],
+) -> rusqlite::Result<bool> {
+    let last = pipeline.last + new.len() as i64;
+    for lane in lanes.iter().filter(|_| !new.is_empty()) {
+        let own = || new.iter().zip(pipeline.last + 1..).filter(|(new, _)| new.goes_to(&lane.sink));
+        let first = own().next().map(|(_, sequence)| sequence);
+        let bytes: i64 = own().map(|(new, _)| new.record.json.len() as i64).sum();
+        let (position, sealed) = match lane.records {
+            0 => (first.map_or(last, |first| first - 1), first.map_or(last, |first| first - 1)),
+            _ => (lane.position, lane.sealed),
+        };
+        if first.is_none() && position == lane.position {
+            continue;
+        }
+        conn.prepare_cached(
+            "UPDATE lanes SET position = ?3, sealed = ?4, records = records + ?5, bytes = bytes + ?6, next = ?7
+             WHERE pipeline = ?1 AND sink = ?2",
+        )?
+        .execute(params![
+            pipeline.no,
+            lane.sink,
+            position,
+            sealed,
+            own().count() as i64,
+            bytes,
+            lane.next.or(first)
+        ])?;
+    }
+    if new.is_empty() { Ok(false) } else { move_passed(conn, pipeline.no) }
+}
+
+/// Without lanes nothing has been passed, and `passed` stays where it is. Says whether it moved.
+fn move_passed(conn: &Connection, pipeline: i64) -> rusqlite::Result<bool> {
+    let moved = conn
+        .prepare_cached(
+            "UPDATE pipelines SET passed = (SELECT min(position) FROM lanes WHERE pipeline = ?1)
+             WHERE no = ?1 AND passed < (SELECT min(position) FROM lanes WHERE pipeline = ?1)",
+        )?
+        .execute([pipeline])?;
+    Ok(moved > 0)
 }
 
 /// A batch as it was read, and where its lane stood then.
 #[derive(Debug)]
 pub(super) struct Draft {
     pub records: Vec<Record>,
-    position: Position,
+    at: Position,
+    /// The sequence of the last record.
     until: i64,
-    until_bytes: i64,
+    bytes: i64,
+    /// The lane's first own record behind it, if there was one.
+    next: Option<i64>,
 }
 
 impl Draft {
     /// The sequence of the first record.
     pub(super) fn first(&self) -> Sequence {
-        self.position.position as Sequence + 1
+        self.at.position as Sequence + 1
+    }
+
+    /// The sequence of the last record.
+    pub(super) fn last(&self) -> Sequence {
+        self.until as Sequence
     }
 
     /// Whether its bounds are written down already.
     pub(super) fn is_sealed(&self) -> bool {
-        self.position.sealed > self.position.position
+        self.at.is_sealed()
     }
 }
 
-/// Where a lane stands.
+/// Where a lane stands. The columns are explained in `schema.rs`.
 #[derive(Clone, Copy, Debug)]
 struct Position {
     pipeline: i64,
     position: i64,
-    position_bytes: i64,
+    records: i64,
+    bytes: i64,
     sealed: i64,
+    sealed_records: i64,
     sealed_bytes: i64,
+    next: Option<i64>,
     last: i64,
-    last_bytes: i64,
+}
+
+impl Position {
+    fn is_sealed(&self) -> bool {
+        self.sealed > self.position
+    }
 }
 
 fn find(conn: &Connection, lane: &Lane) -> Result<Position, JournalError> {
@@ -92,16 +193,18 @@ fn find(conn: &Connection, lane: &Lane) -> Result<Position, JournalError> {
         Ok(Position {
             pipeline: row.get(0)?,
             position: row.get(1)?,
-            position_bytes: row.get(2)?,
-            sealed: row.get(3)?,
-            sealed_bytes: row.get(4)?,
-            last: row.get(5)?,
-            last_bytes: row.get(6)?,
+            records: row.get(2)?,
+            bytes: row.get(3)?,
+            sealed: row.get(4)?,
+            sealed_records: row.get(5)?,
+            sealed_bytes: row.get(6)?,
+            next: row.get(7)?,
+            last: row.get(8)?,
         })
     };
     let found = conn
         .prepare_cached(
-            "SELECT no, position, position_bytes, sealed, sealed_bytes, last, last_bytes
+            "SELECT no, position, records, bytes, sealed, sealed_records, sealed_bytes, next, last
              FROM pipelines JOIN lanes ON pipeline = no WHERE name = ?1 AND sink = ?2",
         )?
         .query_row(params![lane.pipeline, lane.sink], find)
@@ -115,37 +218,48 @@ fn find(conn: &Connection, lane: &Lane) -> Result<Position, JournalError> {
 pub(super) fn draft(conn: &mut Connection, lane: &Lane, limits: &BatchLimits) -> Result<Option<Draft>, JournalError> {
     // One snapshot for the lane and its records.
     let tx = conn.transaction()?;
-    let position = find(&tx, lane)?;
-    if position.last == position.position {
+    let at = find(&tx, lane)?;
+    if at.records == 0 {
         return Ok(None);
     }
-    let mut draft =
-        Draft { records: Vec::new(), position, until: position.position, until_bytes: position.position_bytes };
-    let sealed = draft.is_sealed();
-    let end = if sealed { position.sealed } else { position.last };
+    let mut draft = Draft { records: Vec::new(), at, until: at.position, bytes: 0, next: None };
+    let sealed = at.is_sealed();
+    let (end, wanted) = if sealed { (at.sealed, at.sealed_records) } else { (at.last, at.records) };
     let fits = |records: usize, bytes: i64| {
         sealed || records == 0 || (records < limits.max_records && (bytes as u64) <= limits.max_bytes)
     };
 
-    let mut select = tx.prepare_cached(
-        "SELECT place, bytes, time, id, body FROM records WHERE place BETWEEN ?1 AND ?2 ORDER BY place",
-    )?;
-    let mut rows =
-        select.query(params![place(position.pipeline, position.position + 1), place(position.pipeline, end)])?;
-    while let Some(row) = rows.next()? {
-        let bytes: i64 = row.get(1)?;
-        if !fits(draft.records.len(), bytes - position.position_bytes) {
+    // What is not the lane's own is not read, but has to be there: it goes when all lanes have passed it.
+    let mut select = tx.prepare_cached(concat!(
+        "SELECT place, ",
+        is_own!(),
+        ", time, id, length(body), CASE WHEN ",
+        is_own!(),
+        " THEN body END FROM records WHERE place BETWEEN ?1 AND ?2 ORDER BY place"
+    ))?;
+    let mut rows = select.query(params![place(at.pipeline, at.position + 1), place(at.pipeline, end), lane.sink])?;
+    let mut found = at.position;
+    while (draft.records.len() as i64) < wanted
+        && let Some(row) = rows.next()?
+    {
+        if sequence(row.get(0)?) != found + 1 {
             break;
         }
-        let found = sequence(row.get(0)?);
-        if found != draft.until + 1 {
-            return Err(missing(lane, draft.until + 1));
+        found += 1;
+        if !row.get::<_, bool>(1)? {
+            continue;
+        }
+        let bytes = draft.bytes + row.get::<_, i64>(4)?;
+        if !fits(draft.records.len(), bytes) {
+            draft.next = Some(found);
+            break;
         }
         draft.records.push(record(row)?);
-        (draft.until, draft.until_bytes) = (found, bytes);
+        (draft.until, draft.bytes) = (found, bytes);
     }
-    if draft.records.is_empty() || (sealed && draft.until != position.sealed) {
-        return Err(missing(lane, draft.until + 1));
+    let is_whole = draft.next.is_some() || draft.records.len() as i64 == wanted;
+    if !is_whole || (sealed && draft.until != at.sealed) {
+        return Err(missing(lane, found + 1));
     }
     Ok(Some(draft))
 }
@@ -156,7 +270,7 @@ fn missing(lane: &Lane, sequence: i64) -> JournalError {
 }
 
 fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
-    Ok(Record { id: row.get(3)?, time: instant(2, row.get(2)?)?, json: row.get::<_, Vec<u8>>(4)?.into() })
+    Ok(Record { id: row.get(3)?, time: instant(2, row.get(2)?)?, json: row.get::<_, Vec<u8>>(5)?.into() })
 }
 
 fn instant(column: usize, micros: i64) -> rusqlite::Result<DateTime<Utc>> {
@@ -164,14 +278,38 @@ fn instant(column: usize, micros: i64) -> rusqlite::Result<DateTime<Utc>> {
 }
 
 /// Writes down the bounds of a draft. `false` if the lane has moved since it was read: then it has to be read again.
-pub(super) fn seal(conn: &Connection, lane: &Lane, draft: &Draft) -> Result<bool, JournalError> {
-    let position = draft.position;
-    let changed = conn
+pub(super) fn seal(conn: &mut Connection, lane: &Lane, draft: &Draft) -> Result<bool, JournalError> {
+    let at = draft.at;
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let next = match draft.next {
+        Some(next) => Some(next),
+        // Perhaps one has come since.
+        None => tx
+            .prepare_cached(concat!(
+                "SELECT place FROM records WHERE place BETWEEN ?1 AND ?2 AND ",
+                is_own!(),
+                " ORDER BY place LIMIT 1"
+            ))?
+            .query_row(params![place(at.pipeline, at.last + 1), place(at.pipeline, LAST_SEQUENCE), lane.sink], |row| {
+                row.get(0).map(sequence)
+            })
+            .optional()?,
+    };
+    let changed = tx
         .prepare_cached(
-            "UPDATE lanes SET sealed = ?4, sealed_bytes = ?5
+            "UPDATE lanes SET sealed = ?4, sealed_records = ?5, sealed_bytes = ?6, next = ?7
              WHERE pipeline = ?1 AND sink = ?2 AND position = ?3 AND sealed = ?3",
         )?
-        .execute(params![position.pipeline, lane.sink, position.position, draft.until, draft.until_bytes])?;
+        .execute(params![
+            at.pipeline,
+            lane.sink,
+            at.position,
+            draft.until,
+            draft.records.len() as i64,
+            draft.bytes,
+            next
+        ])?;
+    tx.commit()?;
     Ok(changed == 1)
 }
 
@@ -192,8 +330,17 @@ pub(super) fn advance(
         let reason = format!("the position {to} of `{}` is not the end of a sealed batch ({})", lane.sink, at.sealed);
         return Err(JournalError::Refused { reason });
     }
-    tx.prepare_cached("UPDATE lanes SET position = ?3, position_bytes = ?4 WHERE pipeline = ?1 AND sink = ?2")?
-        .execute(params![at.pipeline, lane.sink, at.sealed, at.sealed_bytes])?;
+    tx.prepare_cached(
+        "UPDATE lanes SET position = ?3, sealed = ?3, sealed_records = 0, sealed_bytes = 0, records = ?4, bytes = ?5
+         WHERE pipeline = ?1 AND sink = ?2",
+    )?
+    .execute(params![
+        at.pipeline,
+        lane.sink,
+        at.next.map_or(at.last, |next| next - 1),
+        at.records - at.sealed_records,
+        at.bytes - at.sealed_bytes
+    ])?;
     keep_dead_letters(&tx, at.pipeline, rejected, now)?;
     move_passed(&tx, at.pipeline)?;
     tx.commit()?;
@@ -209,18 +356,20 @@ pub(super) fn waiting(conn: &mut Connection, lane: &Lane) -> Result<Waiting, Jou
         .query_row([place(at.pipeline, at.position + 1)], |row| row.get(0))
         .optional()?;
     Ok(Waiting {
-        records: (at.last - at.position) as u64,
-        bytes: (at.last_bytes - at.position_bytes) as u64,
+        records: at.records as u64,
+        bytes: at.bytes as u64,
         since: since.map(|micros| instant(0, micros)).transpose()?,
     })
 }
 
-/// The time of the oldest record beyond a lane's position.
+/// The time of the oldest own record beyond a lane's position.
 pub(super) fn oldest_waiting(conn: &mut Connection, lane: &Lane) -> Result<Option<DateTime<Utc>>, JournalError> {
     let tx = conn.transaction()?;
     let at = find(&tx, lane)?;
     let oldest: Option<i64> = tx
-        .prepare_cached("SELECT min(time) FROM records WHERE place BETWEEN ?1 AND ?2")?
-        .query_row(params![place(at.pipeline, at.position + 1), place(at.pipeline, at.last)], |row| row.get(0))?;
+        .prepare_cached(concat!("SELECT min(time) FROM records WHERE place BETWEEN ?1 AND ?2 AND ", is_own!()))?
+        .query_row(params![place(at.pipeline, at.position + 1), place(at.pipeline, at.last), lane.sink], |row| {
+            row.get(0)
+        })?;
     Ok(oldest.map(|micros| instant(0, micros)).transpose()?)
 }

@@ -12,6 +12,7 @@ mod folder;
 mod lanes;
 mod schema;
 mod seen;
+mod sorting;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -143,12 +144,12 @@ impl Journal for SqliteJournal {
 
     async fn append(&self, pipeline: &Arc<str>, append: Append) -> Result<Appended, JournalError> {
         let (pipeline, filters) = (pipeline.clone(), self.filters.clone());
-        let (appended, forget) = with(&self.writer, move |conn| {
+        let (appended, removable) = with(&self.writer, move |conn| {
             let mut filters = filters.lock().unwrap_or_else(PoisonError::into_inner);
             append::append(conn, &mut filters, &pipeline, &append, Utc::now())
         })
         .await?;
-        if let Some(no) = forget {
+        if let Some(no) = removable {
             self.sweeper.wake(no);
         }
         Ok(appended)
@@ -172,6 +173,7 @@ impl Journal for SqliteJournal {
                 pipeline: lane.pipeline.clone(),
                 vendor: vendor.clone(),
                 first: draft.first(),
+                last: draft.last(),
                 records: draft.records,
             }));
         }
@@ -199,15 +201,21 @@ impl Journal for SqliteJournal {
     async fn totals(&self, pipeline: &Arc<str>) -> Result<Totals, JournalError> {
         let pipeline = pipeline.clone();
         with(&self.questions, move |conn| {
-            let totals = conn
+            let tx = conn.transaction()?;
+            let totals = tx
                 .prepare_cached(
-                    "SELECT last, (SELECT count(*) FROM dead_letters WHERE pipeline = no) FROM pipelines WHERE name = ?1",
+                    "SELECT last, (SELECT count(*) FROM dead_letters WHERE pipeline = no), no FROM pipelines WHERE name = ?1",
                 )?
                 .query_row([pipeline], |row| {
-                    Ok(Totals { records: row.get::<_, i64>(0)? as u64, dead_letters: row.get::<_, i64>(1)? as u64 })
+                    Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)?))
                 })
                 .optional()?;
-            Ok(totals.unwrap_or_default())
+            let Some((records, dead_letters, no)) = totals else { return Ok(Totals::default()) };
+            let dropped = tx
+                .prepare_cached("SELECT reason, count FROM dropped WHERE pipeline = ?1")?
+                .query_map([no], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
+                .collect::<Result<_, _>>()?;
+            Ok(Totals { records, dead_letters, dropped })
         })
         .await
     }

@@ -11,13 +11,13 @@ use crate::journal::JournalError;
 const APPLICATION_ID: i64 = 0x6175_646c;
 
 /// What turns version `n` into version `n + 1`, oldest first. Only ever added to.
-const MIGRATIONS: &[&str] = &[V1, V2];
+const MIGRATIONS: &[&str] = &[V1, V2, V3];
 
 /// * A record's `place` is the pipeline's number and the record's sequence in one integer, so that one b-tree keeps each
 ///   pipeline's records side by side: they are added at the end of their run and read and removed from its start, whole
 ///   pages at a time, and no second index has to find them.
-/// * `bytes` (of a record, and `*_bytes` beside a sequence) is the JSON of all the pipeline's records up to and with that
-///   one. What lies between two sequences is a subtraction, not a scan.
+/// * `bytes` (of a record, and `last_bytes` beside a sequence) is the JSON of all the pipeline's records up to and with
+///   that one.
 /// * `passed` is the sequence all lanes have passed. It moves in the transaction that moves a lane; the records go later.
 /// * `seen` is explained in `seen.rs`.
 const V1: &str = "
@@ -84,6 +84,45 @@ const V2: &str = "
     ) STRICT, WITHOUT ROWID;
     INSERT INTO walks SELECT no, 'live', cursor FROM pipelines WHERE cursor IS NOT NULL;
     ALTER TABLE pipelines DROP COLUMN cursor;
+";
+
+/// Records may go to some of a pipeline's sinks only, so what waits for a lane is counted and no subtraction any more.
+///
+/// * A record's `sinks` are the names of those it goes to, each between line breaks; `NULL` for all, which takes no room.
+/// * A lane's `records` and `bytes` are its own beyond its position, with those of the sealed batch, which are
+///   `sealed_records` and `sealed_bytes`. `sealed` is the last record of that batch, or the position when there is none.
+/// * `next` is the lane's first own record beyond `sealed`. The record after a lane's position is always its own, or there
+///   is none: whatever moves a position moves it past what is not the lane's.
+/// * `dropped` counts what was left out by the operator's wish.
+const V3: &str = "
+    ALTER TABLE records ADD COLUMN sinks TEXT;
+
+    ALTER TABLE lanes RENAME TO lanes_by_bytes;
+    CREATE TABLE lanes (
+        pipeline       INTEGER NOT NULL,
+        sink           TEXT    NOT NULL,
+        position       INTEGER NOT NULL,
+        records        INTEGER NOT NULL,
+        bytes          INTEGER NOT NULL,
+        sealed         INTEGER NOT NULL,
+        sealed_records INTEGER NOT NULL DEFAULT 0,
+        sealed_bytes   INTEGER NOT NULL DEFAULT 0,
+        next           INTEGER,
+        PRIMARY KEY (pipeline, sink)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO lanes
+        SELECT pipeline, sink, position, last - position, last_bytes - position_bytes,
+               sealed, sealed - position, sealed_bytes - position_bytes, CASE WHEN sealed < last THEN sealed + 1 END
+        FROM lanes_by_bytes JOIN pipelines ON no = pipeline;
+    DROP TABLE lanes_by_bytes;
+    ALTER TABLE pipelines DROP COLUMN passed_bytes;
+
+    CREATE TABLE dropped (
+        pipeline INTEGER NOT NULL,
+        reason   TEXT    NOT NULL,
+        count    INTEGER NOT NULL,
+        PRIMARY KEY (pipeline, reason)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Room for sequences in a place: a million million records, and eight million pipelines beside each other.

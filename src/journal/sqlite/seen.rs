@@ -6,6 +6,8 @@
 //! memory, and a forgotten era is one run of rows. Filters in memory say which eras need not be asked for an id. An id may
 //! be kept for an era longer than asked for, and never for less.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -58,6 +60,28 @@ pub(super) fn remember(
     }
     new.sort_unstable();
     Ok(new)
+}
+
+/// Which of these ids a pipeline remembers.
+pub(super) fn known(
+    conn: &Connection,
+    filters: &mut Filters,
+    pipeline: i64,
+    keys: impl IntoIterator<Item = RecordKey>,
+) -> rusqlite::Result<HashSet<RecordKey>> {
+    let mut keys = keys.into_iter().peekable();
+    let mut known = HashSet::new();
+    if keys.peek().is_none() {
+        return Ok(known);
+    }
+    let eras = eras(conn, pipeline)?;
+    load_filters(conn, filters, pipeline, &eras)?;
+    for key in keys {
+        if find(conn, filters, pipeline, &eras, key)?.is_some() {
+            known.insert(key);
+        }
+    }
+    Ok(known)
 }
 
 /// The era that has the id.

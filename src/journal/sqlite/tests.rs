@@ -20,7 +20,7 @@ fn in_new_folder() -> (TempDir, SqliteJournal) {
 
 fn large_page(ids: std::ops::Range<u32>, bytes: usize) -> Append {
     let mut page = page(ids, "large");
-    page.records.iter_mut().for_each(|(_, record)| record.json = vec![b'x'; bytes].into());
+    page.records.iter_mut().for_each(|new| new.record.json = vec![b'x'; bytes].into());
     page
 }
 
@@ -32,7 +32,7 @@ async fn opened(journal: &SqliteJournal, name: &str) -> (Arc<str>, Lane) {
 
 async fn deliver_all(journal: &SqliteJournal, lane: &Lane, limits: &BatchLimits) {
     while let Some(batch) = journal.seal(lane, &"vendor".into(), limits).await.unwrap() {
-        journal.advance(lane, batch.last(), vec![]).await.unwrap();
+        journal.advance(lane, batch.last, vec![]).await.unwrap();
     }
     journal.sweeper.settle();
 }
@@ -119,6 +119,20 @@ async fn the_slowest_lane_holds_its_pipeline_and_no_other() {
 }
 
 #[tokio::test]
+async fn what_a_lane_does_not_get_does_not_hold_the_journal() {
+    let (_folder, journal) = in_new_folder();
+    let app: Arc<str> = "app".into();
+    journal.open_pipeline(&app, &["busy".into(), "rare".into()]).await.unwrap();
+    for numbers in [0..3000, 3000..5000] {
+        let mut page = page(numbers, "");
+        page.records.iter_mut().for_each(|new| new.to = Some(["busy".into()].into()));
+        journal.append(&app, page).await.unwrap();
+    }
+    deliver_all(&journal, &lane(&app, "busy"), &limits(600, u64::MAX)).await;
+    assert_eq!(count(&journal, "records").await, 0);
+}
+
+#[tokio::test]
 async fn what_one_run_did_not_remove_the_next_one_does_if_it_has_the_pipeline() {
     let (folder, journal) = in_new_folder();
     for name in ["app", "shop"] {
@@ -126,7 +140,7 @@ async fn what_one_run_did_not_remove_the_next_one_does_if_it_has_the_pipeline() 
         journal.append(&pipeline, page(0..100, "")).await.unwrap();
         let batch = next(&journal, &lane, &limits(60, u64::MAX)).await;
         // As `advance` does it, without the wake-up.
-        let advance = move |conn: &mut Connection| lanes::advance(conn, &lane, batch.last(), &[], at(0));
+        let advance = move |conn: &mut Connection| lanes::advance(conn, &lane, batch.last, &[], at(0));
         with(&journal.writer, advance).await.unwrap();
     }
     drop(journal);
@@ -153,7 +167,7 @@ async fn a_record_from_the_future_is_forgotten_like_one_of_today() {
     let (_folder, journal) = in_new_folder();
     let (app, _) = opened(&journal, "app").await;
     let mut future = page(["future"], "");
-    future.records[0].1.time = "9999-01-01T00:00:00Z".parse().unwrap();
+    future.records[0].record.time = "9999-01-01T00:00:00Z".parse().unwrap();
     journal.append(&app, future).await.unwrap();
     let later = Append { forget_before: Some(Utc::now() + chrono::TimeDelta::hours(100)), ..page([0; 0], "") };
     journal.append(&app, later).await.unwrap();

@@ -269,9 +269,9 @@ impl Collector {
         };
         for item in page.items {
             match item {
-                Refined::Record(key, record) => append.records.push((key, record)),
+                Refined::Record(new) => append.records.push(new),
                 Refined::Dead(letter) => append.dead_letters.push(letter),
-                Refined::Dropped { reason, .. } => panic!("nothing here drops records: {reason}"),
+                Refined::Dropped(dropped) => panic!("nothing here drops records: {}", dropped.reason),
             }
         }
         self.tally.dead += append.dead_letters.len() as u64;
@@ -291,7 +291,7 @@ impl Collector {
         let mut ids = Vec::new();
         let journal = self.journal().await;
         while let Some(batch) = journal.seal(&lane, &vendor, &limits).await.expect("the journal answers") {
-            let last = batch.last();
+            let last = batch.last;
             ids.extend(batch.records.into_iter().map(|record| record.id));
             journal.advance(&lane, last, Vec::new()).await.expect("the journal moves on");
         }
