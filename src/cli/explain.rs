@@ -8,7 +8,7 @@ use clap::Args;
 use super::asked;
 use super::input::Input;
 use super::moment::{Moment, shown};
-use super::table::thousands;
+use super::table::{by_reason, thousands};
 use super::{DONE, FAILED, WRONG};
 use crate::journal::Walk;
 use crate::server::{LaneStatus, PipelineStatus, in_words};
@@ -220,10 +220,7 @@ fn late(status: &PipelineStatus) -> String {
 }
 
 fn dropped(status: &PipelineStatus) -> String {
-    let total: u64 = status.dropped.values().sum();
-    let parts: Vec<String> =
-        status.dropped.iter().map(|(reason, count)| format!("{} {reason}", thousands(*count))).collect();
-    format!("{}: {}", thousands(total), parts.join(", "))
+    format!("{}: {}", thousands(status.dropped.values().sum()), by_reason(&status.dropped))
 }
 
 fn delivering(status: &PipelineStatus, lane: &LaneStatus) -> String {

@@ -6,7 +6,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::input::Input;
-use super::table::thousands;
+use super::table::{by_reason, thousands};
 use super::{DONE, FAILED, WRONG, progress, stop};
 use crate::config::Plan;
 use crate::engine::{self, Failure, Handle, Outcome, RunOptions};
@@ -107,6 +107,12 @@ fn summarize(handles: &[Handle]) {
             (None, Some(time)) => format!("complete up to {}", time.format("%Y-%m-%d %H:%M:%S UTC")),
             (None, None) => "complete up to never".to_owned(),
         };
-        eprintln!("{name}: read {}, delivered {}, {reached}", thousands(counters.read.get()), delivered.join(", "));
+        let dropped = counters.dropped();
+        let dropped = match dropped.values().sum() {
+            0 => String::new(),
+            total => format!(", dropped {} ({})", thousands(total), by_reason(&dropped)),
+        };
+        let (read, delivered) = (thousands(counters.read.get()), delivered.join(", "));
+        eprintln!("{name}: read {read}, delivered {delivered}{dropped}, {reached}");
     }
 }

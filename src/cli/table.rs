@@ -1,5 +1,7 @@
 //! Plain tables: columns as wide as they need, numbers to the right.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// A table with a header.
@@ -56,6 +58,14 @@ pub fn thousands(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// Counts by reason in one line, the largest first: `100 health checks, 20 sample`.
+pub fn by_reason(counts: &BTreeMap<impl fmt::Display, u64>) -> String {
+    let mut counts: Vec<_> = counts.iter().collect();
+    counts.sort_by_key(|(_, count)| Reverse(**count));
+    let parts: Vec<String> = counts.iter().map(|(reason, count)| format!("{} {reason}", thousands(**count))).collect();
+    parts.join(", ")
 }
 
 #[cfg(test)]

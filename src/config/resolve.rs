@@ -59,6 +59,7 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
         context.problems.push(Problem::error("there is no pipeline").at(&files.main.root().head()).hint(hint));
     }
     refuse_mixed_files(&pipelines, &files.pipelines, &sinks, context);
+    refuse_mixed_objects(&pipelines, &files.pipelines, &sinks, context);
     // What a pipeline goes to is not known for sure before it is sound.
     if !context.problems.has_errors() {
         warn_of_idle_sinks(&names, &files.pipelines, context);
@@ -140,9 +141,10 @@ fn pipeline(
     // Each part is looked at whatever the others are, so that everything wrong is told at once.
     let source = section(file, "source", raw.source.as_ref(), &source::which_connector(catalogue), context);
     let source = source.and_then(|source| source::resolve(&source, catalogue, context));
-    let to = section(file, "to", raw.to.as_ref(), WHERE_TO, context);
+    let to: Option<raw::Targets> = section(file, "to", raw.to.as_ref(), WHERE_TO, context);
+    let names: Option<Vec<_>> = to.as_ref().map(|to| to.value.keys().collect());
+    let steps = steps(raw.transform.as_ref(), names.as_deref(), context);
     let lanes = to.map(|to| lanes(&to, known, sinks, context));
-    let steps = steps(raw.transform.as_ref(), context);
     let (source, lanes, steps) = (source?, lanes?, steps?);
     Some(PipelinePlan {
         name: file.name.as_str().into(),
@@ -227,14 +229,38 @@ fn refuse_mixed_files(
             let path = std::path::absolute(&path).unwrap_or(path);
             let first = *taken.entry(path).or_insert((&plan.name, &lane.name));
             let Some((message, hint)) = mixed(first, (&plan.name, &lane.name)) else { continue };
-            let file = files.iter().find(|file| *file.name == *plan.name);
-            let to = file.and_then(|file| file.document.root().get("to")?.get(&lane.name).map(Node::head));
-            let problem = Problem::error(message).hint(hint);
-            context.problems.push(match to {
-                Some(place) => problem.at(&place),
-                None => problem,
-            });
+            context.problems.push(at_lane(Problem::error(message).hint(hint), &plan.name, &lane.name, files));
         }
+    }
+}
+
+/// Two sinks of one pipeline whose objects have the same names: those of one would replace those of the other.
+fn refuse_mixed_objects(
+    plans: &[PipelinePlan<SourcePlan>],
+    files: &[PipelineFile],
+    sinks: &BTreeMap<String, Destination>,
+    context: &Context<'_>,
+) {
+    for plan in plans {
+        let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+        for lane in &plan.lanes {
+            let config = sinks.get(&*lane.name).map(|destination| &destination.config);
+            let objects = config.and_then(|config| config.objects_of(&plan.name, &plan.source.connector().name));
+            let Some(first) = objects.and_then(|objects| taken.insert(objects, &lane.name)) else { continue };
+            let message = format!("`{first}` and `{}` would replace each other's objects", lane.name);
+            let problem = Problem::error(message).hint("give each sink a `prefix` of its own");
+            context.problems.push(at_lane(problem, &plan.name, &lane.name, files));
+        }
+    }
+}
+
+/// A problem of a pipeline's `[to.NAME]`.
+fn at_lane(problem: Problem, pipeline: &str, sink: &str, files: &[PipelineFile]) -> Problem {
+    let file = files.iter().find(|file| *file.name == *pipeline);
+    let to = file.and_then(|file| file.document.root().get("to")?.get(sink).map(Node::head));
+    match to {
+        Some(place) => problem.at(&place),
+        None => problem,
     }
 }
 

@@ -1,10 +1,15 @@
-//! What happens to an event between the vendor and the journal: normalize, enrich, redact, in the file's order.
+//! What happens to an event between the vendor and the journal: normalize, enrich, redact, filter and the rest, in the
+//! file's order.
 
 pub mod condition;
+pub mod dedupe;
 pub mod enrich;
+pub mod filter;
 pub mod normalize;
 pub mod ocsf;
 pub mod redact;
+pub mod route;
+pub mod sample;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,13 +1,17 @@
 //! The `[[transform]]` tables of a pipeline, as far as they can be made without its source: one file for each kind.
 
+mod dedupe;
+mod filter;
 mod redact;
+mod route;
+mod sample;
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::connector::Connector;
-use crate::document::{Context, Node, Spanned};
+use crate::document::{Context, Node, Problem, Spanned};
 use crate::transform::Transform;
 use crate::transform::enrich::Enrich;
 use crate::transform::normalize::{Form, Normalize};
@@ -22,6 +26,14 @@ enum Written {
     Enrich(Enrich),
     /// What becomes of addresses.
     Redact(redact::Written),
+    /// What goes on, or what is dropped.
+    Filter(filter::Written),
+    /// Which sinks an event goes to.
+    Route(route::Written),
+    /// A share of what comes in masses.
+    Sample(sample::Written),
+    /// Of events that say the same within a while, one.
+    Dedupe(dedupe::Written),
 }
 
 /// A transform that is ready but for what its connector says.
@@ -41,8 +53,9 @@ impl Step {
     }
 }
 
-/// The steps of a pipeline, beginning with `normalize` where none says so. `None` when one of them is wrong.
-pub fn steps(written: Option<&Node>, context: &Context<'_>) -> Option<Vec<Step>> {
+/// The steps of a pipeline, beginning with `normalize` where none says so. `None` when one of them is wrong. `sinks` are the
+/// names it goes to, `None` if they cannot be told.
+pub fn steps(written: Option<&Node>, sinks: Option<&[&Spanned<String>]>, context: &Context<'_>) -> Option<Vec<Step>> {
     let nodes: Vec<Node> = match written {
         Some(node) => node.decode(context)?,
         None => Vec::new(),
@@ -53,6 +66,12 @@ pub fn steps(written: Option<&Node>, context: &Context<'_>) -> Option<Vec<Step>>
     for again in normalizes.iter().skip(1) {
         context.problems.error_at(&again.place, "an event can be normalized only once");
     }
+    let is_route = |step: &&Spanned<Written>| matches!(step.value, Written::Route(_));
+    for again in written.iter().flatten().filter(is_route).skip(1) {
+        let problem = Problem::error("an event can be routed only once").at(&again.place);
+        context.problems.push(problem.hint("put all rules into one step"));
+    }
+    let mut samples = 0;
     let form = normalizes.is_empty().then(|| Some(Step::Normalize(Form::default())));
     let steps = written.into_iter().map(|step| {
         let step = step?;
@@ -60,6 +79,13 @@ pub fn steps(written: Option<&Node>, context: &Context<'_>) -> Option<Vec<Step>>
             Written::Normalize(form) => Step::Normalize(*form),
             Written::Enrich(enrich) => Step::Ready(Box::new(enrich.clone())),
             Written::Redact(redact) => Step::Ready(Box::new(redact.build(&step.place, context)?)),
+            Written::Filter(filter) => Step::Ready(Box::new(filter.build(&step.place, context)?)),
+            Written::Route(route) => Step::Ready(Box::new(route.build(&step.place, sinks, context)?)),
+            Written::Sample(sample) => {
+                samples += 1;
+                Step::Ready(Box::new(sample.build(samples, context)?))
+            }
+            Written::Dedupe(dedupe) => Step::Ready(Box::new(dedupe.build(context)?)),
         })
     });
     // All of them are made before the first that failed counts.

@@ -320,6 +320,53 @@ mod tests {
         assert_eq!(walks, [("read".to_owned(), "live".to_owned(), vec![1, 2])]);
     }
 
+    #[tokio::test]
+    async fn what_waits_in_an_older_journal_waits_in_todays() {
+        use crate::journal::contract::{ANY, ids, lane, next};
+        use crate::journal::sqlite::{Options, SqliteJournal};
+        use crate::journal::{Journal, Totals, Waiting};
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        std::fs::write(&path, "").unwrap();
+        let conn = connect(&path).unwrap();
+        prepare(&conn).unwrap();
+        conn.execute_batch(V1).unwrap();
+        conn.execute_batch(V2).unwrap();
+        conn.execute_batch(
+            "INSERT INTO pipelines (no, name, last, last_bytes, passed, passed_bytes) VALUES (1, 'app', 5, 50, 1, 10);
+             INSERT INTO lanes VALUES (1, 'siem', 1, 10, 3, 30), (1, 'archive', 3, 30, 3, 30), (1, 'idle', 5, 50, 5, 50);",
+        )
+        .unwrap();
+        for number in 2..=5 {
+            conn.execute(
+                "INSERT INTO records (place, bytes, time, appended, id, body) VALUES (?1, ?2, 0, 7, ?3, zeroblob(10))",
+                rusqlite::params![place(1, number), number * 10, number.to_string()],
+            )
+            .unwrap();
+        }
+        conn.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        conn.pragma_update(None, "user_version", 2).unwrap();
+        drop(conn);
+
+        let journal = SqliteJournal::open(&path, Options::default()).unwrap();
+        let app = "app".into();
+        let [siem, archive, idle] = ["siem", "archive", "idle"].map(|sink| lane(&app, sink));
+        let since = chrono::DateTime::from_timestamp_micros(7);
+        assert_eq!(journal.waiting(&siem, &ANY).await.unwrap(), Waiting { records: 4, bytes: 40, since });
+        assert_eq!(journal.waiting(&archive, &ANY).await.unwrap(), Waiting { records: 2, bytes: 20, since });
+        assert_eq!(journal.waiting(&idle, &ANY).await.unwrap(), Waiting::default());
+        assert_eq!(journal.totals(&app).await.unwrap(), Totals { records: 5, ..Totals::default() });
+        let batch = next(&journal, &siem, &ANY).await;
+        assert_eq!((batch.first, batch.last, ids(&batch)), (2, 3, vec!["2", "3"]));
+        journal.advance(&siem, 3, vec![]).await.unwrap();
+        for lane in [&siem, &archive] {
+            let batch = next(&journal, lane, &ANY).await;
+            assert_eq!((batch.first, batch.last), (4, 5));
+            journal.advance(lane, 5, vec![]).await.unwrap();
+        }
+    }
+
     #[test]
     fn places_keep_pipelines_apart_and_sequences_in_order() {
         assert!(place(1, LAST_SEQUENCE) < place(2, 1));

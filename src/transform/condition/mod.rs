@@ -98,7 +98,7 @@ impl Matcher {
 pub(crate) mod tests {
     use super::*;
     use crate::document::Document;
-    use crate::event::{Arena, json};
+    use crate::event::{Arena, Event, json};
 
     /// What `match = …` makes, or else the mistakes with their columns.
     pub fn matcher(written: &str) -> Result<Matcher, Vec<String>> {
@@ -106,6 +106,12 @@ pub(crate) mod tests {
         let document = Document::parse("a.toml", &format!("match = {written}"), &problems).expect("TOML");
         let read = Matcher::read(document.root().get("match").unwrap(), &problems);
         read.ok_or_else(|| problems.sorted().iter().map(ToString::to_string).collect())
+    }
+
+    /// An event with that body.
+    pub fn event<'a>(id: &str, body: &str, arena: &'a Arena) -> Event<'a> {
+        let body = json::decode(body.as_bytes(), arena).expect("JSON");
+        Event { id: arena.alloc_str(id), time: chrono::DateTime::UNIX_EPOCH, body }
     }
 
     fn holds(written: &str, body: &str) -> bool {

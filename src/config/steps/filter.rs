@@ -1,0 +1,48 @@
+//! `filter = { … }`: what goes on, or what is dropped.
+
+use serde::Deserialize;
+
+use crate::document::{Context, Node, Place, Problem, Spanned};
+use crate::transform::condition::Matcher;
+use crate::transform::filter::Filter;
+
+/// The reason where the operator gives none.
+const REASON: &str = "filter";
+
+/// As the file says it. Each field is the documentation of the key of that name.
+#[derive(Debug, Deserialize)]
+pub struct Written {
+    /// What an event must be like to go on.
+    #[serde(default)]
+    keep: Option<Node>,
+    /// What an event is like that is dropped.
+    #[serde(default)]
+    drop: Option<Node>,
+    /// Under which word the dropped are counted.
+    #[serde(default)]
+    reason: Option<Spanned<String>>,
+}
+
+impl Written {
+    pub fn build(&self, step: &Place, context: &Context<'_>) -> Option<Filter> {
+        let reason = self.reason.as_ref().map_or(REASON, |reason| reason.value.as_str());
+        if let Some(reason) = self.reason.as_ref().filter(|reason| reason.value.trim().is_empty()) {
+            context.problems.error_at(&reason.place, "this reason says nothing");
+            return None;
+        }
+        match (&self.keep, &self.drop) {
+            (Some(keep), None) => Some(Filter::keep(Matcher::read(keep, context.problems)?, reason)),
+            (None, Some(drop)) => Some(Filter::drop(Matcher::read(drop, context.problems)?, reason)),
+            (None, None) => {
+                let problem = Problem::error("this step filters nothing").at(step);
+                context.problems.push(problem.hint("say what to `keep`, or what to `drop`"));
+                None
+            }
+            (Some(_), Some(drop)) => {
+                let problem = Problem::error("this step says both what to keep and what to drop").at(&drop.head());
+                context.problems.push(problem.hint("leave one of them, or make it two steps"));
+                None
+            }
+        }
+    }
+}
