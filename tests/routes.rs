@@ -150,7 +150,8 @@ async fn a_choice_outlives_kills() {
 async fn what_was_dropped_is_delivered_by_a_backfill_that_wants_it() {
     let simulator = simulate(world(300)).await;
     let telnyx = || Pipeline::of(&simulator, Vendor::Telnyx);
-    let filter = "[[transform]]\nfilter = { keep = { change_type = \"delete\" } }\n";
+    // Without a `normalize` of its own, a step sees the OCSF event.
+    let filter = "[[transform]]\nfilter = { keep = { activity_name = \"Delete\" } }\n";
     let installation = Installation::new(common::FILES, &[telnyx().with(filter)]);
     installation.read_all().await;
     let before = installation.ids("telnyx").len();
