@@ -164,3 +164,33 @@ async fn what_was_dropped_is_delivered_by_a_backfill_that_wants_it() {
     assert_eq!(filled.code, 0, "{}", filled.stderr);
     installation.expect_all_of(&simulator, Vendor::Telnyx);
 }
+
+#[tokio::test]
+async fn the_example_parts_its_archive_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/routes");
+    let copied = std::process::Command::new("cp").arg("-r").arg(example.join(".")).arg(folder.path()).status().unwrap();
+    assert!(copied.success());
+    let run = async || {
+        let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_auditline"))
+            .args(["run", "--once", "--config"])
+            .arg(folder.path())
+            .output();
+        let output = run.await.unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{stderr}");
+        let count = |sink| events(&folder.path().join(sink).join("cloudflare.ndjson")).len();
+        (count("siem"), count("archived"), stderr)
+    };
+    // Eight reads are thinned. The rest is one creation, one update, two deletions, a failure and a logout.
+    let (siem, archived, first) = run().await;
+    let reads = archived - 4;
+    assert!(siem == 5 && (1..8).contains(&reads), "{siem} and {archived}: {first}");
+    let sampled = 8 - reads;
+    assert!(first.contains(&format!("cloudflare: read {}, delivered ", 6 + reads)), "{first}");
+    let total = 4 + sampled;
+    assert!(first.contains(&format!(", dropped {total} (")) && first.contains("2 probes"), "{first}");
+    let (siem_again, archived_again, second) = run().await;
+    assert_eq!((siem_again, archived_again), (siem, archived));
+    assert!(second.contains("cloudflare: read 0, delivered ") && !second.contains("dropped"), "{second}");
+}

@@ -7,6 +7,7 @@
 //! The file belongs on a local disk: the log's index is shared memory, and the lock is the kernel's.
 
 mod append;
+mod batches;
 mod filter;
 mod folder;
 mod lanes;
@@ -158,13 +159,13 @@ impl Journal for SqliteJournal {
     async fn seal(&self, lane: &Lane, vendor: &Arc<str>, limits: &BatchLimits) -> Result<Option<Batch>, JournalError> {
         loop {
             let (of, limits) = (lane.clone(), *limits);
-            let Some(draft) = with(&self.batches, move |conn| lanes::draft(conn, &of, &limits)).await? else {
+            let Some(draft) = with(&self.batches, move |conn| batches::draft(conn, &of, &limits)).await? else {
                 return Ok(None);
             };
             let of = lane.clone();
             let sealed = match draft.is_sealed() {
                 true => Some(draft),
-                false => with(&self.writer, move |conn| Ok(lanes::seal(conn, &of, &draft)?.then_some(draft))).await?,
+                false => with(&self.writer, move |conn| Ok(batches::seal(conn, &of, &draft)?.then_some(draft))).await?,
             };
             // Another call sealed or advanced the lane in between.
             let Some(draft) = sealed else { continue };
@@ -181,12 +182,12 @@ impl Journal for SqliteJournal {
 
     async fn waiting(&self, lane: &Lane, _limits: &BatchLimits) -> Result<Waiting, JournalError> {
         let lane = lane.clone();
-        with(&self.questions, move |conn| lanes::waiting(conn, &lane)).await
+        with(&self.questions, move |conn| batches::waiting(conn, &lane)).await
     }
 
     async fn advance(&self, lane: &Lane, to: Sequence, rejected: Vec<DeadLetter>) -> Result<(), JournalError> {
         let lane = lane.clone();
-        let moved = with(&self.writer, move |conn| lanes::advance(conn, &lane, to, &rejected, Utc::now())).await?;
+        let moved = with(&self.writer, move |conn| batches::advance(conn, &lane, to, &rejected, Utc::now())).await?;
         if let Some(no) = moved {
             self.sweeper.wake(no);
         }
@@ -195,7 +196,7 @@ impl Journal for SqliteJournal {
 
     async fn oldest_waiting(&self, lane: &Lane) -> Result<Option<DateTime<Utc>>, JournalError> {
         let lane = lane.clone();
-        with(&self.batches, move |conn| lanes::oldest_waiting(conn, &lane)).await
+        with(&self.batches, move |conn| batches::oldest_waiting(conn, &lane)).await
     }
 
     async fn totals(&self, pipeline: &Arc<str>) -> Result<Totals, JournalError> {

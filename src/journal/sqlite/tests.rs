@@ -140,7 +140,7 @@ async fn what_one_run_did_not_remove_the_next_one_does_if_it_has_the_pipeline() 
         journal.append(&pipeline, page(0..100, "")).await.unwrap();
         let batch = next(&journal, &lane, &limits(60, u64::MAX)).await;
         // As `advance` does it, without the wake-up.
-        let advance = move |conn: &mut Connection| lanes::advance(conn, &lane, batch.last, &[], at(0));
+        let advance = move |conn: &mut Connection| batches::advance(conn, &lane, batch.last, &[], at(0));
         with(&journal.writer, advance).await.unwrap();
     }
     drop(journal);
