@@ -1,5 +1,6 @@
 //! The `[[transform]]` tables of a pipeline, as far as they can be made without its source: one file for each kind.
 
+mod normalize;
 mod redact;
 
 use std::sync::Arc;
@@ -10,14 +11,14 @@ use crate::connector::Connector;
 use crate::document::{Context, Node, Spanned};
 use crate::transform::Transform;
 use crate::transform::enrich::Enrich;
-use crate::transform::normalize::{Form, Normalize};
+use crate::transform::normalize::Normalize;
 
 /// `[[transform]]`, as the file says it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Written {
     /// Into which form the vendor's record is brought. Without it, OCSF.
-    Normalize(Form),
+    Normalize(Node),
     /// Labels and fields to add.
     Enrich(Enrich),
     /// What becomes of addresses.
@@ -26,15 +27,16 @@ enum Written {
 
 /// A transform that is ready but for what its connector says.
 pub enum Step {
-    Normalize(Form),
+    Normalize(normalize::Choice),
     Ready(Box<dyn Transform>),
 }
 
 impl Step {
     pub fn build(self, connector: &Connector) -> Box<dyn Transform> {
         match self {
-            Self::Normalize(form) => {
-                Box::new(Normalize::new(form, Arc::clone(&connector.map), connector.identity.clone()))
+            Self::Normalize(normalize::Choice { form, raw_data }) => {
+                let normalize = Normalize::new(form, Arc::clone(&connector.map), connector.identity.clone());
+                Box::new(normalize.raw_data(raw_data))
             }
             Self::Ready(transform) => transform,
         }
@@ -53,11 +55,11 @@ pub fn steps(written: Option<&Node>, context: &Context<'_>) -> Option<Vec<Step>>
     for again in normalizes.iter().skip(1) {
         context.problems.error_at(&again.place, "an event can be normalized only once");
     }
-    let form = normalizes.is_empty().then(|| Some(Step::Normalize(Form::default())));
+    let form = normalizes.is_empty().then(|| Some(Step::Normalize(normalize::Choice::default())));
     let steps = written.into_iter().map(|step| {
         let step = step?;
         Some(match &step.value {
-            Written::Normalize(form) => Step::Normalize(*form),
+            Written::Normalize(node) => Step::Normalize(normalize::Choice::read(node, context)?),
             Written::Enrich(enrich) => Step::Ready(Box::new(enrich.clone())),
             Written::Redact(redact) => Step::Ready(Box::new(redact.build(&step.place, context)?)),
         })

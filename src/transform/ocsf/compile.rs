@@ -14,7 +14,7 @@ use crate::document::{self, Place, Severity};
 use crate::event::Path;
 
 /// What no map may say, because auditline does.
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "category_name",
     "category_uid",
     "class_name",
@@ -25,6 +25,7 @@ const OURS: [&str; 13] = [
     "metadata.profiles",
     "metadata.uid",
     "metadata.version",
+    "raw_data",
     "time",
     "type_name",
     "type_uid",
