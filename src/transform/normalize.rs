@@ -134,6 +134,25 @@ mod tests {
     }
 
     #[test]
+    fn redaction_works_in_the_record_that_goes_along_and_in_observables() {
+        use crate::transform::redact::{EmailAction, Policy, Redact, Redactor};
+        let text = TINY.replace("[ocsf.map]", "[ocsf.map]\nactor.user.email_addr = \"by\"\nactor.user.uid = \"n\"");
+        let identity = identity("Example", "example", &["id"], &["at"]);
+        let normalize = Normalize::new(Form::Ocsf, Arc::new(load(&text, &identity)), identity).raw_data(true);
+        let policy = Policy { emails: Some(EmailAction::Mask), ips: None, key: None };
+        let redact = Redact::new(Redactor::new(policy).unwrap());
+        let arena = Arena::new();
+        let body = json::decode(br#"{"by":"anna@example.com","n":7}"#, &arena).unwrap();
+        let event = Event { id: "r-1", time: chrono::DateTime::UNIX_EPOCH, body };
+        let event = normalize.apply(event, &arena, &mut Notes::default()).unwrap();
+        let event = redact.apply(event, &arena, &mut Notes::default()).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&json::to_string(&event.body)).unwrap();
+        assert_eq!(event["raw_data"], r#"{"by":"masked@masked.invalid","n":7}"#);
+        assert_eq!(event["observables"][0]["value"], "masked@masked.invalid");
+        assert_eq!(validate::problems(&event), [""; 0]);
+    }
+
+    #[test]
     fn the_configuration_names_the_form() {
         assert_eq!(serde_json::from_str::<Form>("\"ocsf\"").unwrap(), Form::default());
         assert_eq!(serde_json::from_str::<Form>("\"none\"").unwrap(), Form::None);
