@@ -1,5 +1,7 @@
 //! From `{ each = … }` to what becomes of every item, with every mistake reported at its place.
 
+#![expect(clippy::ptr_arg, reason = "whether a name is static decides whether the event may borrow it")]
+
 use std::borrow::Cow;
 
 use super::compile::{Compiler, Draft, Part, Said, object_of, reads};

@@ -31,7 +31,7 @@ struct Observed<'a, 's> {
 /// A value of the record that its attribute does not take.
 struct Misfit<'s> {
     path: &'s str,
-    /// Where the record has it. Unless it was looked for in vain whether the event has it elsewhere.
+    /// Where the record has it; `None` once it is certain that the event has it nowhere else.
     slot: Option<usize>,
 }
 
