@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bumpalo::collections::Vec as ArenaVec;
 use chrono::SecondsFormat;
 use serde::Deserialize;
 
 use super::ocsf::{Identity, Map};
 use super::{Exit, Notes, Transform};
-use crate::event::{Arena, Event, Member, Value};
+use crate::event::{Arena, Event, Member, Value, json};
 
 /// The form that events are given, as the configuration says it: `normalize = "ocsf"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -27,13 +28,20 @@ pub struct Normalize {
     form: Form,
     map: Arc<Map>,
     identity: Identity,
+    raw_data: bool,
 }
 
 impl Normalize {
     /// Gives events of the connector that `map` and `identity` belong to this form.
     #[must_use]
     pub fn new(form: Form, map: Arc<Map>, identity: Identity) -> Self {
-        Self { form, map, identity }
+        Self { form, map, identity, raw_data: false }
+    }
+
+    /// Whether OCSF events carry the vendor's record, whole and as JSON text, in `raw_data`.
+    #[must_use]
+    pub fn raw_data(self, raw_data: bool) -> Self {
+        Self { raw_data, ..self }
     }
 
     fn envelope<'a>(&self, event: &Event<'a>, arena: &'a Arena) -> Value<'a> {
@@ -55,11 +63,21 @@ impl Transform for Normalize {
             Form::None => self.envelope(&event, arena),
             Form::Ocsf => {
                 let unfit = || Exit::Dead { reason: "no rule of the OCSF map fits this record".to_owned() };
-                self.map.apply(&event, arena).ok_or_else(unfit)?
+                let body = self.map.apply(&event, arena).ok_or_else(unfit)?;
+                if self.raw_data { with_raw_data(body, event.body, arena) } else { body }
             }
         };
         Ok(Event { body, ..event })
     }
+}
+
+/// `body` with `record` in its `raw_data`. What steps after this one do to texts they do inside of it, too.
+fn with_raw_data<'a>(body: Value<'a>, record: Value<'a>, arena: &'a Arena) -> Value<'a> {
+    let known = body.as_object().unwrap_or_default();
+    let mut members = ArenaVec::with_capacity_in(known.len() + 1, arena);
+    members.extend_from_slice(known);
+    members.push(Member::new("raw_data", Value::String(arena.alloc_str(&json::to_string(&record)))));
+    Value::Object(members.into_bump_slice())
 }
 
 impl fmt::Display for Normalize {
@@ -71,12 +89,15 @@ impl fmt::Display for Normalize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::json;
     use crate::transform::ocsf::tests::{TINY, identity, load};
+    use crate::transform::ocsf::validate;
 
-    fn apply(form: Form, record: &str) -> String {
+    fn normalize(form: Form) -> Normalize {
         let identity = identity("Example", "example", &["id"], &["at"]);
-        let normalize = Normalize::new(form, Arc::new(load(TINY, &identity)), identity);
+        Normalize::new(form, Arc::new(load(TINY, &identity)), identity)
+    }
+
+    fn apply(normalize: &Normalize, record: &str) -> String {
         assert_eq!(normalize.to_string(), "normalize");
         let arena = Arena::new();
         let body = json::decode(record.as_bytes(), &arena).unwrap();
@@ -89,16 +110,46 @@ mod tests {
     #[test]
     fn none_keeps_the_record_under_an_envelope() {
         assert_eq!(
-            apply(Form::None, r#"{"id":"r-1","n":1.50,"x":null}"#),
+            apply(&normalize(Form::None), r#"{"id":"r-1","n":1.50,"x":null}"#),
             r#"{"id":"r-1","time":"2026-09-14T08:22:31.250Z","vendor":"Example","log":"example","record":{"id":"r-1","n":1.50,"x":null}}"#
         );
     }
 
     #[test]
     fn ocsf_is_the_map() {
-        let event: serde_json::Value = serde_json::from_str(&apply(Form::Ocsf, r#"{"id":"r-1","zone":"z"}"#)).unwrap();
+        let text = apply(&normalize(Form::Ocsf), r#"{"id":"r-1","zone":"z"}"#);
+        let event: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(event["entity"]["uid"], "z");
         assert_eq!(event["time"], 1_789_374_151_250_i64);
+    }
+
+    #[test]
+    fn the_record_goes_along_whole_on_request() {
+        let normalize = normalize(Form::Ocsf).raw_data(true);
+        for record in [r#"{"id":"r-1","zone":"z","n":1.50,"n":null,"e":{}}"#, "[7]", "null"] {
+            let event: serde_json::Value = serde_json::from_str(&apply(&normalize, record)).unwrap();
+            assert_eq!(event["raw_data"], record);
+            assert_eq!(validate::problems(&event), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn redaction_works_in_the_record_that_goes_along_and_in_observables() {
+        use crate::transform::redact::{EmailAction, Policy, Redact, Redactor};
+        let text = TINY.replace("[ocsf.map]", "[ocsf.map]\nactor.user.email_addr = \"by\"\nactor.user.uid = \"n\"");
+        let identity = identity("Example", "example", &["id"], &["at"]);
+        let normalize = Normalize::new(Form::Ocsf, Arc::new(load(&text, &identity)), identity).raw_data(true);
+        let policy = Policy { emails: Some(EmailAction::Mask), ips: None, key: None };
+        let redact = Redact::new(Redactor::new(policy).unwrap());
+        let arena = Arena::new();
+        let body = json::decode(br#"{"by":"anna@example.com","n":7}"#, &arena).unwrap();
+        let event = Event { id: "r-1", time: chrono::DateTime::UNIX_EPOCH, body };
+        let event = normalize.apply(event, &arena, &mut Notes::default()).unwrap();
+        let event = redact.apply(event, &arena, &mut Notes::default()).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&json::to_string(&event.body)).unwrap();
+        assert_eq!(event["raw_data"], r#"{"by":"masked@masked.invalid","n":7}"#);
+        assert_eq!(event["observables"][0]["value"], "masked@masked.invalid");
+        assert_eq!(validate::problems(&event), [""; 0]);
     }
 
     #[test]

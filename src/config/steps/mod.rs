@@ -2,6 +2,7 @@
 
 mod dedupe;
 mod filter;
+mod normalize;
 mod redact;
 mod route;
 mod sample;
@@ -14,14 +15,14 @@ use crate::connector::Connector;
 use crate::document::{Context, Node, Problem, Spanned};
 use crate::transform::Transform;
 use crate::transform::enrich::Enrich;
-use crate::transform::normalize::{Form, Normalize};
+use crate::transform::normalize::Normalize;
 
 /// `[[transform]]`, as the file says it.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Written {
     /// Into which form the vendor's record is brought. Without it, OCSF.
-    Normalize(Form),
+    Normalize(Node),
     /// Labels and fields to add.
     Enrich(Enrich),
     /// What becomes of addresses.
@@ -38,15 +39,16 @@ enum Written {
 
 /// A transform that is ready but for what its connector says.
 pub enum Step {
-    Normalize(Form),
+    Normalize(normalize::Choice),
     Ready(Box<dyn Transform>),
 }
 
 impl Step {
     pub fn build(self, connector: &Connector) -> Box<dyn Transform> {
         match self {
-            Self::Normalize(form) => {
-                Box::new(Normalize::new(form, Arc::clone(&connector.map), connector.identity.clone()))
+            Self::Normalize(normalize::Choice { form, raw_data }) => {
+                let normalize = Normalize::new(form, Arc::clone(&connector.map), connector.identity.clone());
+                Box::new(normalize.raw_data(raw_data))
             }
             Self::Ready(transform) => transform,
         }
@@ -72,11 +74,11 @@ pub fn steps(written: Option<&Node>, sinks: Option<&[&Spanned<String>]>, context
         context.problems.push(problem.hint("put all rules into one step"));
     }
     let mut samples = 0;
-    let form = normalizes.is_empty().then(|| Some(Step::Normalize(Form::default())));
+    let form = normalizes.is_empty().then(|| Some(Step::Normalize(normalize::Choice::default())));
     let steps = written.into_iter().map(|step| {
         let step = step?;
         Some(match &step.value {
-            Written::Normalize(form) => Step::Normalize(*form),
+            Written::Normalize(node) => Step::Normalize(normalize::Choice::read(node, context)?),
             Written::Enrich(enrich) => Step::Ready(Box::new(enrich.clone())),
             Written::Redact(redact) => Step::Ready(Box::new(redact.build(&step.place, context)?)),
             Written::Filter(filter) => Step::Ready(Box::new(filter.build(&step.place, context)?)),

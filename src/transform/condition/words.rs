@@ -90,6 +90,12 @@ impl<T> Words<T> {
         Self { entries }
     }
 
+    /// Whether there is no word.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// What `word` means.
     #[must_use]
     pub fn get(&self, word: &str) -> Option<&T> {

@@ -4,7 +4,9 @@
 
 use std::borrow::Cow;
 
+use super::items::{Items, is_each};
 use super::language::{Expression, constant};
+use super::run::Spot;
 use super::scalar::Scalar;
 use super::schema::{Attribute, Class, Fields, Kind, Word, schema};
 use super::shape::{Choice, Constant, Leaf, Node, Shape};
@@ -14,7 +16,7 @@ use crate::event::Path;
 use crate::transform::condition::{Critic, Words, suggest};
 
 /// What no map may say, because auditline does.
-const OURS: [&str; 13] = [
+const OURS: [&str; 15] = [
     "category_name",
     "category_uid",
     "class_name",
@@ -25,6 +27,8 @@ const OURS: [&str; 13] = [
     "metadata.profiles",
     "metadata.uid",
     "metadata.version",
+    "observables",
+    "raw_data",
     "time",
     "type_name",
     "type_uid",
@@ -55,9 +59,11 @@ pub struct Compiler<'c> {
 
 /// An object that is still growing.
 pub struct Draft {
-    fields: Option<&'static Fields>,
+    pub(super) fields: Option<&'static Fields>,
     /// Its name from the event downwards, empty for the event.
     path: String,
+    /// Where it stands in the event.
+    pub(super) spot: Spot,
     place: Place,
     inherited: bool,
     /// What somebody tried to say in it and could not.
@@ -65,20 +71,27 @@ pub struct Draft {
     members: Vec<(Cow<'static, str>, Part)>,
 }
 
-enum Part {
+pub(super) enum Part {
     Object(Draft),
     List(Vec<(usize, Part)>),
+    Items(Box<Items>),
     Single { node: Node, inherited: bool },
 }
 
 impl Draft {
     /// An event of that class, of which nothing is said yet.
     pub fn event(class: &'static Class, place: &Place) -> Self {
-        Self::new(Some(&class.fields), String::new(), place, false)
+        Self::new(Some(&class.fields), String::new(), Spot::default(), place, false)
     }
 
-    fn new(fields: Option<&'static Fields>, path: String, place: &Place, inherited: bool) -> Self {
-        Self { fields, path, place: place.clone(), inherited, failed: Vec::new(), members: Vec::new() }
+    pub(super) fn new(
+        fields: Option<&'static Fields>,
+        path: String,
+        spot: Spot,
+        place: &Place,
+        inherited: bool,
+    ) -> Self {
+        Self { fields, path, spot, place: place.clone(), inherited, failed: Vec::new(), members: Vec::new() }
     }
 
     /// Puts a node that is ours to say.
@@ -88,8 +101,10 @@ impl Draft {
 
     /// The object `name` in it, which the class requires.
     pub fn required(&mut self, name: &'static str) -> &mut Draft {
-        let fields = self.fields.and_then(|fields| fields.get(name)).and_then(object_of);
-        let fresh = Self::new(fields, name.to_owned(), &self.place, false);
+        let attribute = self.fields.and_then(|fields| fields.get(name));
+        let fields = attribute.and_then(object_of);
+        let spot = attribute.map(|attribute| self.spot_of(attribute)).unwrap_or_default();
+        let fresh = Self::new(fields, self.name_of(name), spot, &self.place, false);
         self.members.push((Cow::Borrowed(name), Part::Object(fresh)));
         match self.members.last_mut() {
             Some((_, Part::Object(draft))) => draft,
@@ -97,11 +112,23 @@ impl Draft {
         }
     }
 
-    fn name_of(&self, name: &str) -> String {
+    pub(super) fn name_of(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
-    fn part(&mut self, name: &Cow<'static, str>, fresh: impl FnOnce() -> Part) -> &mut Part {
+    /// Where an attribute of it stands in the event.
+    fn spot_of(&self, attribute: &'static Attribute) -> Spot {
+        let above = if self.spot.path.is_empty() { String::new() } else { format!("{}.", self.spot.path) };
+        let items = if attribute.list { "[]" } else { "" };
+        Spot { path: format!("{above}{}{items}", attribute.name), observable: schema().observable(attribute) }
+    }
+
+    /// Makes room for what says the same in another way.
+    fn drop_inherited_items(&mut self, name: &str) {
+        self.members.retain(|(key, part)| key != name || !matches!(part, Part::Items(items) if items.inherited));
+    }
+
+    pub(super) fn part(&mut self, name: &Cow<'static, str>, fresh: impl FnOnce() -> Part) -> &mut Part {
         let known = self.members.iter().position(|(key, _)| key == name);
         let at = known.unwrap_or_else(|| {
             let part = fresh();
@@ -113,16 +140,17 @@ impl Draft {
 }
 
 impl Part {
-    fn is_inherited(&self) -> bool {
+    pub(super) fn is_inherited(&self) -> bool {
         match self {
             Self::Object(draft) => draft.inherited,
             Self::List(items) => items.iter().all(|(_, part)| part.is_inherited()),
+            Self::Items(items) => items.inherited,
             Self::Single { inherited, .. } => *inherited,
         }
     }
 }
 
-fn object_of(attribute: &Attribute) -> Option<&'static Fields> {
+pub(super) fn object_of(attribute: &Attribute) -> Option<&'static Fields> {
     match attribute.kind {
         Kind::Object(name) => schema().object(name),
         Kind::Scalar(_) => None,
@@ -163,10 +191,17 @@ impl Compiler<'_> {
         let Some(attribute) = self.attribute(into, fields, name, said) else { return };
         let path = into.name_of(attribute.name);
         let name = Cow::Borrowed(attribute.name);
+        let spot = into.spot_of(attribute);
+        if below.is_empty() && is_each(said.node) {
+            return self.put_each(into, attribute, spot, said);
+        }
+        if !self.critic.silent {
+            into.drop_inherited_items(attribute.name);
+        }
         match (attribute.kind, object_of(attribute)) {
             (Kind::Object(_), Some(inner)) if !inner.attributes.is_empty() => {
                 let inherited = self.critic.silent;
-                let draft = || Draft::new(Some(inner), path.clone(), said.place, inherited);
+                let draft = || Draft::new(Some(inner), path.clone(), spot.clone(), said.place, inherited);
                 if attribute.list {
                     let part = into.part(&name, || Part::List(Vec::new()));
                     self.put_items(part, &path, below, said, &draft);
@@ -175,16 +210,18 @@ impl Compiler<'_> {
                     self.put_below(part, &path, below, said);
                 }
             }
-            (Kind::Object(_), _) => self.put_json(into, &name, &path, below, said, true),
+            (Kind::Object(_), _) => {
+                self.put_json(into, &name, spot, below, said, true);
+            }
             (Kind::Scalar(Scalar::Json), _) if !attribute.list => {
-                self.put_json(into, &name, &path, below, said, false);
+                self.put_json(into, &name, spot, below, said, false);
             }
             (Kind::Scalar(scalar), _) => {
                 if let Some(inner) = below.first() {
                     let message = format!("`{path}` is {} and has no `{inner}` in it", scalar.describe());
                     return self.critic.error(said.place, message, None);
                 }
-                let Some(node) = self.single(fields, attribute, scalar, said) else { return };
+                let Some(node) = self.single(fields, attribute, scalar, spot, said) else { return };
                 self.set(into.part(&name, || Part::List(Vec::new())), &path, node, said);
             }
         }
@@ -288,13 +325,14 @@ impl Compiler<'_> {
         &mut self,
         into: &mut Draft,
         name: &Cow<'static, str>,
-        path: &str,
+        spot: Spot,
         below: &[String],
         said: Said,
         objects_only: bool,
     ) {
+        let path = &into.name_of(name);
         if below.is_empty() {
-            let Some(Node::Leaf(leaf)) = self.leaf(Scalar::Json, false, said) else { return };
+            let Some(Node::Leaf(leaf)) = self.leaf(Scalar::Json, false, spot, said) else { return };
             if objects_only && leaf.otherwise.is_some() {
                 let message = format!("`{path}` is an object and cannot be a constant");
                 return self.critic.error(said.place, message, None);
@@ -303,19 +341,25 @@ impl Compiler<'_> {
             return self.set(into.part(name, || Part::List(Vec::new())), path, node, said);
         }
         let inherited = self.critic.silent;
-        let part = into.part(name, || Part::Object(Draft::new(None, path.to_owned(), said.place, inherited)));
+        let part = into.part(name, || Part::Object(Draft::new(None, path.clone(), spot, said.place, inherited)));
         self.put_below(part, path, below, said);
     }
 
     fn put_freely(&mut self, into: &mut Draft, name: &str, below: &[String], said: Said) {
-        let path = into.name_of(name);
-        self.put_json(into, &Cow::Owned(name.to_owned()), &path, below, said, false);
+        // What is free is known by no schema, and no observable.
+        let spot = Spot { path: format!("{}.{name}", into.spot.path), observable: None };
+        let name = Cow::Owned(name.to_owned());
+        match below.is_empty() && is_each(said.node) {
+            true => self.put_each_freely(into, &name, spot, said),
+            false => self.put_json(into, &name, spot, below, said, false),
+        }
     }
 
     /// Puts a single value in a place that is new, which is an empty list, or was inherited.
     fn set(&self, part: &mut Part, path: &str, node: Node, said: Said) {
         let is_free = match part {
             Part::List(items) => items.is_empty(),
+            Part::Items(items) => items.inherited,
             Part::Single { inherited, .. } => *inherited,
             Part::Object(_) => false,
         };
@@ -326,14 +370,21 @@ impl Compiler<'_> {
         }
     }
 
-    fn twice(&self, path: &str, said: Said) {
+    pub(super) fn twice(&self, path: &str, said: Said) {
         self.critic.error(said.place, format!("`{path}` is said twice"), None);
     }
 
-    fn single(&mut self, fields: &Fields, attribute: &'static Attribute, scalar: Scalar, said: Said) -> Option<Node> {
+    fn single(
+        &mut self,
+        fields: &Fields,
+        attribute: &'static Attribute,
+        scalar: Scalar,
+        spot: Spot,
+        said: Said,
+    ) -> Option<Node> {
         match schema().words(attribute) {
-            None => self.leaf(scalar, attribute.list, said),
-            Some(known) if !attribute.list => self.choice(fields, attribute, known, scalar, said),
+            None => self.leaf(scalar, attribute.list, spot, said),
+            Some(known) if !attribute.list => self.choice(fields, attribute, known, scalar, spot, said),
             Some(_) => {
                 self.critic.error(said.place, format!("`{}` is a list of enum numbers", attribute.name), None);
                 None
@@ -341,8 +392,12 @@ impl Compiler<'_> {
         }
     }
 
-    fn leaf(&mut self, scalar: Scalar, list: bool, said: Said) -> Option<Node> {
+    fn leaf(&mut self, scalar: Scalar, list: bool, spot: Spot, said: Said) -> Option<Node> {
         let expression = Expression::read(said.node, said.bare_word, self.critic)?;
+        self.leaf_of(expression, scalar, list, spot)
+    }
+
+    pub(super) fn leaf_of(&mut self, expression: Expression, scalar: Scalar, list: bool, spot: Spot) -> Option<Node> {
         let mut values = Vec::new();
         for (pattern, node) in expression.values {
             values.push((pattern, constant(&node, scalar, false, self.critic)?));
@@ -353,7 +408,7 @@ impl Compiler<'_> {
             None => None,
         };
         let slots = expression.from.iter().map(|path| self.source.slot(path)).collect();
-        Some(Node::Leaf(Leaf { slots, values: Words::new(values), otherwise, scalar, list, objects_only: false }))
+        Some(Node::Leaf(Leaf { spot, slots, values: Words::new(values), otherwise, scalar, list, objects_only: false }))
     }
 
     fn choice(
@@ -362,6 +417,7 @@ impl Compiler<'_> {
         attribute: &'static Attribute,
         known: &'static [Word],
         scalar: Scalar,
+        spot: Spot,
         said: Said,
     ) -> Option<Node> {
         let expression = Expression::read(said.node, said.bare_word, self.critic)?;
@@ -375,6 +431,7 @@ impl Compiler<'_> {
         };
         let types = (attribute.name == "activity_id").then(|| fields.get("type_uid").and_then(|a| schema().words(a)));
         Some(Node::Choice(Choice {
+            spot,
             slots: expression.from.iter().map(|path| self.source.slot(path)).collect(),
             values: Words::new(values),
             otherwise,
@@ -405,7 +462,7 @@ impl Compiler<'_> {
 
     /// Closes a draft. `None` if an object of it can never be there; that was reported unless it is inherited.
     pub fn close(&self, mut draft: Draft, eager: bool) -> Option<Shape> {
-        let mut shape = Shape { eager, ..Shape::default() };
+        let mut shape = Shape { spot: std::mem::take(&mut draft.spot), eager, ..Shape::default() };
         for (name, part) in draft.members {
             let required = draft.fields.and_then(|f| f.get(&name)).is_some_and(|attribute| attribute.required);
             let inherited = part.is_inherited();
@@ -456,6 +513,7 @@ impl Compiler<'_> {
     fn close_part(&self, part: Part, eager: bool) -> Option<Node> {
         match part {
             Part::Single { node, .. } => Some(node),
+            Part::Items(items) => self.close_items(*items),
             Part::Object(draft) => {
                 // What consists of constants alone waits for nothing in the record.
                 let eager = eager || !reads(&draft);
@@ -484,11 +542,12 @@ fn item<'i>(items: &'i mut Vec<(usize, Part)>, at: usize, draft: &dyn Fn() -> Dr
 }
 
 /// Whether anything in it comes from the record.
-fn reads(draft: &Draft) -> bool {
+pub(super) fn reads(draft: &Draft) -> bool {
     fn part_reads(part: &Part) -> bool {
         match part {
             Part::Object(draft) => reads(draft),
             Part::List(items) => items.iter().any(|(_, part)| part_reads(part)),
+            Part::Items(_) => true,
             Part::Single { node: Node::Leaf(leaf), .. } => !leaf.slots.is_empty(),
             Part::Single { node: Node::Choice(choice), .. } => !choice.slots.is_empty(),
             Part::Single { .. } => true,
@@ -519,6 +578,7 @@ pub fn said_names(names: &[&str]) -> String {
 pub fn fixed(constant: Constant) -> Node {
     let scalar = if matches!(constant, Constant::Number(_)) { Scalar::Integer } else { Scalar::Text };
     Node::Leaf(Leaf {
+        spot: Spot::default(),
         slots: Vec::new(),
         values: Words::default(),
         otherwise: Some(constant),

@@ -38,6 +38,15 @@ impl Expression {
         Self::of_table(node, critic)
     }
 
+    /// Reads what stands beside `each`: where an item has the value, the item itself if it does not say.
+    pub fn of_item(node: &Node, critic: Critic) -> Option<Self> {
+        let from = match node.get("from") {
+            Some(from) => paths(from, critic)?,
+            None => Vec::new(),
+        };
+        Some(Self { from, values: meanings(node, critic)?, ..Self::default() })
+    }
+
     fn of_table(node: &Node, critic: Critic) -> Option<Self> {
         if !critic.keys(node, &["from", "values", "otherwise", "value"]) {
             return None;
@@ -52,20 +61,22 @@ impl Expression {
                 return None;
             }
         }
-        let values = node.get("values");
-        if expression.value.is_some() && (values.is_some() || expression.otherwise.is_some()) {
+        if expression.value.is_some() && (node.get("values").is_some() || expression.otherwise.is_some()) {
             critic.error(&node.head(), "a constant has no `values` and no `otherwise`", None);
         }
-        let Some(values) = values else { return Some(expression) };
-        let Some(entries) = values.as_table() else {
-            critic.error(&values.place(), format!("expected a table, found {}", values.kind()), None);
-            return None;
-        };
-        for (word, meaning) in entries {
-            expression.values.push((Pattern::understand(word, &word.place, critic)?, meaning.clone()));
-        }
+        expression.values = meanings(node, critic)?;
         Some(expression)
     }
+}
+
+/// What the words under `values` mean.
+fn meanings(node: &Node, critic: Critic) -> Option<Vec<(Pattern, Node)>> {
+    let Some(values) = node.get("values") else { return Some(Vec::new()) };
+    let Some(entries) = values.as_table() else {
+        critic.error(&values.place(), format!("expected a table, found {}", values.kind()), None);
+        return None;
+    };
+    entries.map(|(word, meaning)| Some((Pattern::understand(word, &word.place, critic)?, meaning.clone()))).collect()
 }
 
 fn paths(node: &Node, critic: Critic) -> Option<Vec<Path>> {
@@ -77,7 +88,8 @@ fn paths(node: &Node, critic: Critic) -> Option<Vec<Path>> {
     (!paths.is_empty() && paths.len() == nodes.len()).then_some(paths)
 }
 
-fn path(node: &Node, critic: Critic) -> Option<Path> {
+/// Reads a path in the vendor's record.
+pub fn path(node: &Node, critic: Critic) -> Option<Path> {
     let Some(text) = node.as_str() else {
         critic.error(&node.place(), format!("expected a path, found {}", node.kind()), None);
         return None;

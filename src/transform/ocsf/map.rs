@@ -7,9 +7,10 @@ use bumpalo::collections::Vec as ArenaVec;
 
 use super::Identity;
 use super::compile::{Compiler, Draft, Said, fixed, said_names};
+use super::run::Run;
 use super::schema::{Class, schema};
-use super::shape::{Constant, Node, Run, Shape};
-use super::source::Source;
+use super::shape::{Constant, Node, Shape};
+use super::source::{Source, Taken};
 use crate::document::{self, Place, Problem, Problems};
 use crate::event::{Arena, Event, Member, Value};
 use crate::transform::condition::{Condition, Critic, suggest};
@@ -50,19 +51,46 @@ impl Map {
     /// `null` and empty values.
     #[must_use]
     pub fn apply<'a>(&self, event: &Event<'a>, arena: &'a Arena) -> Option<Value<'a>> {
-        let slots = arena.alloc_slice_fill_copy(self.source.slots(), Value::Null);
-        let doubled = self.source.read(event.body, slots);
-        let mut run = Run { event, slots, taken: ArenaVec::with_capacity_in(slots.len(), arena), found: 0, arena };
-        let fitting = self.rules.iter().filter(|rule| rule.holds(run.slots));
-        let mut members = fitting.map(|rule| rule.event.fill(&mut run, 1)).find_map(|members| members)?;
+        let slots = arena.alloc_slice_fill_copy(self.source.slots(), &Value::Null);
+        let doubled = self.source.read(&event.body, slots);
+        let mut run = Run::new(event, slots, arena);
+        let mut fitting = self.rules.iter().filter(|rule| rule.holds(slots));
+        let mut members = fitting.find_map(|rule| {
+            let known = run.known_misfits();
+            let members = rule.event.fill(&mut run, 2);
+            if members.is_none() {
+                run.drop_rule(known);
+            }
+            members
+        })?;
+        if let Some(tag) = run.misfits(&self.source) {
+            members.iter_mut().filter(|member| member.key == "metadata").for_each(|metadata| {
+                metadata.value = with_tag(metadata.value, tag, arena);
+            });
+        }
+        members.extend(run.observables().map(|all| Member::new("observables", all)));
         let taken = arena.alloc_slice_fill_copy(slots.len(), false);
         for slot in &run.taken {
             taken[*slot] = true;
         }
-        let rest = self.source.rest(event.body, taken, doubled, arena);
+        let taken = Taken { slots: taken, held: run.held.iter().copied().collect(), doubled };
+        let rest = self.source.rest(&event.body, &taken, arena);
         members.extend(rest.map(|rest| Member::new("unmapped", as_object(rest, arena))));
         Some(Value::Object(members.into_bump_slice()))
     }
+}
+
+/// `metadata` with one more tag, after those it has.
+fn with_tag<'a>(metadata: Value<'a>, tag: Value<'a>, arena: &'a Arena) -> Value<'a> {
+    let known = metadata.as_object().unwrap_or_default();
+    let tags = metadata.get("tags").and_then(|tags| tags.as_array()).unwrap_or_default();
+    let mut all = ArenaVec::with_capacity_in(tags.len() + 1, arena);
+    all.extend_from_slice(tags);
+    all.push(tag);
+    let mut members = ArenaVec::with_capacity_in(known.len() + 1, arena);
+    members.extend(known.iter().copied().filter(|member| member.key != "tags"));
+    members.push(Member::new("tags", Value::Array(all.into_bump_slice())));
+    Value::Object(members.into_bump_slice())
 }
 
 impl fmt::Debug for Map {
@@ -80,8 +108,8 @@ fn as_object<'a>(rest: Value<'a>, arena: &'a Arena) -> Value<'a> {
 }
 
 impl Rule {
-    fn holds(&self, slots: &[Value]) -> bool {
-        let all = |set: &Vec<(usize, Condition)>| set.iter().all(|(slot, condition)| condition.holds(slots[*slot]));
+    fn holds(&self, slots: &[&Value]) -> bool {
+        let all = |set: &Vec<(usize, Condition)>| set.iter().all(|(slot, condition)| condition.holds(*slots[*slot]));
         self.conditions.is_empty() || self.conditions.iter().any(all)
     }
 }

@@ -30,6 +30,8 @@
 //! src_endpoint.ip = "client_ip"
 //! api.operation = "action"
 //! resources.0.uid = "zone.id"        # the first item of a list
+//! # An object for each item of the vendor's list. In `match` and `map`, paths begin at the item.
+//! http_request.http_headers = { each = "headers", match = { secret = { not = true } }, map = { name = "key", value = "text" } }
 //! ```
 //!
 //! **Values.** A text is a path; a list of texts is tried from its start, and the first that has something that fits
@@ -37,16 +39,28 @@
 //! is the same in every event. Words are compared without regard to case, and may begin or end with `*`; the exact word
 //! counts before a pattern, and a longer pattern before a shorter one.
 //!
+//! **Lists.** `{ each = path, map = { … } }` makes an object of every item of a list, and `match` picks items as it picks
+//! records. An attribute that is no list is made of the first item that fits: `user = { each = "targets", match = { type =
+//! "User" }, map = { uid = "id" } }`. Single values have no `map`: `privileges = { each = "roles", from = "name" }`, where the
+//! item itself counts without `from`, and `values` is as above. Where any JSON may stand, `by` makes an object and says where
+//! an item has the key: `entity.data = { each = "changes", by = "field", from = "before" }`. The members of a vendor's object
+//! are items, too, and keep their keys: `entity.data = { each = "changed", from = "0" }`. Of two items with one key the first
+//! counts.
+//!
 //! **Enums** (`status_id`, `type_id` …) are given by the caption's name (`status`, `type`) or their own. A word is looked up
 //! in `values`, then among OCSF's captions; any other is *Other*, with the vendor's word as the caption. No word at all is
 //! *Unknown*. Captions, `type_uid` and the names of class and category follow by themselves.
 //!
-//! **Types.** A value that does not fit its attribute (an IP address that is none) counts as missing. An object of the event
+//! **Types.** A value that does not fit its attribute (an IP address that is none) counts as missing, and the event says so: its
+//! `metadata.tags` has `auditline.misfit` with the attribute, unless the value is in the event elsewhere. What is empty is no
+//! misfit, and neither is a word that `values` does not list. Of a list the items that fit are taken. An object of the event
 //! is left out if it lacks what OCSF requires of it, or if nothing in it comes from the record; constants alone do not
 //! make it appear, unless it has nothing but constants, or the class requires it.
 //!
 //! **Rules** inherit from `[ocsf]` what their class has, too. A rule whose class requires something that a record does not
 //! have does not fit that record. So every event is valid OCSF.
+//!
+//! **Observables.** What OCSF counts as one (addresses, names, ids of users …) is in `observables`, too, by itself.
 //!
 //! **Nothing is lost.** What the map does not name, and what stands in the event in another form only (a time, a word with
 //! another caption), is in `unmapped`, where the vendor had it. `null` and empty values are left out.
@@ -57,9 +71,12 @@
 //! quotes: `"record.prefix" = "x"`.
 
 mod compile;
+mod each;
 mod form;
+mod items;
 mod language;
 mod map;
+mod run;
 mod scalar;
 mod schema;
 mod shape;

@@ -104,7 +104,8 @@ impl Scalar {
             Self::Integer => integer(value)?,
             Self::Port => integer(value).filter(|value| value.as_i64().is_some_and(|n| u16::try_from(n).is_ok()))?,
             Self::Float => match value {
-                Value::Number(_) => value,
+                // Most readers take it for a double, and some refuse the whole event where it is none.
+                Value::Number(digits) => digits.parse::<f64>().is_ok_and(f64::is_finite).then_some(value)?,
                 _ => integer(value)?,
             },
             Self::Timestamp => return timestamp(value, arena),
@@ -238,6 +239,7 @@ mod tests {
         }
         assert_eq!(fit(Scalar::Port, Value::Number("65536")), None);
         assert_eq!(fit(Scalar::Boolean, Value::Number("1")), None);
+        assert_eq!(fit(Scalar::Float, Value::Number("1E400")), None);
         assert_eq!(fit(Scalar::Timestamp, Value::String("yesterday")), None);
         for scalar in [Scalar::Json, Scalar::Text] {
             assert_eq!(fit(scalar, Value::Null), None);

@@ -48,6 +48,8 @@ pub struct Fields {
     pub at_least_one: Vec<Vec<&'static str>>,
     /// Of each of these exactly one must be there.
     pub just_one: Vec<Vec<&'static str>>,
+    /// As which of the observables such an object counts, as digits.
+    pub observable: Option<&'static str>,
 }
 
 /// One attribute of a class or an object.
@@ -67,6 +69,8 @@ pub struct Attribute {
     pub profiles: Vec<&'static str>,
     /// Whether OCSF means to do away with it.
     pub deprecated: bool,
+    /// As which of the observables what it holds counts, as digits.
+    pub observable: Option<&'static str>,
     words: Option<usize>,
 }
 
@@ -105,6 +109,18 @@ impl Schema {
     #[must_use]
     pub fn words(&self, attribute: &Attribute) -> Option<&[Word]> {
         attribute.words.map(|number| self.enums[number].as_slice())
+    }
+
+    /// As which of the observables `attribute` counts: by itself, or because of the object it holds.
+    #[must_use]
+    pub fn observable(&self, attribute: &Attribute) -> Option<&Word> {
+        let of_object = || match attribute.kind {
+            Kind::Object(name) => self.object(name)?.observable,
+            Kind::Scalar(_) => None,
+        };
+        let number = attribute.observable.or_else(of_object)?;
+        let kinds = self.words(self.object("observable")?.get("type_id")?)?;
+        kinds.iter().find(|kind| kind.key == number)
     }
 
     fn read(facts: &'static str) -> Option<Self> {
@@ -155,6 +171,7 @@ impl Fields {
             match line.split_once(": ") {
                 Some(("at_least_one", list)) => fields.at_least_one.push(names(list)),
                 Some(("just_one", list)) => fields.just_one.push(names(list)),
+                Some(("observable", number)) => fields.observable = Some(number),
                 Some(_) => return None,
                 None => fields.attributes.push(Attribute::read(line)?),
             }
@@ -187,6 +204,7 @@ impl Attribute {
             sibling: None,
             profiles: Vec::new(),
             deprecated: false,
+            observable: None,
             words: None,
         };
         for part in parts {
@@ -194,6 +212,7 @@ impl Attribute {
                 ("!", _) => attribute.required = true,
                 ("deprecated", _) => attribute.deprecated = true,
                 ("sibling", name) => attribute.sibling = Some(name),
+                ("observable", number) => attribute.observable = Some(number),
                 ("profiles", names) => attribute.profiles = names.split(',').collect(),
                 ("enum", number) => attribute.words = Some(number.parse().ok()?),
                 _ => return None,
@@ -237,11 +256,30 @@ mod tests {
                 }
                 assert!(attribute.profiles.iter().all(|profile| schema.profiles.contains(profile)));
                 assert!(attribute.words.is_none_or(|number| !schema.enums[number].is_empty()));
+                let counts = attribute.observable.is_some();
+                assert!(!counts || schema.observable(attribute).is_some(), "{}", attribute.name);
             }
             for name in fields.at_least_one.iter().chain(&fields.just_one).flatten() {
                 assert!(fields.get(name).is_some(), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn observables_are_known_by_attribute_by_type_and_by_object() {
+        let kind = |object: &str, attribute: &str| {
+            let word = schema().observable(schema().object(object).unwrap().get(attribute).unwrap());
+            word.map(|Word { key, caption }| (*key, *caption))
+        };
+        assert_eq!(kind("http_request", "user_agent"), Some(("16", "HTTP User-Agent")));
+        assert_eq!(kind("user", "uid"), Some(("31", "User Object: uid")));
+        assert_eq!(kind("user", "name"), Some(("4", "User Name")));
+        assert_eq!(kind("user", "email_addr"), Some(("5", "Email Address")));
+        assert_eq!(kind("resource_details", "uid"), Some(("10", "Resource UID")));
+        assert_eq!(kind("network_endpoint", "ip"), Some(("2", "IP Address")));
+        assert_eq!(kind("http_request", "url"), Some(("23", "Uniform Resource Locator")));
+        assert_eq!(kind("actor", "user"), Some(("21", "User")));
+        assert_eq!(kind("api", "operation"), None);
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::borrow::Cow;
 
 use bumpalo::collections::Vec as ArenaVec;
 
+use super::each::Each;
+use super::run::{Run, Spot};
 use super::scalar::{Fit, Scalar};
 use super::schema::Word;
-use crate::event::{Arena, Event, Member, Value};
+use crate::event::{Arena, Member, Value};
 use crate::transform::condition::{Words, word};
 
 /// What stands at one place of the event.
@@ -22,6 +24,8 @@ pub enum Node {
     Leaf(Leaf),
     /// A word of the record as OCSF counts it: the number and, beside it, the caption.
     Choice(Choice),
+    /// What becomes of each item of a list.
+    Each(Each),
     /// The event's id. The slots are where the record has it.
     Id(Vec<usize>),
     /// The event's time, in milliseconds since 1970.
@@ -33,6 +37,8 @@ pub enum Node {
 /// An object of the event.
 #[derive(Debug, Default)]
 pub struct Shape {
+    /// Where it stands.
+    pub spot: Spot,
     /// Key and value, in the order of the event. At most 128.
     pub members: Vec<(Cow<'static, str>, Node)>,
     /// Of each of these sets of members at least one must be there, or the object is not.
@@ -48,6 +54,8 @@ pub struct Shape {
 /// A single value, or a list of them.
 #[derive(Debug)]
 pub struct Leaf {
+    /// Where it stands.
+    pub spot: Spot,
     /// Where the record may have it. The first that fits counts.
     pub slots: Vec<usize>,
     /// What the vendor's words mean.
@@ -78,6 +86,8 @@ pub enum Constant {
 /// An enum attribute.
 #[derive(Debug)]
 pub struct Choice {
+    /// Where it stands.
+    pub spot: Spot,
     /// Where the record may have the word.
     pub slots: Vec<usize>,
     /// What the vendor's words mean, as places in `known`.
@@ -96,33 +106,10 @@ pub struct Choice {
     pub types: &'static [Word],
 }
 
-/// One record on its way through a shape.
-pub struct Run<'a, 's> {
-    /// The event as it came.
-    pub event: &'s Event<'a>,
-    /// What the record has at the paths of the map.
-    pub slots: &'s [Value<'a>],
-    /// The slots whose values are in the event as they were.
-    pub taken: ArenaVec<'a, usize>,
-    /// How many values came from the record.
-    pub found: usize,
-    /// Where the event lives.
-    pub arena: &'a Arena,
-}
-
-impl<'a> Run<'a, '_> {
-    fn take(&mut self, slot: usize, whole: bool) {
-        self.found += 1;
-        if whole {
-            self.taken.push(slot);
-        }
-    }
-}
-
 impl Shape {
     /// The object's members, if the record has what it needs. Otherwise nothing was taken.
-    pub fn fill<'a>(&self, run: &mut Run<'a, '_>, extra: usize) -> Option<ArenaVec<'a, Member<'a>>> {
-        let before = (run.taken.len(), run.found);
+    pub fn fill<'a, 's>(&'s self, run: &mut Run<'a, 's>, extra: usize) -> Option<ArenaVec<'a, Member<'a>>> {
+        let (before, found) = (run.mark(), run.found);
         let mut members = ArenaVec::with_capacity_in(self.width + extra, run.arena);
         let mut present = 0_u128;
         for (at, (key, node)) in self.members.iter().enumerate() {
@@ -132,10 +119,9 @@ impl Shape {
         }
         let is_whole = self.needs.iter().all(|need| present & need != 0)
             && self.just_one.iter().all(|set| (present & set).count_ones() == 1)
-            && (self.eager || run.found > before.1);
+            && (self.eager || run.found > found);
         if !is_whole {
-            run.taken.truncate(before.0);
-            run.found = before.1;
+            run.back_to(before);
         }
         is_whole.then_some(members)
     }
@@ -153,7 +139,12 @@ impl Shape {
 
 impl Node {
     /// Adds its member, or its members, and says whether there is one.
-    fn write<'a>(&self, key: &Cow<'static, str>, run: &mut Run<'a, '_>, out: &mut ArenaVec<'a, Member<'a>>) -> bool {
+    fn write<'a, 's>(
+        &'s self,
+        key: &Cow<'static, str>,
+        run: &mut Run<'a, 's>,
+        out: &mut ArenaVec<'a, Member<'a>>,
+    ) -> bool {
         let value = match self {
             Self::Choice(choice) => return choice.write(key, run, out),
             single => single.value(run),
@@ -172,13 +163,18 @@ impl Node {
             Self::Leaf(leaf) => leaf.otherwise.is_some(),
             Self::Choice(choice) => choice.otherwise.is_some(),
             Self::Id(_) | Self::Time => true,
-            Self::OriginalTime(_) => false,
+            Self::Each(_) | Self::OriginalTime(_) => false,
         }
     }
 
-    fn value<'a>(&self, run: &mut Run<'a, '_>) -> Option<Value<'a>> {
+    /// What stands there, if anything does.
+    pub fn value<'a, 's>(&'s self, run: &mut Run<'a, 's>) -> Option<Value<'a>> {
         match self {
-            Self::Object(shape) => Some(Value::Object(shape.fill(run, 0)?.into_bump_slice())),
+            Self::Object(shape) => {
+                let object = Value::Object(shape.fill(run, 0)?.into_bump_slice());
+                run.observe(&shape.spot, object);
+                Some(object)
+            }
             Self::List(nodes) => {
                 let mut items = ArenaVec::with_capacity_in(nodes.len(), run.arena);
                 for node in nodes {
@@ -187,17 +183,18 @@ impl Node {
                 (!items.is_empty()).then(|| Value::Array(items.into_bump_slice()))
             }
             Self::Leaf(leaf) => leaf.value(run),
+            Self::Each(each) => each.value(run),
             Self::Choice(_) => None,
             Self::Id(slots) => {
                 let id = run.event.id;
-                if let Some(slot) = slots.iter().find(|slot| word(run.slots[**slot]) == Some(id)) {
+                if let Some(slot) = slots.iter().find(|slot| word(run.at(**slot)) == Some(id)) {
                     run.taken.push(*slot);
                 }
                 Some(Value::String(id))
             }
             Self::Time => Some(Value::integer(run.event.time.timestamp_millis(), run.arena)),
             Self::OriginalTime(slots) => {
-                let (slot, written) = slots.iter().find_map(|slot| Some((*slot, word(run.slots[*slot])?)))?;
+                let (slot, written) = slots.iter().find_map(|slot| Some((*slot, word(run.at(*slot))?)))?;
                 run.taken.push(slot);
                 Some(Value::String(written))
             }
@@ -206,30 +203,57 @@ impl Node {
 }
 
 impl Leaf {
-    fn value<'a>(&self, run: &mut Run<'a, '_>) -> Option<Value<'a>> {
+    fn value<'a, 's>(&'s self, run: &mut Run<'a, 's>) -> Option<Value<'a>> {
+        let mut misfit = None;
         for slot in &self.slots {
-            if let Some(fit) = self.fit(run.slots[*slot], run.arena) {
+            let value = run.at(*slot);
+            if let Some(fit) = self.fit(value, run.arena) {
                 run.take(*slot, fit.whole);
+                if self.list && !fit.whole && self.lacks(value, run.arena) {
+                    run.misfit(&self.spot, *slot);
+                }
+                run.observe(&self.spot, fit.value);
                 return Some(fit.value);
             }
+            if misfit.is_none() && self.is_misfit(value) {
+                misfit = Some(*slot);
+            }
         }
-        self.otherwise.as_ref().map(|constant| constant.value(run.arena))
+        if let Some(slot) = misfit {
+            run.misfit(&self.spot, slot);
+        }
+        let value = self.otherwise.as_ref()?.value(run.arena);
+        run.observe(&self.spot, value);
+        Some(value)
     }
 
+    /// What is empty fits nowhere and is none. A map that says what words mean is not about those it does not list.
+    fn is_misfit(&self, value: Value) -> bool {
+        !value.is_empty() && (self.values.is_empty() || word(value).is_none())
+    }
+
+    /// Whether an item of a list, some of which fit, does not.
+    fn lacks<'a>(&self, value: Value<'a>, arena: &'a Arena) -> bool {
+        let items = value.as_array().unwrap_or_default();
+        items.iter().any(|item| self.is_misfit(*item) && self.fit_one(*item, arena).is_none())
+    }
+
+    /// What fits of `value`; of a list, those items that do.
     fn fit<'a>(&self, value: Value<'a>, arena: &'a Arena) -> Option<Fit<'a>> {
         if self.objects_only && value.as_object().is_none() {
             return None;
         }
         match value {
-            Value::Array(items) if self.list && !items.is_empty() => {
+            Value::Array(items) if self.list => {
                 let mut fitting = ArenaVec::with_capacity_in(items.len(), arena);
                 let mut whole = true;
-                for item in items {
-                    let fit = self.fit_one(*item, arena)?;
-                    whole &= fit.whole;
-                    fitting.push(fit.value);
+                for item in items.iter().filter(|item| !item.is_empty()) {
+                    let fit = self.fit_one(*item, arena);
+                    whole &= fit.is_some_and(|fit| fit.whole);
+                    fitting.extend(fit.map(|fit| fit.value));
                 }
-                Some(Fit { value: Value::Array(fitting.into_bump_slice()), whole })
+                let value = Value::Array(fitting.into_bump_slice());
+                (!value.is_empty()).then_some(Fit { value, whole })
             }
             _ if self.list => {
                 let fit = self.fit_one(value, arena)?;
@@ -263,7 +287,12 @@ impl Constant {
 }
 
 impl Choice {
-    fn write<'a>(&self, key: &Cow<'static, str>, run: &mut Run<'a, '_>, out: &mut ArenaVec<'a, Member<'a>>) -> bool {
+    fn write<'a, 's>(
+        &'s self,
+        key: &Cow<'static, str>,
+        run: &mut Run<'a, 's>,
+        out: &mut ArenaVec<'a, Member<'a>>,
+    ) -> bool {
         let Some((at, caption)) = self.choose(run) else { return false };
         let Word { key: number, .. } = self.known[at];
         let value = if self.textual { Value::String(number) } else { Value::Number(number) };
@@ -279,22 +308,28 @@ impl Choice {
     }
 
     /// The place in `known`, and the caption: for *Other* the vendor's own word.
-    fn choose<'a>(&self, run: &mut Run<'a, '_>) -> Option<(usize, &'a str)> {
+    fn choose<'a, 's>(&'s self, run: &mut Run<'a, 's>) -> Option<(usize, &'a str)> {
+        let mut misfit = None;
         for slot in &self.slots {
-            let Some(word) = word(run.slots[*slot]) else { continue };
-            let meant = self.values.get(word).copied().or_else(|| self.by_caption(word));
-            match meant.or(self.other) {
-                Some(at) if Some(at) == self.other => {
+            let value = run.at(*slot);
+            let word = word(value);
+            let meant = word.and_then(|word| self.values.get(word).copied().or_else(|| self.by_caption(word)));
+            match (word, meant.or(self.other)) {
+                (Some(word), Some(at)) if Some(at) == self.other => {
                     // Without a caption beside it, the vendor's word would be lost.
                     run.take(*slot, self.sibling.is_some());
                     return Some((at, word));
                 }
-                Some(at) => {
+                (Some(word), Some(at)) => {
                     run.take(*slot, self.says(at, word));
                     return Some((at, self.known[at].caption));
                 }
-                None => {}
+                _ if misfit.is_none() && !value.is_empty() => misfit = Some(*slot),
+                _ => {}
             }
+        }
+        if let Some(slot) = misfit {
+            run.misfit(&self.spot, slot);
         }
         self.otherwise.map(|at| (at, self.known[at].caption))
     }

@@ -1,7 +1,10 @@
 //! Maps as a whole: what they say, what loading refuses, what becomes of records.
 
+mod each;
 mod language;
+mod misfits;
 mod mistakes;
+mod observables;
 
 use super::{Identity, Map, validate};
 use crate::document::{Document, Problems};
@@ -46,4 +49,16 @@ fn apply(map: &Map, id: &str, time: &str, record: &str) -> serde_json::Value {
     let event = serde_json::from_str(&text).unwrap();
     assert_eq!(validate::problems(&event), [""; 0], "{event:#}");
     event
+}
+
+/// The event that `map`, added to a small map, makes of `record`.
+fn event(map: &str, record: serde_json::Value) -> serde_json::Value {
+    let head = "[ocsf]\nproduct = \"Example\"\nclass = \"entity_management\"\nseverity = \"Low\"\n";
+    let title = if map.contains("[ocsf.map]") { "" } else { "activity = \"Read\"\n[ocsf.map]\n" };
+    let mut text = format!("{head}{title}{map}");
+    if !map.contains("entity.uid") {
+        text = text.replace("[ocsf.map]", "[ocsf.map]\nentity.uid = { value = \"e\" }");
+    }
+    let map = load(&text, &identity("Example", "example", &["id"], &["at"]));
+    apply(&map, "r-1", "2026-09-14T08:22:31Z", &record.to_string())
 }
