@@ -36,6 +36,108 @@ fn every_example_becomes_what_it_says_and_that_is_valid_ocsf() {
     }
 }
 
+/// What happened, as one rule for all vendors asks for it (`type_uid`), and their words for it (`metadata.event_code`).
+const DOINGS: [(u64, &[(&str, &str)]); 9] = [
+    // Somebody signs in, or tries to.
+    (
+        300_201,
+        &[
+            ("auth0", "fp"),
+            ("cloudflare", "SSO_LOGIN"),
+            ("github", "user.failed_login"),
+            ("okta", "user.session.start"),
+            ("voximplant", "Logon"),
+        ],
+    ),
+    // They sign out.
+    (300_202, &[("auth0", "slo"), ("cloudflare", "logout"), ("okta", "user.session.end")]),
+    // An account is made.
+    (
+        300_101,
+        &[
+            ("ashby", "UserCreated"),
+            ("auth0", "ss"),
+            ("cloudflare", "Add Member"),
+            ("github", "org.add_member"),
+            ("okta", "user.lifecycle.create"),
+            ("voximplant", "AddSubUser"),
+        ],
+    ),
+    // It gets another password.
+    (300_103, &[("auth0", "scp"), ("okta", "user.account.update_password"), ("voximplant", "SetSubUserInfo")]),
+    // It loses a factor.
+    (
+        300_111,
+        &[
+            ("auth0", "my_account_authentication_method_succeeded"),
+            ("github", "two_factor_authentication.disabled"),
+            ("okta", "user.mfa.factor.deactivate"),
+        ],
+    ),
+    // It is locked.
+    (300_109, &[("auth0", "limit_wc"), ("okta", "user.account.lock")]),
+    // It ends.
+    (
+        300_106,
+        &[
+            ("auth0", "sdu"),
+            ("cloudflare", "Remove Member"),
+            ("github", "org.remove_member"),
+            ("nirvana", "organization_member.removed"),
+            ("okta", "user.lifecycle.delete.completed"),
+            ("voximplant", "DelUser"),
+        ],
+    ),
+    // Somebody gets a role.
+    (
+        300_501,
+        &[
+            ("ashby", "AppUserRoleChanged"),
+            ("cloudflare", "Update Member"),
+            ("github", "org.update_member"),
+            ("okta", "user.account.privilege.grant"),
+            ("voximplant", "SetSubUserRoles"),
+        ],
+    ),
+    // They come into a group.
+    (
+        300_603,
+        &[("auth0", "organization_member_added"), ("github", "team.add_member"), ("okta", "group.user_membership.add")],
+    ),
+];
+
+#[test]
+fn the_same_doing_is_the_same_with_every_vendor() {
+    for (type_uid, words) in DOINGS {
+        for (name, word) in words {
+            let connector = Connector::embedded(name).unwrap();
+            let found: Vec<Json> =
+                events(&connector).filter(|event| event["metadata"]["event_code"] == *word).collect();
+            let to_whom = found.iter().map(|event| &event["user"]);
+            assert!(to_whom.clone().any(|user| user["uid"].is_string() || user["name"].is_string()), "{name}: {word}");
+            for event in found {
+                assert_eq!(event["type_uid"], type_uid, "{name}: {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_event_says_how_it_ended() {
+    for connector in connectors() {
+        for event in events(&connector) {
+            assert!(event["status_id"].is_u64(), "{}: {event:#}", connector.name);
+        }
+    }
+}
+
+/// The events of a connector's examples.
+fn events(connector: &Connector) -> impl Iterator<Item = Json> {
+    let examples = connector.definition.example.iter();
+    let events = examples.filter_map(|example| example.events.as_ref()).flat_map(|events| events.value.iter());
+    events.map(|event| serde_json::from_str(event).unwrap())
+}
+
 /// The Telnyx connector with this at its end in place of its examples.
 fn telnyx(examples: &str) -> Arc<Connector> {
     let text = crate::connector::source("telnyx").unwrap();
