@@ -65,7 +65,7 @@ error = "Telnyx answered HTTP 401: 10009: Authentication failed"
 name = "another id, and one too many"
 answer = '{"data":[{"id":"1","created_at":"2026-09-14T08:22:31Z"}]}'
 events = [
-  '''{"activity_id":0,"activity_name":"Unknown","category_name":"Identity & Access Management","category_uid":3,"class_name":"Entity Management","class_uid":3004,"entity":{"type":"Unknown","type_id":0,"uid":"unknown"},"metadata":{"log_name":"mine","original_time":"2026-09-14T08:22:31Z","product":{"name":"Telnyx","vendor_name":"Telnyx"},"uid":"2","version":"1.8.0"},"severity":"Informational","severity_id":1,"time":1789374151000,"type_name":"Entity Management: Unknown","type_uid":300400}''',
+  '''{"activity_id":0,"activity_name":"Unknown","category_name":"Identity & Access Management","category_uid":3,"class_name":"Entity Management","class_uid":3004,"entity":{"type":"Unknown","type_id":0,"uid":"unknown"},"metadata":{"log_name":"mine","original_time":"2026-09-14T08:22:31Z","product":{"name":"Telnyx","vendor_name":"Telnyx"},"uid":"2","version":"1.8.0"},"severity":"Informational","severity_id":1,"status":"Success","status_id":1,"time":1789374151000,"type_name":"Entity Management: Unknown","type_uid":300400}''',
   '{}',
 ]
 

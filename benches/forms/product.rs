@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use auditline::connector::Connector;
+use auditline::document::{Context, Problems};
 use auditline::engine::{Refined, refine};
 use auditline::event::{Arena, Event, Record, json};
 use auditline::source::decode::Found;
@@ -25,7 +26,10 @@ pub struct Product {
 impl Product {
     /// Cloudflare's pipeline: normalize to OCSF, then redact.
     pub fn new(redactor: Redactor) -> Self {
-        let connector = Connector::embedded("cloudflare").expect("an embedded connector");
+        let problems = Problems::new();
+        let text = include_str!("cloudflare.toml");
+        let connector = Connector::parse("cloudflare", "cloudflare.toml", text, &Context::new(&problems));
+        let connector = Arc::new(connector.unwrap_or_else(|| panic!("{problems}")));
         let normalize = Normalize::new(Form::Ocsf, Arc::clone(&connector.map), connector.identity.clone());
         Self { connector, transforms: vec![Box::new(normalize), Box::new(Redact::new(redactor))] }
     }

@@ -27,13 +27,14 @@ const fn action(
     Action { description, kind, method, product, resource, scope, path }
 }
 
-const ACTIONS: [Action; 12] = [
+const ACTIONS: [Action; 13] = [
     action(["Create DNS record", "create", "POST"], ["dns_records", "dns_records", "zones"], "dns_records"),
     action(["Update DNS record", "update", "PATCH"], ["dns_records", "dns_records", "zones"], "dns_records/{id}"),
     action(["Delete DNS record", "delete", "DELETE"], ["dns_records", "dns_records", "zones"], "dns_records/{id}"),
     action(["Update WAF rule", "update", "PUT"], ["firewall", "ruleset", "zones"], "rulesets/{id}/rules"),
     action(["Purge cache", "delete", "POST"], ["cache", "purge", "zones"], "purge_cache"),
     action(["Add Member", "create", "POST"], ["members", "account_member", "accounts"], "members"),
+    action(["Update Member", "update", "PUT"], ["members", "account_member", "accounts"], "members/{id}"),
     action(["Remove Member", "delete", "DELETE"], ["members", "account_member", "accounts"], "members/{id}"),
     action(["Roll API token", "update", "PUT"], ["api_tokens", "token", "user"], "tokens/{id}/value"),
     action(["Upload Worker", "update", "PUT"], ["workers", "script", "accounts"], "workers/scripts/edge-{id}"),

@@ -10,7 +10,7 @@ use crate::simulator::timeline::Micros;
 /// Action, method, path, target type, status when all went well.
 type Call = (&'static str, &'static str, &'static str, &'static str, u16);
 
-const CALLS: [Call; 9] = [
+const CALLS: [Call; 10] = [
     ("vm.created", "POST", "/v1/compute/vms", "vm", 202),
     ("vm.deleted", "DELETE", "/v1/compute/vms/{id}", "vm", 202),
     ("vm.updated", "PATCH", "/v1/compute/vms/{id}", "vm", 202),
@@ -19,6 +19,7 @@ const CALLS: [Call; 9] = [
     ("api_key.created", "POST", "/v1/api_keys", "api_key", 201),
     ("api_key.deleted", "DELETE", "/v1/api_keys/{id}", "api_key", 204),
     ("organization_member.invited", "POST", "/v1/organizations/members?email={email}", "organization_member", 201),
+    ("organization_member.removed", "DELETE", "/v1/organizations/members/{id}", "organization_member", 204),
     ("project.listed", "GET", "/v1/projects", "project", 200),
 ];
 

@@ -29,11 +29,13 @@ pub(crate) struct Facts {
     pub phone: Option<String>,
 }
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 11] = [
     "BindSkill",
     "AddUser",
     "DelUser",
     "SetUserInfo",
+    "AddSubUser",
+    "SetSubUserRoles",
     "AddAuthorizedAccountIP",
     "CreateKey",
     "AttachPhoneNumber",
@@ -111,6 +113,13 @@ impl Facts {
                 quoted(&mut out, &format!(r#"{{"mail":"{}","desk":"{}"}}"#, self.person.email, v4(dice)));
                 out.push('}');
             }
+            "DelUser" => put!(out, r#"{{"user_id":[{subject}]}}"#),
+            "AddSubUser" => put!(
+                out,
+                r#"{{"new_subuser_name":"{}","new_subuser_password":"******","role_name":"Support"}}"#,
+                self.person.login
+            ),
+            "SetSubUserRoles" => put!(out, r#"{{"subuser_id":{},"role_name":"Admin"}}"#, 570 + dice.below(9)),
             "AddAuthorizedAccountIP" => {
                 put!(out, r#"{{"authorized_ip":"{}/24","allowed":true,"description":"#, v4(dice));
                 quoted(&mut out, &format!("office; asked by \"{}\",\nsee {}", self.person.email, ip(dice)));

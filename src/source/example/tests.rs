@@ -36,6 +36,108 @@ fn every_example_becomes_what_it_says_and_that_is_valid_ocsf() {
     }
 }
 
+/// What happened, as one rule for all vendors asks for it (`type_uid`), and their words for it (`metadata.event_code`).
+const DOINGS: [(u64, &[(&str, &str)]); 9] = [
+    // Somebody signs in, or tries to.
+    (
+        300_201,
+        &[
+            ("auth0", "fp"),
+            ("cloudflare", "SSO_LOGIN"),
+            ("github", "user.failed_login"),
+            ("okta", "user.session.start"),
+            ("voximplant", "Logon"),
+        ],
+    ),
+    // They sign out.
+    (300_202, &[("auth0", "slo"), ("cloudflare", "logout"), ("okta", "user.session.end")]),
+    // An account is made.
+    (
+        300_101,
+        &[
+            ("ashby", "UserCreated"),
+            ("auth0", "ss"),
+            ("cloudflare", "Add Member"),
+            ("github", "org.add_member"),
+            ("okta", "user.lifecycle.create"),
+            ("voximplant", "AddSubUser"),
+        ],
+    ),
+    // It gets another password.
+    (300_103, &[("auth0", "scp"), ("okta", "user.account.update_password"), ("voximplant", "SetSubUserInfo")]),
+    // It loses a factor.
+    (
+        300_111,
+        &[
+            ("auth0", "my_account_authentication_method_succeeded"),
+            ("github", "two_factor_authentication.disabled"),
+            ("okta", "user.mfa.factor.deactivate"),
+        ],
+    ),
+    // It is locked.
+    (300_109, &[("auth0", "limit_wc"), ("okta", "user.account.lock")]),
+    // It ends.
+    (
+        300_106,
+        &[
+            ("auth0", "sdu"),
+            ("cloudflare", "Remove Member"),
+            ("github", "org.remove_member"),
+            ("nirvana", "organization_member.removed"),
+            ("okta", "user.lifecycle.delete.completed"),
+            ("voximplant", "DelUser"),
+        ],
+    ),
+    // Somebody gets a role.
+    (
+        300_501,
+        &[
+            ("ashby", "AppUserRoleChanged"),
+            ("cloudflare", "Update Member"),
+            ("github", "org.update_member"),
+            ("okta", "user.account.privilege.grant"),
+            ("voximplant", "SetSubUserRoles"),
+        ],
+    ),
+    // They come into a group.
+    (
+        300_603,
+        &[("auth0", "organization_member_added"), ("github", "team.add_member"), ("okta", "group.user_membership.add")],
+    ),
+];
+
+#[test]
+fn the_same_doing_is_the_same_with_every_vendor() {
+    for (type_uid, words) in DOINGS {
+        for (name, word) in words {
+            let connector = Connector::embedded(name).unwrap();
+            let found: Vec<Json> =
+                events(&connector).filter(|event| event["metadata"]["event_code"] == *word).collect();
+            let to_whom = found.iter().map(|event| &event["user"]);
+            assert!(to_whom.clone().any(|user| user["uid"].is_string() || user["name"].is_string()), "{name}: {word}");
+            for event in found {
+                assert_eq!(event["type_uid"], type_uid, "{name}: {word}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_event_says_how_it_ended() {
+    for connector in connectors() {
+        for event in events(&connector) {
+            assert!(event["status_id"].is_u64(), "{}: {event:#}", connector.name);
+        }
+    }
+}
+
+/// The events of a connector's examples.
+fn events(connector: &Connector) -> impl Iterator<Item = Json> {
+    let examples = connector.definition.example.iter();
+    let events = examples.filter_map(|example| example.events.as_ref()).flat_map(|events| events.value.iter());
+    events.map(|event| serde_json::from_str(event).unwrap())
+}
+
 /// The Telnyx connector with this at its end in place of its examples.
 fn telnyx(examples: &str) -> Arc<Connector> {
     let text = crate::connector::source("telnyx").unwrap();
@@ -109,6 +211,21 @@ fn leaves(value: &Json, out: &mut Vec<String>) {
         Json::String(text) => out.push(text.to_lowercase()),
         Json::Array(items) => items.iter().for_each(|item| leaves(item, out)),
         Json::Object(members) => members.values().for_each(|value| leaves(value, out)),
+    }
+}
+
+/// The keys in what an event says of a thing in the vendor's words, in lower case: a record may have them as values.
+fn keys(value: &Json, in_data: bool) -> Vec<String> {
+    match value {
+        Json::Array(items) => items.iter().flat_map(|item| keys(item, in_data)).collect(),
+        Json::Object(members) => members
+            .iter()
+            .flat_map(|(key, value)| {
+                let own = in_data.then(|| key.to_lowercase());
+                own.into_iter().chain(keys(value, in_data || key == "data"))
+            })
+            .collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -236,8 +353,8 @@ fn no_value_in_any_place_makes_an_event_invalid_or_goes_lost() {
                 let text = json::to_string(&mapped);
                 let made: Json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
                 assert_eq!(validate::problems(&made), [""; 0], "{record:#} with {odd} at {at}: {made:#}");
-                without_observables(made);
                 let (mut wanted, mut found) = (HashSet::new(), HashSet::new());
+                found.extend(keys(&without_observables(made), false));
                 words(event.body, &mut wanted);
                 for member in mapped.as_object().unwrap() {
                     if member.key != "observables" {
@@ -266,8 +383,10 @@ proptest! {
         let event: Json = serde_json::from_str(&event).unwrap();
         prop_assert_eq!(validate::problems(&event), [""; 0], "{:#}", event);
         let (mut wanted, mut found) = (Vec::new(), Vec::new());
+        let said = without_observables(event.clone());
         leaves(&record, &mut wanted);
-        leaves(&without_observables(event.clone()), &mut found);
+        leaves(&said, &mut found);
+        found.extend(keys(&said, false));
         for leaf in wanted.iter().filter(|leaf| !leaf.is_empty()) {
             prop_assert!(found.contains(leaf), "{} of {:#} is not in {:#}", leaf, record, event);
         }

@@ -38,7 +38,8 @@ fn event(id: &str) -> String {
             r#""category_uid":3,"class_name":"Entity Management","class_uid":3004,"#,
             r#""entity":{{"type":"Unknown","type_id":0,"uid":"unknown"}},"metadata":{{"log_name":"telnyx","#,
             r#""product":{{"name":"Telnyx","vendor_name":"Telnyx"}},"uid":{},"version":"1.8.0"}},"#,
-            r#""severity":"Informational","severity_id":1,"time":0,"type_name":"Entity Management: Unknown","type_uid":300400}}"#
+            r#""severity":"Informational","severity_id":1,"status":"Success","status_id":1,"time":0,"#,
+            r#""type_name":"Entity Management: Unknown","type_uid":300400}}"#
         ),
         id
     )
