@@ -119,7 +119,8 @@ fn is_code(digits: &[u8]) -> bool {
         || matches!(digits[..3], [b'2', b'1' | b'2' | b'3' | b'4' | b'5' | b'6' | b'9', _])
         || matches!(digits[..3], [b'3', b'5' | b'7' | b'8', _] | [b'4', b'2', b'0' | b'1' | b'3'])
         || matches!(digits[..3], [b'5', b'0' | b'9', _] | [b'6', b'7' | b'8' | b'9', _])
-        || matches!(digits[..3], [b'8', b'0' | b'5' | b'7' | b'8', _] | [b'9', b'6' | b'7' | b'9', _])
+        || matches!(digits[..3], [b'8', b'0' | b'5' | b'7' | b'8', _] | [b'9', b'6' | b'7', _])
+        || matches!(digits[..3], [b'9', b'9', b'2'..=b'6' | b'8'])
 }
 
 /// The number without its marks: one number is one however it is written.
