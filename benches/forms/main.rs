@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 
 use auditline::event::Record;
-use auditline::transform::redact::{EmailAction, Hits, IpAction, Policy, PseudonymKey, Redactor};
+use auditline::transform::redact::{Detector, EmailAction, Hits, IpAction, Key, Policy, Redactor};
 
 use self::clock::Lap;
 use self::product::Product;
@@ -94,8 +94,13 @@ fn main() -> ExitCode {
 }
 
 fn redactor() -> Redactor {
-    let key = PseudonymKey::new(1, b"a benchmark's key, protects nothing").expect("a long enough key");
-    let policy = Policy { emails: Some(EmailAction::Pseudonym), ips: Some(IpAction::Truncate), key: Some(key) };
+    let key = Key::new(1, b"a benchmark's key, protects nothing").expect("a long enough key");
+    let policy = Policy {
+        emails: Some(EmailAction::Pseudonym),
+        ips: Some(IpAction::Truncate),
+        key: Some(key),
+        ..Policy::default()
+    };
     Redactor::new(policy).expect("a sound policy")
 }
 
@@ -103,7 +108,7 @@ fn redactor() -> Redactor {
 fn same_work(page: &[u8], product: &Product, redactor: &Redactor) -> usize {
     let (expected, hits) = product.run(page);
     assert_eq!(expected.len() as u64, RECORDS);
-    assert!(hits.emails > RECORDS && hits.ips > RECORDS, "there is something to redact");
+    assert!(hits[Detector::Email] > RECORDS && hits[Detector::Ip] > RECORDS, "there is something to redact");
     compare("serde_json::Value", &expected, hits, tree::run::<serde_json::Value>(page, redactor));
     compare("sonic_rs::Value", &expected, hits, tree::run::<sonic_rs::Value>(page, redactor));
     expected.iter().map(|record| record.json.len()).sum()

@@ -17,6 +17,9 @@ mod moment;
 mod plan;
 mod preview;
 mod progress;
+mod redact;
+mod redactions;
+mod reveal;
 mod run;
 mod schema;
 mod simulate;
@@ -68,6 +71,10 @@ enum Verb {
     Backfill(backfill::Backfill),
     /// Show, reset, export or import where the pipelines are.
     State(state::State),
+    /// Redact a file as a pipeline would, or say what it finds there.
+    Redact(redact::Redaction),
+    /// Show in clear what was encrypted, with the key.
+    Reveal(reveal::Reveal),
     /// List the connectors, or show one: its parameters, filters and limits.
     Connectors(connectors::Connectors),
     /// Print the JSON Schema of a kind of file, for editors.
@@ -107,6 +114,8 @@ pub fn main() -> ExitCode {
             Verb::Explain(verb) => verb.main().await,
             Verb::Backfill(verb) => verb.main().await,
             Verb::State(verb) => verb.main().await,
+            Verb::Redact(verb) => verb.main().await,
+            Verb::Reveal(verb) => verb.main().await,
             Verb::Connectors(verb) => verb.main(),
             Verb::Schema(verb) => verb.main(),
             Verb::Completions(verb) => verb.main(),

@@ -28,6 +28,8 @@ pub struct Counters {
     pub emails: Count,
     /// IP addresses redacted in new and repeated records.
     pub ips: Count,
+    /// Everything redacted in new and repeated records, addresses among it.
+    pub redacted: Count,
     /// Records that became dead letters.
     pub dead_letters: Count,
     /// Everything the vendor has before this was read and is in the journal. These locks are held for one line.

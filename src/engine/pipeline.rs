@@ -15,7 +15,7 @@ use super::told::Trouble;
 use crate::journal::{Append, Appended, DeadLetter, Dropped, Journal, JournalError, New, Sequence, Walk};
 use crate::source::SourceError;
 use crate::transform::Transform;
-use crate::transform::redact::Hits;
+use crate::transform::redact::{Detector, Hits};
 
 /// How often a full journal is looked at again.
 const FULL_PAUSE: Duration = Duration::from_millis(500);
@@ -175,8 +175,9 @@ impl Pipeline {
         counters.add_dropped(&appended.dropped);
         counters.add_late(&appended.late);
         counters.swept.add(if is_sweep { appended.added } else { 0 });
-        counters.emails.add(hits.emails);
-        counters.ips.add(hits.ips);
+        counters.emails.add(hits[Detector::Email]);
+        counters.ips.add(hits[Detector::Ip]);
+        counters.redacted.add(hits.total());
         counters.dead_letters.add(appended.dead_letters.len() as u64);
         for index in &appended.dead_letters {
             warn!(pipeline = %self.name, reason = reasons[*index], "a record became a dead letter");

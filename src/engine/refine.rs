@@ -66,7 +66,7 @@ fn dead(key: RecordKey, body: String, reason: &str, transforms: &[Box<dyn Transf
         key,
         stage: STAGE.to_owned(),
         reason: redacted(reason.to_owned(), transforms),
-        body: Bytes::from(redacted(body, transforms)),
+        body: Bytes::from(transforms.iter().fold(body, |body, transform| transform.dead_body(body))),
     }
 }
 

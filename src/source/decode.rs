@@ -178,8 +178,7 @@ pub fn record<'a>(record: Value<'a>, decode: &Decode, otherwise: DateTime<Utc>, 
         None => match times().find(|(_, value)| !value.is_empty()) {
             None => otherwise,
             Some((path, value)) => {
-                let value: String = json::to_string(&value).chars().take(LONGEST_QUOTE).collect();
-                return unreadable(format!("`{path}` holds no time in a known form: {value}"));
+                return unreadable(format!("`{path}` holds no time in a known form: {}", quoted(value)));
             }
         },
     };
@@ -192,8 +191,17 @@ pub fn time_of(record: Value, decode: &Decode) -> Option<DateTime<Utc>> {
     values.filter_map(time::parse).find(is_plausible)
 }
 
-/// What is quoted of a value is cut after this many characters.
+/// A longer value is not quoted.
 const LONGEST_QUOTE: usize = 60;
+
+/// The value, whole or not at all: a part of an address would not be told as one, and not be redacted.
+fn quoted(value: Value) -> String {
+    let text = json::to_string(&value);
+    match text.chars().count() {
+        ..=LONGEST_QUOTE => text,
+        length => format!("{} of {length} characters", value.kind()),
+    }
+}
 
 /// Whether something was logged then. Digits that mean something else than seconds since 1970 lead elsewhere.
 fn is_plausible(time: &DateTime<Utc>) -> bool {

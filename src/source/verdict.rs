@@ -165,11 +165,12 @@ pub(super) fn saying(answer: &Answer, code: Option<Value>, message: Option<Value
     shortened(&said)
 }
 
+/// Cut between words: half of an address or of a credential would not be told as one, and not be hidden.
 fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_SAYING) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
+    let Some((at, _)) = text.char_indices().nth(LONGEST_SAYING) else { return text.to_owned() };
+    let ends_word = |char: char| char.is_whitespace() || "\"<>,;".contains(char);
+    let kept = text[..at].rfind(ends_word).map_or("", |last| text[..last].trim_end());
+    format!("{kept}…")
 }
 
 #[cfg(test)]
@@ -282,8 +283,11 @@ mod tests {
 
     #[test]
     fn what_was_said_is_one_bounded_line() {
-        let (_, said) = verdict("telnyx", 502, &format!("<html>\n  {}</html>", "x".repeat(9000)), false).unwrap();
-        assert!(said.starts_with("HTTP 502: <html> xxx") && said.chars().count() == LONGEST_SAYING + 1, "{said}");
+        // The cut would go through the address: `an` would be told to nobody as a part of one.
+        let page = format!("<html>\n  {}anna@example.com {}</html>", "xxxx ".repeat(56), "x".repeat(9000));
+        let (_, said) = verdict("telnyx", 502, &page, false).unwrap();
+        assert!(said.starts_with("HTTP 502: <html> xxxx ") && said.ends_with("xxxx…"), "{said}");
+        assert!(said.chars().count() <= LONGEST_SAYING, "{said}");
         let (_, said) =
             verdict("telnyx", 401, r#"{"errors":[{"code":"10009","detail":"No key found"}]}"#, false).unwrap();
         assert_eq!(said, "HTTP 401: 10009: No key found");

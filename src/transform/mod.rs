@@ -61,4 +61,15 @@ pub trait Transform: fmt::Display + Send + Sync {
     fn text(&self, text: String) -> String {
         text
     }
+
+    /// Changes the vendor's record, as JSON or whatever else it is, before it is kept as a dead letter. Nothing may be left
+    /// in it that this transform would have taken out of the event.
+    fn dead_body(&self, text: String) -> String {
+        self.text(text)
+    }
+
+    /// The redaction, if this is one: it knows keys, and can say what it finds.
+    fn as_redact(&self) -> Option<&redact::Redact> {
+        None
+    }
 }

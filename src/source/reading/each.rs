@@ -14,6 +14,7 @@ use crate::source::upstream::Refusal;
 use crate::source::verdict::Answer;
 use crate::source::walk::{MOST_EMPTY, MOST_RESETS, Turn, next_log};
 use crate::source::{Page, Priority, Progress};
+use crate::transform::redact;
 
 /// More parents than this are not read in one pipeline: they are kept in the cursor, which goes to the journal with every
 /// page.
@@ -87,6 +88,8 @@ impl Source {
         let mut gone = self.gone.lock().expect("no panic while the lock is held");
         if let Some(id) = id.filter(|id| gone.len() < MOST_PARENTS && gone.insert((*id).clone())) {
             let vendor = &self.definition().connector.vendor;
+            // Some logs are those of people.
+            let id = redact::masked(id);
             tracing::warn!(vendor, id, "what was listed is gone: its log is left out");
         }
     }

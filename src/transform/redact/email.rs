@@ -7,7 +7,7 @@
 use memchr::memchr;
 
 use super::encoded::Text;
-use super::{Found, MASK, What, ip, pseudonym};
+use super::{Found, What, ip, stand_in};
 
 /// Finds every e-mail address of `text`; our own stand-ins are none.
 pub(super) fn find(text: &Text<'_>, found: &mut Vec<Found>) {
@@ -51,9 +51,21 @@ fn read_chain(bytes: &[u8], start: usize, mut at: usize) -> (Option<Found>, usiz
 
 fn is_ours(bytes: &[u8], address: &Found) -> bool {
     let What::Email { at } = address.what else { return false };
-    let (local, host) = (&bytes[address.start..at], &bytes[at + 1..address.end]);
-    &bytes[address.start..address.end] == MASK.as_bytes()
-        || (host == pseudonym::DOMAIN.as_bytes() && pseudonym::is_local(local))
+    stand_in::is_email(&bytes[address.start..at], &bytes[at + 1..address.end])
+}
+
+/// The form in which one mailbox is written one way: in small letters, the domain as DNS has it (RFC 5890), which is how
+/// `bücher.example` and `xn--bcher-kva.example` are one. What is behind a `+` stays: it may be another person.
+pub(super) fn canonical(address: &[u8]) -> String {
+    let mut address = String::from_utf8_lossy(address).to_lowercase();
+    if let Some(at) = address.rfind('@')
+        && !address[at..].is_ascii()
+        && let Ok(domain) = idna::domain_to_ascii(&address[at + 1..])
+    {
+        address.truncate(at + 1);
+        address.push_str(&domain);
+    }
+    address
 }
 
 /// Where the local part before the `@` begins; `at` when there is none.

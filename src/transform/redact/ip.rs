@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use memchr::memchr;
 
 use super::encoded::Text;
-use super::{Found, What, pseudonym};
+use super::{Found, What, key};
 
 /// Finds every IPv4 address of `text`.
 pub(super) fn find_v4(text: &Text<'_>, found: &mut Vec<Found>) {
@@ -196,6 +196,22 @@ pub(super) fn find_v6(text: &Text<'_>, found: &mut Vec<Found>) {
     }
 }
 
+/// Finds our own IPv6 stand-ins, and addresses that are nobody's.
+pub(super) fn find_own(bytes: &[u8], mut each: impl FnMut(usize, usize, Ipv6Addr)) {
+    let mut floor = 0;
+    while let Some(offset) = memchr(b':', &bytes[floor..]) {
+        let run = Run::read(bytes, floor, floor + offset);
+        if let Some(address) = run.own() {
+            each(run.start, run.end, address);
+        }
+        floor = run.next;
+    }
+}
+
+fn is_stand_in(address: Ipv6Addr) -> bool {
+    key::is_ip_pseudonym(address) || key::is_sealed_v4(address)
+}
+
 /// Hexadecimal groups with colons between them, as they stand in the text.
 ///
 /// A word before the run is a label (`src:2001:db8::1`) or a path (`std::add`); its colon is not of
@@ -325,8 +341,14 @@ impl Run {
         };
         let address = self.address();
         let well_formed = end < self.end || self.count + self.gaps <= 8;
-        let ours = pseudonym::is_ip(address) && well_formed;
+        let ours = is_stand_in(address) && well_formed;
         (plausible && !ours && !address.is_unspecified()).then_some((address, end))
+    }
+
+    /// The address, if it is a stand-in or nobody's.
+    fn own(&self) -> Option<Ipv6Addr> {
+        let well_formed = matches!((self.gaps, self.count), (0, 8) | (1, ..8));
+        Some(self.address()).filter(|address| well_formed && (is_stand_in(*address) || address.is_unspecified()))
     }
 
     fn address(&self) -> Ipv6Addr {

@@ -2,12 +2,17 @@
 
 use proptest::prelude::*;
 
-use super::tests::redactor;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::encoded::{Decoded, Text};
+use super::tests::{everything, key, redactor};
 use super::*;
 
-const EMAILS: [EmailAction; 4] =
-    [EmailAction::Mask, EmailAction::Remove, EmailAction::Pseudonym, EmailAction::KeepDomain];
-const IPS: [IpAction; 4] = [IpAction::Mask, IpAction::Remove, IpAction::Pseudonym, IpAction::Truncate];
+const EMAILS: [EmailAction; 5] =
+    [EmailAction::Mask, EmailAction::Remove, EmailAction::Pseudonym, EmailAction::Encrypt, EmailAction::KeepDomain];
+const IPS: [IpAction; 5] =
+    [IpAction::Mask, IpAction::Remove, IpAction::Pseudonym, IpAction::Encrypt, IpAction::Truncate];
+const TEXTS: [TextAction; 4] = [TextAction::Mask, TextAction::Remove, TextAction::Pseudonym, TextAction::Encrypt];
 
 /// Something that identifies, found again by a plain search in the wholly decoded text.
 #[derive(Debug, Clone)]
@@ -15,6 +20,12 @@ struct Planted {
     written: String,
     /// What must be gone.
     trace: String,
+}
+
+fn any_treatment() -> impl Strategy<Value = Redactor> {
+    let select = prop::sample::select::<EmailAction>;
+    (select(EMAILS.to_vec()), prop::sample::select(IPS.to_vec()), prop::sample::select(TEXTS.to_vec()))
+        .prop_map(|(emails, ips, texts)| everything(emails, ips, texts))
 }
 
 fn planted_email() -> impl Strategy<Value = Planted> {
@@ -50,6 +61,33 @@ fn planted() -> impl Strategy<Value = Planted> {
     prop_oneof![planted_email(), planted_ip()]
 }
 
+/// What only the detectors find that have to be switched on.
+fn planted_text() -> impl Strategy<Value = Planted> {
+    let written = prop_oneof![
+        "\\+49 ?15[1-9] ?[0-9]{7}",
+        "\\+1[ -]?[2-9][0-9]{2}[ -][2-9][0-9]{2}[ -][0-9]{4}",
+        "\\+4479[0-9]{8}",
+        "\\+380 ?[1-9][0-9] ?[0-9]{3} ?[0-9]{4}",
+        Just("4111111111111111".to_owned()),
+        Just("4111 1111 1111 1111".to_owned()),
+        Just("5500-0055-5555-5559".to_owned()),
+        Just("3782 822463 10005".to_owned()),
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9\\.eyJ[A-Za-z0-9_-]{20,40}\\.[A-Za-z0-9_-]{43}",
+        "AKIA[A-Z0-9]{16}",
+        "ghp_[A-Za-z0-9]{36}",
+        "glpat-[A-Za-z0-9]{20}",
+        "xoxb-[0-9]{12}-[0-9]{12}-[a-zA-Z0-9]{24}",
+        "sk_live_[A-Za-z0-9]{24}",
+        "AIza[A-Za-z0-9]{35}",
+        "SG\\.[A-Za-z0-9]{22}\\.[A-Za-z0-9]{43}",
+        "npm_[A-Za-z0-9]{36}",
+        "sk-proj-A1[A-Za-z0-9]{46}",
+        "KEY0[A-Z0-9]{31}_[A-Za-z0-9]{22}",
+        "EMP-[0-9]{5}",
+    ];
+    written.prop_map(|written| Planted { trace: written.clone(), written })
+}
+
 /// What may stand directly around an address without being read as a part of it.
 fn border() -> impl Strategy<Value = &'static str> {
     prop::sample::select(vec![
@@ -80,6 +118,16 @@ fn lookalike() -> impl Strategy<Value = &'static str> {
         "::",
         "0.0.0.0",
         "logo@2x.png",
+        "+02:00",
+        "+1.5",
+        "1789374151000123",
+        "4111111111111112",
+        "1+4915123456789",
+        "task-management-Board-2024-Q1-review",
+        "a.b.c",
+        "EMP-123456",
+        "0.4111111111111111",
+        "3.14159265358979",
     ])
 }
 
@@ -150,6 +198,22 @@ fn fragment() -> impl Strategy<Value = String> {
             "=",
             "SRS0=",
             "//",
+            "+",
+            "+49",
+            "+4915123456789",
+            "4111",
+            "4111111111111111",
+            "eyJhbGciOiJIUzI1NiJ9.",
+            "e30.",
+            "ghp_",
+            "sk-",
+            "EMP-12345",
+            "masked-employee",
+            "x1-",
+            "e1-jrv6evancv3mod5zcaibmzr25q",
+            "encrypted.invalid",
+            "3fff:aee:1::5",
+            "::%x1-",
         ])
         .prop_map(str::to_owned),
         "[ -~]{0,4}",
@@ -185,10 +249,81 @@ proptest! {
     }
 
     #[test]
+    fn twice_is_once_with_everything(
+        pieces in prop::collection::vec(prop_oneof![3 => fragment(), 1 => planted_text().prop_map(|p| p.written)], 0..8),
+        redactor in any_treatment(),
+    ) {
+        if let Some(once) = redactor.text(&pieces.concat(), &mut Hits::default()) {
+            let twice = redactor.text(&once, &mut Hits::default());
+            prop_assert_eq!(twice.as_deref(), None, "first round gave {:?}", once);
+        }
+    }
+
+    #[test]
+    fn no_secret_survives(
+        planted in prop_oneof![planted_text(), planted()], border in prop::sample::select(vec![" ", "\"", "<", "(", ",", ";", "|", "=", "\n", "\t", "“", "、", "\u{a0}", ": "]),
+        prose in "[a-z ]{0,8}", ways in prop::collection::vec(0u8..9, 0..3), emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS[..4].to_vec()), texts in prop::sample::select(TEXTS.to_vec()),
+    ) {
+        let plain = format!("{prose}{border}{}{border}{prose}", planted.written);
+        let text = ways.iter().fold(plain, |text, way| wrap(*way, &text));
+        let redacted = everything(emails, ips, texts).text(&text, &mut Hits::default());
+        let redacted = redacted.ok_or_else(|| TestCaseError::fail(format!("nothing found in {text}")))?;
+        let seen = decoded(&redacted);
+        prop_assert!(!seen.contains(&planted.trace), "{} became {}", text, redacted);
+    }
+
+    #[test]
+    fn reveal_undoes_encrypt(
+        planted in prop_oneof![planted_text(), planted()], way in 0u8..9, before in "[a-z]{0,5} ?", after in " ?[a-z]{0,5}",
+        field in any::<bool>(),
+    ) {
+        // A way that encodes every byte leaves no word around the stand-in that says how it is to be written.
+        let way = if matches!(way, 3 | 4) { 0 } else { way };
+        let canonical = match planted.written.contains('@') {
+            true => email::canonical(planted.written.as_bytes()),
+            false => planted.written.clone(),
+        };
+        let redactor = everything(EmailAction::Encrypt, IpAction::Encrypt, TextAction::Encrypt);
+        let reveal = |text: &str| {
+            let mut counts = Revealed::default();
+            let clear = Revealer::new([key()]).text(text, &mut counts);
+            (clear, counts)
+        };
+        let alone = match field {
+            true => stand_in::whole(&planted.written, &policy::Treatment::Encrypt(key())),
+            false => redactor.text(&planted.written, &mut Hits::default()),
+        };
+        let alone = alone.ok_or_else(|| TestCaseError::fail(format!("nothing found in {}", planted.written)))?;
+        let (clear, counts) = reveal(&alone);
+        let clear = clear.ok_or_else(|| TestCaseError::fail(format!("{alone} hides {}", planted.written)))?;
+        prop_assert_eq!((counts.clear, counts.lacks_a_key()), (1, false));
+        if let Ok(ip) = canonical.split('%').next().unwrap_or_default().parse::<IpAddr>() {
+            let ip = match ip { IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(ip, IpAddr::V4), ip => ip };
+            prop_assert_eq!(&clear, &ip.to_string());
+        } else if field || planted.written.contains('@') {
+            prop_assert_eq!(&clear, &canonical);
+        }
+        // Wherever it stands, it is told again and becomes the same.
+        let (clear_there, _) = reveal(&wrap(way, &format!("{before} {alone} {after}")));
+        let clear_there = clear_there.ok_or_else(|| TestCaseError::fail(format!("{alone} is not told again by {way}")))?;
+        prop_assert!(decoded(&clear_there).contains(&decoded(&clear)), "{} became {}", alone, clear_there);
+    }
+
+    #[test]
+    fn another_key_reveals_nothing(planted in planted(), secret in any::<[u8; 16]>(), epoch in 1u16..3) {
+        let redactor = everything(EmailAction::Encrypt, IpAction::Encrypt, TextAction::Encrypt);
+        let text = redactor.text(&planted.written, &mut Hits::default()).unwrap_or_default();
+        let mut counts = Revealed::default();
+        let other = Key::new(epoch, &secret).expect("16 bytes");
+        prop_assert_eq!(Revealer::new([other]).text(&text, &mut counts), None);
+        prop_assert_eq!((counts.clear, counts.lacks_a_key()), (0, true));
+    }
+
+    #[test]
     fn nothing_planted_survives(
         planted in planted(), before in border(), after in border(), prose in "[a-z ]{0,8}",
         ways in prop::collection::vec(0u8..9, 0..3),
-        emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS[..3].to_vec()),
+        emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS[..4].to_vec()),
     ) {
         // Between letters there is no telling where an address begins.
         let before = if before.is_empty() && prose.ends_with(|c: char| c.is_alphabetic()) { " " } else { before };
@@ -206,6 +341,8 @@ proptest! {
         let text = pieces.join(space);
         let both = redactor(Some(EmailAction::Mask), Some(IpAction::Mask));
         prop_assert_eq!(both.text(&text, &mut Hits::default()), None);
+        let all = everything(EmailAction::Mask, IpAction::Mask, TextAction::Mask);
+        prop_assert_eq!(all.text(&text, &mut Hits::default()), None);
     }
 
     #[test]
@@ -219,8 +356,9 @@ proptest! {
     fn pseudonyms_depend_on_the_key_alone(planted in planted(), secret in any::<[u8; 16]>(), other in any::<[u8; 16]>()) {
         prop_assume!(secret != other);
         let pseudonym = |secret: &[u8]| {
-            let key = PseudonymKey::new(7, secret).expect("16 bytes");
-            let policy = Policy { emails: Some(EmailAction::Pseudonym), ips: Some(IpAction::Pseudonym), key: Some(key) };
+            let key = Some(Key::new(7, secret).expect("16 bytes"));
+            let (emails, ips) = (Some(EmailAction::Pseudonym), Some(IpAction::Pseudonym));
+            let policy = Policy { emails, ips, key, ..Policy::default() };
             Redactor::new(policy).expect("a key").text(&planted.written, &mut Hits::default())
         };
         prop_assert_eq!(pseudonym(&secret), pseudonym(&secret));

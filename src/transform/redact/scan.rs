@@ -73,6 +73,12 @@ impl Traits {
         self.double_colon || self.colons >= 6
     }
 
+    /// Three parts with dots between them, and more where they are encrypted.
+    #[inline]
+    pub(super) fn jwt(&self) -> bool {
+        self.dots >= 2
+    }
+
     /// As many dots as 32 nibbles and `ip6.arpa` have between them.
     pub(super) fn ip6_arpa(&self) -> bool {
         self.dots >= 33

@@ -3,54 +3,225 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use super::{EmailAction, Hits, IpAction, Policy, Redactor};
-use crate::event::{Arena, Event, Member, Value};
+use bumpalo::collections::Vec as ArenaVec;
+
+use super::fields::{FieldTreatment, Here};
+use super::policy::Treatment;
+use super::{Detector, EmailAction, Hits, IpAction, Key, Policy, Redactor, Tally, stand_in};
+use crate::event::{Arena, Event, Member, RecordKey, Value, json};
 use crate::transform::{Exit, Notes, Transform};
+
+/// What is left of a record that was never read, where fields are to be hidden and nobody can tell where they are.
+const UNREADABLE: &str = "masked: this step hides fields, and this text has none that could be told apart";
 
 /// Redacts every text of an event.
 #[derive(Debug)]
 pub struct Redact {
     redactor: Redactor,
+    keys: Vec<Key>,
 }
 
 impl Redact {
     /// Redacts as `redactor` does.
     #[must_use]
     pub fn new(redactor: Redactor) -> Self {
-        Self { redactor }
+        Self { redactor, keys: Vec::new() }
     }
 
-    /// The redacted value, `None` when there is nothing in it to redact: nothing is copied then.
-    fn value<'a>(&self, value: Value<'a>, arena: &'a Arena, hits: &mut Hits) -> Option<Value<'a>> {
+    /// With the keys that its stand-ins were made with, this epoch and before.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Vec<Key>) -> Self {
+        self.keys = keys;
+        self
+    }
+
+    /// The keys that its stand-ins were made with.
+    #[must_use]
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// The redacted value, `None` when there is nothing in it to redact: nothing is copied then. `tally` learns what was
+    /// replaced, and where.
+    pub fn value<'a>(&self, value: Value<'a>, arena: &'a Arena, tally: &mut impl Tally) -> Option<Value<'a>> {
+        let mut walk = Walk { redactor: &self.redactor, arena, tally, id: None };
+        walk.value(value, &Here::at(&self.redactor.fields), true)
+    }
+
+    /// The text as it would be inside an event; `None` when there is nothing in it to redact.
+    pub fn line(&self, text: &str, tally: &mut impl Tally) -> Option<String> {
+        self.redactor.text(text, tally)
+    }
+}
+
+/// Goes through one event.
+struct Walk<'w, 'a, T> {
+    redactor: &'w Redactor,
+    arena: &'a Arena,
+    tally: &'w mut T,
+    /// The record's id, and what becomes of it where it is the value of a field.
+    id: Option<(&'w str, Option<&'a str>)>,
+}
+
+impl<'a, T: Tally> Walk<'_, 'a, T> {
+    /// Detectors look at the texts unless a field is kept.
+    fn value(&mut self, value: Value<'a>, here: &Here<'_>, detects: bool) -> Option<Value<'a>> {
         match value {
-            Value::String(text) => Some(Value::String(self.share(text, arena, hits)?)),
-            Value::Array(items) => {
-                let changed = changed(items, |item| self.value(*item, arena, hits), arena)?;
+            Value::String(text) => detects.then(|| self.share(text)).flatten().map(Value::String),
+            Value::Number(digits) => {
+                let text = detects.then(|| self.redactor.number(digits, self.tally)).flatten()?;
+                Some(Value::String(self.arena.alloc_str(&text)))
+            }
+            Value::Null | Value::Bool(_) => None,
+            Value::Array(items) if here.is_nowhere() => {
+                let mut index = 0;
+                let changed = changed(items, self.arena, |item| {
+                    self.tally.enter(itoa::Buffer::new().format(index));
+                    index += 1;
+                    let item = self.value(*item, here, detects);
+                    self.tally.leave();
+                    item
+                })?;
                 Some(Value::Array(changed))
             }
-            Value::Object(members) => {
-                let change = |member: &Member<'a>| {
-                    let key = self.share(member.key, arena, hits);
-                    let value = self.value(member.value, arena, hits);
-                    if key.is_none() && value.is_none() {
-                        return None;
-                    }
-                    Some(Member::new(key.unwrap_or(member.key), value.unwrap_or(member.value)))
-                };
-                Some(Value::Object(changed(members, change, arena)?))
+            Value::Object(members) if here.is_nowhere() => {
+                Some(Value::Object(changed(members, self.arena, |member| self.member(member, here, detects))?))
             }
-            // A number holds no address: `1.2` is no IP, and there is no number with two dots.
-            Value::Null | Value::Bool(_) | Value::Number(_) => None,
+            Value::Array(items) => self.items(items, here, detects),
+            Value::Object(members) => self.members(members, here, detects),
         }
     }
 
-    fn share<'a>(&self, text: &str, arena: &'a Arena, hits: &mut Hits) -> Option<&'a str> {
-        self.redactor.text(text, hits).map(|text| &*arena.alloc_str(&text))
+    fn member(&mut self, member: &Member<'a>, here: &Here<'_>, detects: bool) -> Option<Member<'a>> {
+        self.tally.enter(member.key);
+        let key = detects.then(|| self.share(member.key)).flatten();
+        let value = self.value(member.value, here, detects);
+        self.tally.leave();
+        if key.is_none() && value.is_none() {
+            return None;
+        }
+        Some(Member::new(key.unwrap_or(member.key), value.unwrap_or(member.value)))
+    }
+
+    /// A list in which some items have a path of their own.
+    fn items(&mut self, items: &[Value<'a>], here: &Here<'_>, detects: bool) -> Option<Value<'a>> {
+        let mut all = ArenaVec::with_capacity_in(items.len(), self.arena);
+        let mut is_changed = false;
+        for (index, item) in items.iter().enumerate() {
+            let mut digits = itoa::Buffer::new();
+            let part = digits.format(index);
+            self.tally.enter(part);
+            let outcome = self.field(*item, &here.below(part), detects);
+            self.tally.leave();
+            is_changed |= !matches!(outcome, Outcome::Same) && !item.is_null();
+            // The places of the others stay what they were, for paths and for people.
+            all.push(outcome.of(*item).unwrap_or(Value::Null));
+        }
+        is_changed.then(|| Value::Array(all.into_bump_slice()))
+    }
+
+    /// An object in which some members have a path of their own.
+    fn members(&mut self, members: &[Member<'a>], here: &Here<'_>, detects: bool) -> Option<Value<'a>> {
+        let mut all = ArenaVec::with_capacity_in(members.len(), self.arena);
+        let mut is_changed = false;
+        for member in members {
+            self.tally.enter(member.key);
+            let key = detects.then(|| self.share(member.key)).flatten();
+            let outcome = self.field(member.value, &here.below(member.key), detects);
+            self.tally.leave();
+            is_changed |= key.is_some() || !matches!(outcome, Outcome::Same);
+            all.extend(outcome.of(member.value).map(|value| Member::new(key.unwrap_or(member.key), value)));
+        }
+        is_changed.then(|| Value::Object(all.into_bump_slice()))
+    }
+
+    fn field(&mut self, value: Value<'a>, here: &Here<'_>, detects: bool) -> Outcome<'a> {
+        let changed = match here.action() {
+            None => self.value(value, here, detects),
+            Some(FieldTreatment::Keep) => self.value(value, here, false),
+            Some(FieldTreatment::Change(Treatment::Remove)) => {
+                if !value.is_null() {
+                    self.tally.hit(Detector::Field, "", "");
+                }
+                self.note_ids(value);
+                return Outcome::Gone;
+            }
+            Some(FieldTreatment::Change(treatment)) => self.whole(value, treatment),
+        };
+        changed.map_or(Outcome::Same, Outcome::Changed)
+    }
+
+    /// Every text and number in the value is replaced; the keys in it are looked at by the detectors.
+    fn whole(&mut self, value: Value<'a>, treatment: &Treatment) -> Option<Value<'a>> {
+        match value {
+            Value::String("") | Value::Null => None,
+            Value::Bool(flag) => matches!(treatment, Treatment::Mask).then_some(Value::Bool(false)).filter(|_| flag),
+            Value::Number(digits) if matches!(treatment, Treatment::Mask) => {
+                self.note_id(digits, None);
+                (digits != "0").then(|| self.tell(digits, "0")).map(Value::Number)
+            }
+            Value::String(text) | Value::Number(text) => {
+                let stand_in = stand_in::whole(text, treatment)?;
+                let stand_in = self.tell(text, self.arena.alloc_str(&stand_in));
+                self.note_id(text, (!matches!(treatment, Treatment::Mask)).then_some(stand_in));
+                Some(Value::String(stand_in))
+            }
+            Value::Array(items) => Some(Value::Array(changed(items, self.arena, |item| self.whole(*item, treatment))?)),
+            Value::Object(members) => Some(Value::Object(changed(members, self.arena, |member| {
+                let (key, value) = (self.share(member.key), self.whole(member.value, treatment));
+                let is_changed = key.is_some() || value.is_some();
+                is_changed.then(|| Member::new(key.unwrap_or(member.key), value.unwrap_or(member.value)))
+            })?)),
+        }
+    }
+
+    fn tell(&mut self, found: &str, stand_in: &'a str) -> &'a str {
+        self.tally.hit(Detector::Field, found, stand_in);
+        stand_in
+    }
+
+    /// The record's id must not tell what a field is not to tell, and must tell records apart.
+    fn note_id(&mut self, text: &str, stand_in: Option<&'a str>) {
+        if let Some((id, becomes)) = &mut self.id
+            && *id == text
+        {
+            *becomes = Some(stand_in.unwrap_or_else(|| self.arena.alloc_str(&RecordKey::of(text).to_string())));
+        }
+    }
+
+    fn note_ids(&mut self, value: Value<'_>) {
+        match value {
+            Value::String(text) | Value::Number(text) => self.note_id(text, None),
+            Value::Array(items) => items.iter().for_each(|item| self.note_ids(*item)),
+            Value::Object(members) => members.iter().for_each(|member| self.note_ids(member.value)),
+            Value::Null | Value::Bool(_) => {}
+        }
+    }
+
+    fn share(&mut self, text: &str) -> Option<&'a str> {
+        self.redactor.text(text, self.tally).map(|text| &*self.arena.alloc_str(&text))
+    }
+}
+
+/// What becomes of a field.
+enum Outcome<'a> {
+    Same,
+    Changed(Value<'a>),
+    Gone,
+}
+
+impl<'a> Outcome<'a> {
+    fn of(self, before: Value<'a>) -> Option<Value<'a>> {
+        match self {
+            Self::Same => Some(before),
+            Self::Changed(value) => Some(value),
+            Self::Gone => None,
+        }
     }
 }
 
 /// A copy of `items` with what changed, `None` when nothing did.
-fn changed<'a, T: Copy>(items: &'a [T], mut change: impl FnMut(&T) -> Option<T>, arena: &'a Arena) -> Option<&'a [T]> {
+fn changed<'a, T: Copy>(items: &'a [T], arena: &'a Arena, mut change: impl FnMut(&T) -> Option<T>) -> Option<&'a [T]> {
     let (first, replaced) = items.iter().enumerate().find_map(|(index, item)| Some((index, change(item)?)))?;
     let copy = arena.alloc_slice_copy(items);
     copy[first] = replaced;
@@ -70,12 +241,35 @@ impl fmt::Display for Redact {
 
 impl Transform for Redact {
     fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, notes: &mut Notes) -> Result<Event<'a>, Exit> {
-        let body = self.value(event.body, arena, &mut notes.hits).unwrap_or(event.body);
-        Ok(Event { body, ..event })
+        let tally = &mut notes.hits;
+        let mut walk = Walk { redactor: &self.redactor, arena, tally, id: Some((event.id, None)) };
+        let body = walk.value(event.body, &Here::at(&self.redactor.fields), true).unwrap_or(event.body);
+        let id = walk.id.and_then(|(_, becomes)| becomes).unwrap_or(event.id);
+        Ok(Event { id, body, ..event })
     }
 
     fn text(&self, text: String) -> String {
         self.redactor.text(&text, &mut Hits::default()).unwrap_or(text)
+    }
+
+    fn dead_body(&self, text: String) -> String {
+        if !self.redactor.hides_fields {
+            return self.text(text);
+        }
+        // The record is in the vendor's form, and the paths are in that of the events. So nothing tells which of its
+        // values are those that must not be seen: all of them are hidden, and its form remains.
+        let arena = Arena::new();
+        let Ok(body) = json::decode(text.as_bytes(), &arena) else { return UNREADABLE.to_owned() };
+        if !matches!(body, Value::Array(_) | Value::Object(_)) {
+            return UNREADABLE.to_owned();
+        }
+        let mut hits = Hits::default();
+        let mut walk = Walk { redactor: &self.redactor, arena: &arena, tally: &mut hits, id: None };
+        json::to_string(&walk.whole(body, &Treatment::Mask).unwrap_or(body))
+    }
+
+    fn as_redact(&self) -> Option<&Redact> {
+        Some(self)
     }
 }
 
@@ -83,7 +277,7 @@ impl Transform for Redact {
 #[must_use]
 pub fn masked(text: &str) -> String {
     static MASK: LazyLock<Redactor> = LazyLock::new(|| {
-        let policy = Policy { emails: Some(EmailAction::Mask), ips: Some(IpAction::Mask), key: None };
+        let policy = Policy { emails: Some(EmailAction::Mask), ips: Some(IpAction::Mask), ..Policy::default() };
         Redactor::new(policy).expect("masking needs no key")
     });
     MASK.text(text, &mut Hits::default()).unwrap_or_else(|| text.to_owned())
@@ -92,22 +286,108 @@ pub fn masked(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::json;
+    use crate::transform::redact::{FieldAction, TextAction};
+
+    fn redact(fields: &[(&str, FieldAction)]) -> Redact {
+        let key = Key::new(1, b"0123456789abcdef").unwrap();
+        let mut policy = Policy { emails: Some(EmailAction::Mask), cards: Some(TextAction::Mask), ..Policy::default() };
+        fields.iter().for_each(|(path, action)| policy.fields.add(path.parse().unwrap(), *action));
+        Redact::new(Redactor::new(Policy { key: Some(key), ..policy }).unwrap())
+    }
+
+    /// What becomes of an event's id and body.
+    fn apply(redact: &Redact, id: &str, body: &str) -> (String, String) {
+        let arena = Arena::new();
+        let body = json::decode(body.as_bytes(), &arena).unwrap();
+        let event = Event { id: arena.alloc_str(id), time: chrono::DateTime::UNIX_EPOCH, body };
+        let done = redact.apply(event, &arena, &mut Notes::default()).unwrap();
+        let again = redact.apply(done, &arena, &mut Notes::default()).unwrap();
+        assert_eq!(again.body, done.body, "twice is once");
+        (done.id.to_owned(), json::to_string(&done.body))
+    }
 
     #[test]
     fn texts_and_keys_at_any_depth_are_redacted_and_the_rest_is_shared() {
-        let policy = Policy { emails: Some(EmailAction::Mask), ips: None, key: None };
-        let redact = Redact::new(Redactor::new(policy).unwrap());
+        let redact = redact(&[]);
         let arena = Arena::new();
         let text = br#"{"a":[1,{"anna@example.com":{"b":"by anna@example.com"}}],"c":{"d":"x"}}"#;
         let event = Event { id: "1", time: chrono::DateTime::UNIX_EPOCH, body: json::decode(text, &arena).unwrap() };
         let mut notes = Notes::default();
         let done = redact.apply(event, &arena, &mut notes).unwrap();
         assert!(!json::to_string(&done.body).contains("anna"));
-        assert_eq!(notes.hits.emails, 2);
+        assert_eq!(notes.hits[Detector::Email], 2);
         assert!(std::ptr::eq(
             event.body.get("c").unwrap().as_object().unwrap(),
             done.body.get("c").unwrap().as_object().unwrap()
         ));
+    }
+
+    #[test]
+    fn a_number_can_hold_a_card() {
+        let (_, body) = apply(&redact(&[]), "1", r#"{"a":4111111111111111,"b":1789374151000}"#);
+        assert_eq!(body, r#"{"a":"masked-card","b":1789374151000}"#);
+    }
+
+    #[test]
+    fn fields_have_an_action_of_their_own() {
+        let redact = redact(&[
+            ("user.name", FieldAction::Mask),
+            ("user.age", FieldAction::Mask),
+            ("raw.*", FieldAction::Remove),
+            ("raw.safe", FieldAction::Keep),
+            ("list.0", FieldAction::Remove),
+            ("all", FieldAction::Mask),
+        ]);
+        let (_, body) = apply(
+            &redact,
+            "1",
+            r#"{"user":{"name":"Ada","age":36,"mail":"ada@example.com"},"raw":{"x":[1],"safe":"ada@example.com"},
+                "list":["a","b"],"all":{"k":["v",7,true,null,"ada@example.com","203.0.113.4",""],"ada@example.com":1}}"#,
+        );
+        assert_eq!(
+            body,
+            concat!(
+                r#"{"user":{"name":"masked","age":0,"mail":"masked@masked.invalid"},"raw":{"safe":"ada@example.com"},"#,
+                r#""list":[null,"b"],"all":{"k":["masked",0,false,null,"masked@masked.invalid","0.0.0.0",""],"#,
+                r#""masked@masked.invalid":0}}"#
+            )
+        );
+    }
+
+    #[test]
+    fn stand_ins_of_fields_have_the_shape_of_what_they_replace() {
+        let key = Key::new(1, b"0123456789abcdef").unwrap();
+        let redact = redact(&[("p.*", FieldAction::Pseudonym), ("x.*", FieldAction::Encrypt)]);
+        let (_, body) = apply(&redact, "1", r#"{"p":{"m":"Ada@example.com","i":"203.0.113.4","n":7},"x":{"t":"Ada"}}"#);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["p"]["m"], format!("{}@pseudonym.invalid", key.pseudonym("email", b"ada@example.com")));
+        assert_eq!(body["p"]["i"], key.ip_pseudonym("203.0.113.4".parse().unwrap()).to_string());
+        assert_eq!(body["p"]["n"], key.pseudonym("text", b"7"));
+        assert_eq!(body["x"]["t"], key.seal(b"Ada"));
+    }
+
+    #[test]
+    fn the_id_goes_with_the_field_that_holds_it() {
+        let key = Key::new(1, b"0123456789abcdef").unwrap();
+        let body = r#"{"metadata":{"uid":"r-7"}}"#;
+        for (action, expected) in [
+            (FieldAction::Pseudonym, key.pseudonym("text", b"r-7")),
+            (FieldAction::Mask, RecordKey::of("r-7").to_string()),
+            (FieldAction::Remove, RecordKey::of("r-7").to_string()),
+            (FieldAction::Keep, "r-7".to_owned()),
+        ] {
+            assert_eq!(apply(&redact(&[("metadata.*", action)]), "r-7", body).0, expected);
+        }
+    }
+
+    #[test]
+    fn a_dead_letter_holds_nothing_that_a_field_would_have_hidden() {
+        let hides = redact(&[("actor.user.name", FieldAction::Remove)]);
+        let body = r#"{"who":"Ada","at":1789374151,"ok":true,"in":["x"]}"#;
+        assert_eq!(hides.dead_body(body.to_owned()), r#"{"who":"masked","at":0,"ok":false,"in":["masked"]}"#);
+        assert_eq!(hides.dead_body("half a {record".to_owned()), UNREADABLE);
+        assert_eq!(hides.dead_body("\"Ada\"".to_owned()), UNREADABLE);
+        let keeps = redact(&[("actor.user.name", FieldAction::Keep)]);
+        assert_eq!(keeps.dead_body("by ada@example.com".to_owned()), "by masked@masked.invalid");
     }
 }

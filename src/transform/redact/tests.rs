@@ -2,9 +2,28 @@
 
 use super::*;
 
+pub(super) fn key() -> Key {
+    Key::new(1, b"an invented secret of 32 bytes!!").expect("long enough")
+}
+
 pub(super) fn redactor(emails: Option<EmailAction>, ips: Option<IpAction>) -> Redactor {
-    let key = PseudonymKey::new(1, b"an invented secret of 32 bytes!!").expect("long enough");
-    Redactor::new(Policy { emails, ips, key: Some(key) }).expect("a policy with a key")
+    Redactor::new(Policy { emails, ips, key: Some(key()), ..Policy::default() }).expect("a policy with a key")
+}
+
+/// Every detector with these actions, and an own pattern.
+pub(super) fn everything(emails: EmailAction, ips: IpAction, texts: TextAction) -> Redactor {
+    let texts = Some(texts);
+    let pattern = Pattern::new("employee", r"\bEMP-[0-9]{5}\b", texts.unwrap()).expect("a sound pattern");
+    let policy = Policy {
+        emails: Some(emails),
+        ips: Some(ips),
+        phones: texts,
+        jwts: texts,
+        api_keys: texts,
+        ..Policy::default()
+    };
+    Redactor::new(Policy { cards: texts, patterns: vec![pattern], key: Some(key()), ..policy })
+        .expect("a policy with a key")
 }
 
 fn redact(redactor: &Redactor, text: &str) -> String {
@@ -324,9 +343,9 @@ fn hits_are_counted_and_no_hit_copies_nothing() {
     let mut hits = Hits::default();
     assert!(redactor.text("ada@example.com, bob@example.com at 203.0.113.4", &mut hits).is_some());
     assert_eq!(redactor.text("at 08:22:31 masked@masked.invalid logged in from 0.0.0.0", &mut hits), None);
-    assert_eq!(hits, Hits { emails: 2, ips: 1 });
-    hits += Hits { emails: 1, ips: 1 };
-    assert_eq!(hits, Hits { emails: 3, ips: 2 });
+    assert_eq!((hits[Detector::Email], hits[Detector::Ip], hits.total()), (2, 1, 3));
+    hits += hits;
+    assert_eq!((hits[Detector::Email], hits[Detector::Ip]), (4, 2));
 }
 
 #[test]
@@ -334,8 +353,8 @@ fn a_pseudonym_needs_a_key() {
     for (emails, ips, option) in
         [(Some(EmailAction::Pseudonym), None, "emails"), (None, Some(IpAction::Pseudonym), "ips")]
     {
-        let error = Redactor::new(Policy { emails, ips, key: None }).expect_err("no key");
-        assert_eq!(error, PolicyError::MissingKey { option });
+        let error = Redactor::new(Policy { emails, ips, ..Policy::default() }).expect_err("no key");
+        assert_eq!(error, PolicyError::MissingKey { option: option.to_owned(), action: "pseudonym" });
         assert_eq!(error.to_string(), format!("`{option} = \"pseudonym\"` needs a key"));
         assert!(error.hint().contains("16 random bytes"), "{}", error.hint());
     }
@@ -344,10 +363,10 @@ fn a_pseudonym_needs_a_key() {
 #[test]
 fn actions_are_named_in_snake_case() {
     let emails: Vec<EmailAction> =
-        serde_json::from_str(r#"["mask", "remove", "pseudonym", "keep_domain"]"#).expect("four actions");
+        serde_json::from_str(r#"["mask", "remove", "pseudonym", "encrypt", "keep_domain"]"#).expect("five actions");
     assert_eq!(emails.last(), Some(&EmailAction::KeepDomain));
     let ips: Vec<IpAction> =
-        serde_json::from_str(r#"["mask", "remove", "pseudonym", "truncate"]"#).expect("four actions");
+        serde_json::from_str(r#"["mask", "remove", "pseudonym", "encrypt", "truncate"]"#).expect("five actions");
     assert_eq!(ips.last(), Some(&IpAction::Truncate));
 }
 
@@ -357,6 +376,7 @@ fn a_mebibyte_of_the_worst_is_read_in_one_walk() {
     let redactors = [
         redactor(Some(EmailAction::Mask), Some(IpAction::Mask)),
         redactor(Some(EmailAction::Remove), Some(IpAction::Remove)),
+        everything(EmailAction::Pseudonym, IpAction::Encrypt, TextAction::Mask),
     ];
     let patterns = [
         "a@",
@@ -397,13 +417,100 @@ fn a_mebibyte_of_the_worst_is_read_in_one_walk() {
         "fe80::1%",
         ".ip6.arpa",
     ];
-    for pattern in patterns {
+    let of_what_is_switched_on = [
+        "+49 ",
+        "+1",
+        "+49151234567",
+        "eyJ",
+        "eyJhbGciOiJIUzI1NiJ9.",
+        "eyJ.eyJ.",
+        "sk-",
+        "ghp_",
+        "AKIA",
+        "-----BEGIN PRIVATE KEY-----",
+        "-----BEGIN ",
+        "4111",
+        "4111 ",
+        "4111-1111-",
+        "EMP-1234",
+        "EMP-12345 ",
+        "x1-",
+        "e1-a",
+        "masked",
+        "::%x1-",
+    ];
+    let all = patterns.iter().map(|pattern| (pattern, &redactors[..]));
+    for (pattern, redactors) in all.chain(of_what_is_switched_on.iter().map(|pattern| (pattern, &redactors[2..]))) {
         let mut text = pattern.repeat((1 << 20) / pattern.len());
         text.push('@');
-        for redactor in &redactors {
+        for redactor in redactors {
             if let Some(once) = redactor.text(&text, &mut Hits::default()) {
                 assert_ne!(once, text, "{pattern}");
             }
         }
     }
+}
+
+#[test]
+fn one_person_is_one_whatever_the_vendor_writes() {
+    let redactor = redactor(Some(EmailAction::Pseudonym), None);
+    let of = |text: &str| redact(&redactor, text);
+    assert_eq!(of("ada@bücher.example"), of("ada@xn--bcher-kva.example"));
+    assert_eq!(of("ADA@BÜCHER.example"), of("ada@XN--BCHER-KVA.EXAMPLE"));
+    assert_eq!(of("ada%40xn--bcher-kva.example").replace("%40", "@"), of("ada@bücher.example"));
+    // It may be another mailbox.
+    assert_ne!(of("ada+ops@example.com"), of("ada@example.com"));
+    let phones = everything(EmailAction::Mask, IpAction::Mask, TextAction::Pseudonym);
+    assert_eq!(redact(&phones, "+1 (202) 555-0143"), redact(&phones, "+12025550143"));
+}
+
+#[test]
+fn what_is_switched_on_is_found_in_every_writing() {
+    let all = everything(EmailAction::Mask, IpAction::Mask, TextAction::Mask);
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln";
+    for (text, expected) in [
+        ("call +1 202 555 0143 at 203.0.113.4", "call masked-phone at 0.0.0.0"),
+        ("?tel=%2B12025550143&card=4111%201111%201111%201111", "?tel=masked-phone&card=masked-card"),
+        (r#"{\"n\":\"4111-1111-1111-1111\"}"#, r#"{\"n\":\"masked-card\"}"#),
+        (&format!("Authorization: Bearer {jwt}"), "Authorization: Bearer masked-jwt"),
+        ("&#43;12025550143", "masked-phone"),
+        ("EMP-12345 and EMP%2D12345, not EMP-123456", "masked-employee and masked-employee, not EMP-123456"),
+        ("https://x:ghp_a1B2c3D4a1B2c3D4a1B2c3D4a1B2c3D4a1B2@github.com/y", "https://x:masked@masked.invalid/y"),
+    ] {
+        assert_eq!(redact(&all, text), expected, "{text}");
+    }
+}
+
+#[test]
+fn of_two_that_overlap_the_longer_goes_whole() {
+    let pattern = Pattern::new("user", r"user=\S+", TextAction::Mask).expect("a sound pattern");
+    let word = Pattern::new("word", r"\w+", TextAction::Mask).expect("a sound pattern");
+    let with = |pattern: Pattern| {
+        let policy = Policy { emails: Some(EmailAction::Mask), ips: Some(IpAction::Mask), ..Policy::default() };
+        Redactor::new(Policy { patterns: vec![pattern], ..policy }).expect("masking needs no key")
+    };
+    assert_eq!(redact(&with(pattern), "user=ada@example.com at 203.0.113.4"), "masked-user at 0.0.0.0");
+    let text = "ada@example.com, 203.0.113.4, 2001:db8::1";
+    assert_eq!(redact(&with(word.clone()), text), "masked@masked.invalid, 0.0.0.0, ::");
+    assert_eq!(redact(&with(word), "so it is"), "masked-word masked-word masked-word");
+}
+
+// Whatever a pattern leaves, it comes to rest, and hides rather than shows where it does not.
+#[test]
+fn a_pattern_that_matches_what_it_leaves_comes_to_rest() {
+    for expression in ["^.", "a.", "(?s).", "masked", "e1-", "[0-9]"] {
+        for action in [TextAction::Mask, TextAction::Remove, TextAction::Pseudonym, TextAction::Encrypt] {
+            let patterns = vec![Pattern::new("x", expression, action).expect("a sound pattern")];
+            let redactor = Redactor::new(Policy { patterns, key: Some(key()), ..Policy::default() }).expect("a key");
+            let once = redact(&redactor, &"aaa 12 masked e1- banana ".repeat(5));
+            assert_eq!(redactor.text(&once, &mut Hits::default()), None, "{expression} {action:?} left {once}");
+        }
+    }
+}
+
+#[test]
+fn a_text_full_of_matches_is_hidden_from_the_thousandth_on() {
+    let patterns = vec![Pattern::new("x", "b", TextAction::Remove).expect("a sound pattern")];
+    let redactor = Redactor::new(Policy { patterns, ..Policy::default() }).expect("removing needs no key");
+    assert_eq!(redact(&redactor, &"ab".repeat(3000)), "a".repeat(1000));
 }
