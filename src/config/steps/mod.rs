@@ -1,15 +1,17 @@
 //! The `[[transform]]` tables of a pipeline, as far as they can be made without its source: one file for each kind.
 
+mod enrich;
+mod library;
 mod redact;
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 
+pub use self::library::Library;
 use crate::connector::Connector;
 use crate::document::{Context, Node, Spanned};
 use crate::transform::Transform;
-use crate::transform::enrich::Enrich;
 use crate::transform::normalize::{Form, Normalize};
 
 /// `[[transform]]`, as the file says it.
@@ -18,8 +20,8 @@ use crate::transform::normalize::{Form, Normalize};
 enum Written {
     /// Into which form the vendor's record is brought. Without it, OCSF.
     Normalize(Form),
-    /// Labels and fields to add.
-    Enrich(Enrich),
+    /// What to add.
+    Enrich(enrich::Written),
     /// What becomes of addresses.
     Redact(redact::Written),
 }
@@ -42,7 +44,7 @@ impl Step {
 }
 
 /// The steps of a pipeline, beginning with `normalize` where none says so. `None` when one of them is wrong.
-pub fn steps(written: Option<&Node>, context: &Context<'_>) -> Option<Vec<Step>> {
+pub fn steps(written: Option<&Node>, library: &Library, context: &Context<'_>) -> Option<Vec<Step>> {
     let nodes: Vec<Node> = match written {
         Some(node) => node.decode(context)?,
         None => Vec::new(),
@@ -53,16 +55,20 @@ pub fn steps(written: Option<&Node>, context: &Context<'_>) -> Option<Vec<Step>>
     for again in normalizes.iter().skip(1) {
         context.problems.error_at(&again.place, "an event can be normalized only once");
     }
-    let form = normalizes.is_empty().then(|| Some(Step::Normalize(Form::default())));
+    let form = normalizes.first().map_or_else(Form::default, |step| match step.value {
+        Written::Normalize(form) => form,
+        _ => Form::default(),
+    });
+    let normalize = normalizes.is_empty().then(|| Some(Step::Normalize(form)));
     let steps = written.into_iter().map(|step| {
         let step = step?;
         Some(match &step.value {
             Written::Normalize(form) => Step::Normalize(*form),
-            Written::Enrich(enrich) => Step::Ready(Box::new(enrich.clone())),
+            Written::Enrich(enrich) => Step::Ready(Box::new(enrich.build(form, library, context)?)),
             Written::Redact(redact) => Step::Ready(Box::new(redact.build(&step.place, context)?)),
         })
     });
     // All of them are made before the first that failed counts.
-    let steps: Vec<Option<Step>> = form.into_iter().chain(steps).collect();
+    let steps: Vec<Option<Step>> = normalize.into_iter().chain(steps).collect();
     steps.into_iter().collect()
 }

@@ -1,79 +1,79 @@
 //! `enrich`: what the operator knows and the vendor does not, added to every event.
+//!
+//! ```text
+//! event ─► each kind looks up what it knows ─► Draft ─► the event, built anew once
+//!               ▲
+//!               └─ Kept: tables, databases and lists, read again when their files change
+//! ```
 
-use std::collections::BTreeMap;
+mod agent;
+mod draft;
+mod fixed;
+mod geo;
+mod hosts;
+mod intel;
+mod kept;
+mod lookup;
+mod names;
+mod spots;
+mod table;
+
 use std::fmt;
+use std::sync::Arc;
 
-use bumpalo::collections::Vec as ArenaVec;
-use serde::Deserialize;
+use self::draft::Draft;
+use super::{Exit, Notes, Transform, Watched};
+use crate::event::{Arena, Event, Value};
 
-use super::{Exit, Notes, Transform};
-use crate::event::{Arena, Event, Member, Value};
+pub use self::agent::Agent;
+pub use self::fixed::Fixed;
+pub use self::geo::{Database, Geo, Wanted};
+pub use self::intel::{Indicators, Intel};
+pub use self::kept::{Content, Kept, Read, Unread};
+pub use self::lookup::Lookup;
+pub use self::spots::Spots;
+pub use self::table::{Match, Shape, Table};
 
-/// Adds labels and fields to every event, after what it has of them already.
+/// Adds to every event what each of its kinds knows of it, after what it has already.
 ///
-/// In OCSF they are `metadata.labels` and `metadata.tags`; under the envelope of `normalize = "none"` they are `labels`
-/// and `fields`. Whether `redact` comes before or after makes no difference but that it redacts them, too.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default)]
+/// A value that is absent, or that no kind knows, adds nothing. Whether `redact` comes before or after decides whether what
+/// was added is redacted, and whether lookups see what is in clear.
+#[derive(Default)]
 pub struct Enrich {
-    /// Words such as `prod`.
-    pub labels: Vec<String>,
-    /// Names and values such as `region = "eu"`.
-    pub fields: BTreeMap<String, String>,
+    kinds: Vec<Box<dyn Kind>>,
+}
+
+/// Something to be known of an event. One event sees one version of the file it is read from.
+pub trait Kind: Send + Sync {
+    /// Adds what it knows of `body`.
+    fn add<'a>(&self, body: Value<'a>, draft: &mut Draft<'a>);
+
+    /// The file it is read from.
+    fn watched(&self) -> Option<Arc<dyn Watched>> {
+        None
+    }
 }
 
 impl Enrich {
-    fn ocsf<'a>(&self, metadata: Value<'a>, arena: &'a Arena) -> Value<'a> {
-        let labels = self.labels(metadata.get("labels"), arena);
-        let tags = self.tags(metadata.get("tags"), arena);
-        with_members(metadata, [("labels", labels), ("tags", tags)], arena)
-    }
-
-    fn envelope<'a>(&self, body: Value<'a>, arena: &'a Arena) -> Value<'a> {
-        let labels = self.labels(body.get("labels"), arena);
-        let fields = self.fields(body.get("fields"), arena);
-        with_members(body, [("labels", labels), ("fields", fields)], arena)
-    }
-
-    fn labels<'a>(&self, known: Option<Value<'a>>, arena: &'a Arena) -> Option<Value<'a>> {
-        let known = known.and_then(|labels| labels.as_array()).unwrap_or_default();
-        let own = self.labels.iter().map(|label| Value::String(arena.alloc_str(label)));
-        (!self.labels.is_empty()).then(|| Value::Array(joined(known, own, arena)))
-    }
-
-    fn tags<'a>(&self, known: Option<Value<'a>>, arena: &'a Arena) -> Option<Value<'a>> {
-        let known = known.and_then(|tags| tags.as_array()).unwrap_or_default();
-        let tags = self.fields.iter().map(|(name, value)| {
-            Value::Object(arena.alloc([
-                Member::new("name", Value::String(arena.alloc_str(name))),
-                Member::new("value", Value::String(arena.alloc_str(value))),
-            ]))
-        });
-        (!self.fields.is_empty()).then(|| Value::Array(joined(known, tags, arena)))
-    }
-
-    fn fields<'a>(&self, known: Option<Value<'a>>, arena: &'a Arena) -> Option<Value<'a>> {
-        let known = known.and_then(|fields| fields.as_object()).unwrap_or_default();
-        let mut all = ArenaVec::with_capacity_in(known.len() + self.fields.len(), arena);
-        all.extend(known.iter().filter(|member| !self.fields.contains_key(member.key)));
-        for (name, value) in &self.fields {
-            all.push(Member::new(arena.alloc_str(name), Value::String(arena.alloc_str(value))));
-        }
-        (!self.fields.is_empty()).then(|| Value::Object(all.into_bump_slice()))
+    /// With one more kind, which adds after the others.
+    #[must_use]
+    pub fn and(mut self, kind: impl Kind + 'static) -> Self {
+        self.kinds.push(Box::new(kind));
+        self
     }
 }
 
 impl Transform for Enrich {
     fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, _: &mut Notes) -> Result<Event<'a>, Exit> {
-        let is_ocsf = event.body.get("class_uid").is_some();
-        let body = match event.body.get("metadata").filter(|_| is_ocsf) {
-            Some(metadata) => {
-                let metadata = self.ocsf(metadata, arena);
-                with_members(event.body, [("metadata", Some(metadata))], arena)
-            }
-            None => self.envelope(event.body, arena),
-        };
-        Ok(Event { body, ..event })
+        let mut draft = Draft::new(event.body, arena);
+        for kind in &self.kinds {
+            kind.add(event.body, &mut draft);
+        }
+        Ok(Event { body: draft.finish(), ..event })
+    }
+
+    fn watched(&self) -> Vec<Arc<dyn Watched>> {
+        self.kinds.iter().filter_map(|kind| kind.watched()).collect()
     }
 }
 
@@ -83,85 +83,72 @@ impl fmt::Display for Enrich {
     }
 }
 
-fn joined<'a, T: Copy>(known: &[T], own: impl ExactSizeIterator<Item = T>, arena: &'a Arena) -> &'a [T] {
-    let mut all = ArenaVec::with_capacity_in(known.len() + own.len(), arena);
-    all.extend_from_slice(known);
-    all.extend(own);
-    all.into_bump_slice()
-}
-
-/// `object` with these members, each in the place of one of the same key or at the end. What is no object stays so.
-fn with_members<'a, const N: usize>(
-    object: Value<'a>,
-    members: [(&'static str, Option<Value<'a>>); N],
-    arena: &'a Arena,
-) -> Value<'a> {
-    let Value::Object(known) = object else { return object };
-    let mut all = ArenaVec::with_capacity_in(known.len() + N, arena);
-    all.extend_from_slice(known);
-    for (key, value) in members {
-        let Some(value) = value else { continue };
-        match all.iter_mut().rev().find(|member| member.key == key) {
-            Some(member) => member.value = value,
-            None => all.push(Member::new(key, value)),
-        }
-    }
-    Value::Object(all.into_bump_slice())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use serde_json::Value as Json;
+
+    use super::kept::Read;
     use super::*;
     use crate::event::json;
+    use crate::transform::ocsf::{tests, validate};
 
-    fn enrich() -> Enrich {
-        serde_json::from_str(r#"{"labels":["prod","eu"],"fields":{"team":"blue","cost":"7"}}"#).unwrap()
-    }
-
-    fn apply(enrich: &Enrich, body: &str) -> String {
+    /// What becomes of an event.
+    pub fn apply(kind: impl Kind + 'static, body: &str) -> String {
         let arena = Arena::new();
         let body = json::decode(body.as_bytes(), &arena).unwrap();
         let event = Event { id: "r-1", time: chrono::DateTime::UNIX_EPOCH, body };
+        let enrich = Enrich::default().and(kind);
+        assert_eq!(enrich.to_string(), "enrich");
         json::to_string(&enrich.apply(event, &arena, &mut Notes::default()).unwrap().body)
     }
 
-    #[test]
-    fn ocsf_has_them_in_its_metadata() {
-        assert_eq!(
-            apply(&enrich(), r#"{"class_uid":3004,"metadata":{"uid":"r-1","labels":["old"]},"time":0}"#),
-            concat!(
-                r#"{"class_uid":3004,"metadata":{"uid":"r-1","labels":["old","prod","eu"],"#,
-                r#""tags":[{"name":"cost","value":"7"},{"name":"team","value":"blue"}]},"time":0}"#
-            )
-        );
+    pub fn apply_json(kind: impl Kind + 'static, body: &Json) -> Json {
+        serde_json::from_str(&apply(kind, &body.to_string())).unwrap()
     }
 
-    #[test]
-    fn an_envelope_has_them_at_the_top() {
-        let once = apply(&enrich(), r#"{"id":"r-1","record":{"metadata":1}}"#);
-        let fields = r#""fields":{"cost":"7","team":"blue"}"#;
-        assert_eq!(once, format!(r#"{{"id":"r-1","record":{{"metadata":1}},"labels":["prod","eu"],{fields}}}"#));
-        let more = Enrich { labels: Vec::new(), fields: [("team".to_owned(), "red".to_owned())].into() };
-        let twice = apply(&more, &once);
-        assert!(twice.ends_with(r#""labels":["prod","eu"],"fields":{"cost":"7","team":"red"}}"#), "{twice}");
-    }
-
-    #[test]
-    fn an_ocsf_event_stays_valid() {
-        use crate::transform::ocsf::{tests, validate};
+    /// An OCSF event with all that is looked up by default.
+    pub fn ocsf() -> Json {
         let map = tests::load(tests::TINY, &tests::identity("Example", "example", &[], &[]));
         let arena = Arena::new();
         let event = Event { id: "r-1", time: chrono::DateTime::UNIX_EPOCH, body: Value::Null };
-        let enriched = apply(&enrich(), &json::to_string(&map.apply(&event, &arena).unwrap()));
-        let enriched: serde_json::Value = serde_json::from_str(&enriched).unwrap();
-        assert_eq!(validate::problems(&enriched), [""; 0]);
-        assert_eq!(enriched["metadata"]["tags"][1]["name"], "team");
+        let mut event: Json = serde_json::from_str(&json::to_string(&map.apply(&event, &arena).unwrap())).unwrap();
+        event["src_endpoint"] = serde_json::json!({ "ip": "198.51.100.7" });
+        event["http_request"] = serde_json::json!({ "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) \
+            Gecko/20100101 Firefox/128.0" });
+        event["actor"] = serde_json::json!({ "user": { "uid": "u-1", "email_addr": "Anna@mail.corp.example" } });
+        assert_eq!(validate::problems(&event), [""; 0]);
+        event
     }
 
-    #[test]
-    fn nothing_to_add_changes_nothing() {
-        for body in [r#"{"class_uid":1,"metadata":{"labels":[]}}"#, r#"{"id":"r-1"}"#, "[1]"] {
-            assert_eq!(apply(&Enrich::default(), body), body);
-        }
+    /// What becomes of such an event, which must stay valid.
+    pub fn valid_ocsf(kind: impl Kind + 'static) -> Json {
+        let enriched = apply_json(kind, &ocsf());
+        assert_eq!(validate::problems(&enriched), [""; 0], "{enriched:#}");
+        enriched
+    }
+
+    /// An ECS event with all that is looked up by default.
+    pub fn ecs() -> Json {
+        serde_json::json!({
+            "ecs": { "version": "8.17.0" },
+            "source": { "ip": "198.51.100.7" },
+            "user": { "email": "Anna@mail.corp.example" },
+            "user_agent": { "original": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0" },
+        })
+    }
+
+    /// A file with this text, as it is read.
+    pub fn kept<T>(text: &str, read: Read<T>) -> (Kept<T>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, text).unwrap();
+        Kept::open(&path, read).unwrap()
+    }
+
+    /// The database of the example.
+    pub fn example(name: &str) -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/enrich/data").join(name)
     }
 }
