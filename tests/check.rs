@@ -168,10 +168,12 @@ fn each_example_says_what_to_fill_in() {
     for example in fs::read_dir(examples).expect("the folder is there") {
         let example = example.expect("it can be read").path();
         let readme = fs::read_to_string(example.join("README.md")).expect("a README.md");
-        // A connector is about a vendor that is invented as a whole, and so is what an archive holds.
+        // A connector is about a vendor that is invented as a whole, and so is what an archive and its tables hold.
         let is_the_readers = |file: &PathBuf| {
             file.extension().is_some_and(|kind| kind != "md")
-                && !file.parent().is_some_and(|it| it.ends_with("connectors") || it.ends_with("archive"))
+                && !file
+                    .parent()
+                    .is_some_and(|it| ["connectors", "archive", "data"].iter().any(|name| it.ends_with(name)))
         };
         for file in files(&example).into_iter().filter(is_the_readers) {
             let text = fs::read_to_string(&file).expect("it can be read");

@@ -12,7 +12,7 @@ use super::files::{Files, PipelineFile};
 use super::plan::{LanePlan, PipelinePlan, Plan, SourcePlan};
 use super::raw;
 use super::source;
-use super::steps::steps;
+use super::steps::{Library, steps};
 use crate::chain;
 use crate::connector::Catalogue;
 use crate::document::{Context, Node, Place, Problem, Spanned, did_you_mean};
@@ -42,6 +42,7 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
     let known: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
     let sinks = written.as_ref().map(|sinks| destinations(sinks, context)).unwrap_or_default();
 
+    let library = Library::default();
     let mut pipelines = Vec::new();
     let mut taken = BTreeMap::new();
     for file in &files.pipelines {
@@ -52,7 +53,7 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
         }
         // Where the sinks cannot be read at all, each of them would seem unknown.
         let known = written.is_some().then_some(known.as_slice());
-        pipelines.extend(pipeline(file, known, &sinks, &files.catalogue, context));
+        pipelines.extend(pipeline(file, known, &sinks, &files.catalogue, &library, context));
     }
     if files.pipelines.is_empty() && !context.problems.has_errors() {
         let hint = "add `pipelines = [\"pipelines/*.toml\"]`, and a file for each pipeline";
@@ -135,6 +136,7 @@ fn pipeline(
     known: Option<&[&str]>,
     sinks: &BTreeMap<String, Destination>,
     catalogue: &Catalogue,
+    library: &Library,
     context: &Context<'_>,
 ) -> Option<PipelinePlan<SourcePlan>> {
     let raw: raw::Pipeline = file.document.decode(context)?;
@@ -143,7 +145,7 @@ fn pipeline(
     let source = source.and_then(|source| source::resolve(&source, catalogue, context));
     let to: Option<raw::Targets> = section(file, "to", raw.to.as_ref(), WHERE_TO, context);
     let names: Option<Vec<_>> = to.as_ref().map(|to| to.value.keys().collect());
-    let steps = steps(raw.transform.as_ref(), names.as_deref(), context);
+    let steps = steps(raw.transform.as_ref(), names.as_deref(), library, context);
     let lanes = to.map(|to| lanes(&to, known, sinks, context));
     let (source, lanes, steps) = (source?, lanes?, steps?);
     Some(PipelinePlan {

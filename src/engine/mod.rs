@@ -22,6 +22,7 @@ mod sweep;
 mod told;
 mod walker;
 mod walks;
+mod watch;
 mod writer;
 
 pub use self::check::check_online;

@@ -158,6 +158,7 @@ impl Run {
         drop(handles);
         let abort = CancellationToken::new();
         let lost_writer = CancellationToken::new();
+        let watching = super::watch::start(pipelines.iter().flat_map(|ready| &ready.transforms));
         let mut tasks = Tasks::new();
         for ready in pipelines {
             start(ready, &journal, &options, (&abort, &lost_writer), &mut tasks).await?;
@@ -195,6 +196,7 @@ impl Run {
                 }
             }
         }
+        drop(watching);
         // A run that was stopped and had time is not cut short, even if the timer fired with the last task.
         Ok(outcome)
     }

@@ -47,7 +47,7 @@ pub enum Exit {
 /// One step between the vendor and the journal. `Display` names it as the configuration does.
 ///
 /// Pure and synchronous: no clock, no network, no memory of the events before. The same event gives the same result on
-/// every machine and at every restart. An event it cannot handle becomes a dead letter or passes as it is, and one that the
+/// every machine and at every restart, as long as the [files beside it](Self::watched) are the same. An event it cannot handle becomes a dead letter or passes as it is, and one that the
 /// operator does not want is counted: none is dropped in silence.
 pub trait Transform: fmt::Display + Send + Sync {
     /// The changed event. New nodes and texts live in `arena`; what did not change is shared with the old event.
@@ -72,4 +72,18 @@ pub trait Transform: fmt::Display + Send + Sync {
     fn as_redact(&self) -> Option<&redact::Redact> {
         None
     }
+
+    /// The files that it reads beside the events. One event sees one version of each.
+    fn watched(&self) -> Vec<Arc<dyn Watched>> {
+        Vec::new()
+    }
+}
+
+/// A file that transforms read beside the events, and that may change while they run.
+pub trait Watched: Send + Sync {
+    /// Reads the file again if it has changed; events see the new version from then on. A file that cannot be read leaves
+    /// the last good version in use, and is told once.
+    ///
+    /// Blocks for as long as the reading takes. Called every few seconds, and never twice at the same time.
+    fn look(&self);
 }

@@ -1,7 +1,9 @@
 //! The `[[transform]]` tables of a pipeline, as far as they can be made without its source: one file for each kind.
 
 mod dedupe;
+mod enrich;
 mod filter;
+mod library;
 mod normalize;
 mod redact;
 mod route;
@@ -11,10 +13,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+pub use self::library::Library;
 use crate::connector::Connector;
 use crate::document::{Context, Node, Problem, Spanned};
 use crate::transform::Transform;
-use crate::transform::enrich::Enrich;
 use crate::transform::normalize::Normalize;
 
 /// `[[transform]]`, as the file says it.
@@ -23,8 +25,8 @@ use crate::transform::normalize::Normalize;
 enum Written {
     /// Into which form the vendor's record is brought. Without it, OCSF.
     Normalize(Node),
-    /// Labels and fields to add.
-    Enrich(Enrich),
+    /// What to add.
+    Enrich(enrich::Written),
     /// What becomes of addresses.
     Redact(redact::Written),
     /// What goes on, or what is dropped.
@@ -57,7 +59,12 @@ impl Step {
 
 /// The steps of a pipeline, beginning with `normalize` where none says so. `None` when one of them is wrong. `sinks` are the
 /// names it goes to, `None` if they cannot be told.
-pub fn steps(written: Option<&Node>, sinks: Option<&[&Spanned<String>]>, context: &Context<'_>) -> Option<Vec<Step>> {
+pub fn steps(
+    written: Option<&Node>,
+    sinks: Option<&[&Spanned<String>]>,
+    library: &Library,
+    context: &Context<'_>,
+) -> Option<Vec<Step>> {
     let nodes: Vec<Node> = match written {
         Some(node) => node.decode(context)?,
         None => Vec::new(),
@@ -73,13 +80,18 @@ pub fn steps(written: Option<&Node>, sinks: Option<&[&Spanned<String>]>, context
         let problem = Problem::error("an event can be routed only once").at(&again.place);
         context.problems.push(problem.hint("put all rules into one step"));
     }
+    let choice = match normalizes.first().map(|step| &step.value) {
+        Some(Written::Normalize(node)) => normalize::Choice::read(node, context),
+        _ => Some(normalize::Choice::default()),
+    };
+    let form = choice.unwrap_or_default().form;
+    let normalize = normalizes.is_empty().then(|| Some(Step::Normalize(normalize::Choice::default())));
     let mut samples = 0;
-    let form = normalizes.is_empty().then(|| Some(Step::Normalize(normalize::Choice::default())));
     let steps = written.into_iter().map(|step| {
         let step = step?;
         Some(match &step.value {
-            Written::Normalize(node) => Step::Normalize(normalize::Choice::read(node, context)?),
-            Written::Enrich(enrich) => Step::Ready(Box::new(enrich.clone())),
+            Written::Normalize(_) => Step::Normalize(choice?),
+            Written::Enrich(enrich) => Step::Ready(Box::new(enrich.build(form, library, context)?)),
             Written::Redact(redact) => Step::Ready(Box::new(redact.build(&step.place, context)?)),
             Written::Filter(filter) => Step::Ready(Box::new(filter.build(&step.place, context)?)),
             Written::Route(route) => Step::Ready(Box::new(route.build(&step.place, sinks, context)?)),
@@ -91,6 +103,6 @@ pub fn steps(written: Option<&Node>, sinks: Option<&[&Spanned<String>]>, context
         })
     });
     // All of them are made before the first that failed counts.
-    let steps: Vec<Option<Step>> = form.into_iter().chain(steps).collect();
+    let steps: Vec<Option<Step>> = normalize.into_iter().chain(steps).collect();
     steps.into_iter().collect()
 }

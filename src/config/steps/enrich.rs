@@ -1,0 +1,230 @@
+//! `enrich = { … }`: what is added to every event, and the files it is looked up in.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::library::Library;
+use crate::document::{Context, Node, Place, Problem, Spanned};
+use crate::event::Path;
+use crate::transform::enrich::{Agent, Enrich, Fixed, Geo, Intel, Lookup, Match, Shape, Spots, Wanted};
+use crate::transform::normalize::Form;
+
+/// As the file says it. Each field is the documentation of the key of that name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Written {
+    /// Words such as `prod`.
+    labels: Vec<String>,
+    /// Names and values such as `region = "eu"`.
+    fields: BTreeMap<String, String>,
+    /// Tables of the operator's own.
+    lookup: Vec<WrittenLookup>,
+    /// Where addresses are.
+    geoip: Option<WrittenDatabase>,
+    /// The autonomous systems that addresses belong to.
+    asn: Option<WrittenDatabase>,
+    /// What user agents' texts name: `true`, or `{ from = … }`.
+    user_agent: Option<Node>,
+    /// Lists of addresses, networks and domains.
+    threat_intel: Vec<WrittenList>,
+}
+
+/// `lookup = [{ … }]`
+#[derive(Debug, Deserialize)]
+struct WrittenLookup {
+    /// The table: `.csv`, `.tsv` or `.ndjson`. Relative to this file.
+    file: Spanned<String>,
+    /// The column that rows are found by.
+    by: Spanned<String>,
+    /// Where in the event the value stands: a path, or several, of which the first that the table knows counts.
+    from: Node,
+    /// How a row is found.
+    #[serde(default, rename = "match")]
+    matching: Match,
+    /// Whether `A` is another letter than `a`.
+    #[serde(default)]
+    case_sensitive: Option<Spanned<bool>>,
+    /// What is taken from the row: columns, or names in the event with the column that each is.
+    take: Node,
+}
+
+/// `geoip = { … }` and `asn = { … }`
+#[derive(Debug, Deserialize)]
+struct WrittenDatabase {
+    /// A database in MaxMind's format. Relative to this file.
+    database: Spanned<String>,
+    /// Where in the event addresses stand.
+    #[serde(default)]
+    from: Option<Node>,
+}
+
+/// `threat_intel = [{ … }]`
+#[derive(Debug, Deserialize)]
+struct WrittenList {
+    /// An address, a network or a domain on each line. Relative to this file.
+    file: Spanned<String>,
+    /// What the list is called in the event.
+    name: Spanned<String>,
+    /// Where in the event to look.
+    #[serde(default)]
+    from: Option<Node>,
+}
+
+/// `user_agent = { … }`
+#[derive(Debug, Deserialize)]
+struct WrittenAgent {
+    /// Where in the event the text stands.
+    from: Node,
+}
+
+impl Written {
+    /// Makes the step, for events that `normalize` brings into `form`. `None` when something in it is wrong.
+    pub fn build(&self, form: Form, library: &Library, context: &Context<'_>) -> Option<Enrich> {
+        let builder = Builder { form, library, context };
+        // All of them are looked at before the first that is wrong counts.
+        let lookups: Vec<_> = self.lookup.iter().map(|lookup| builder.lookup(lookup)).collect();
+        let geoip = self.geoip.as_ref().map(|written| builder.database(written, Wanted::Place));
+        let asn = self.asn.as_ref().map(|written| builder.database(written, Wanted::System));
+        let agent = match &self.user_agent {
+            Some(written) => builder.agent(written),
+            None => Some(None),
+        };
+        let lists: Vec<_> = self.threat_intel.iter().map(|list| builder.list(list)).collect();
+
+        let mut enrich = Enrich::default().and(Fixed { labels: self.labels.clone(), fields: self.fields.clone() });
+        for lookup in lookups {
+            enrich = enrich.and(lookup?);
+        }
+        for geo in [geoip, asn].into_iter().flatten() {
+            enrich = enrich.and(geo?);
+        }
+        if let Some(agent) = agent? {
+            enrich = enrich.and(agent);
+        }
+        for list in lists {
+            enrich = enrich.and(list?);
+        }
+        Some(enrich)
+    }
+}
+
+/// Makes the kinds of one step.
+struct Builder<'c> {
+    form: Form,
+    library: &'c Library,
+    context: &'c Context<'c>,
+}
+
+impl Builder<'_> {
+    fn lookup(&self, written: &WrittenLookup) -> Option<Lookup> {
+        let WrittenLookup { file, by, from, matching, case_sensitive, take } = written;
+        if let Some(flag) = case_sensitive
+            && *matching != Match::Exact
+        {
+            let problem = Problem::error("addresses and domains have no case").at(&flag.place);
+            self.problem(problem, "leave it out");
+        }
+        let (from, taken) = (self.spots(from), self.taken(take));
+        let taken = taken?;
+        let case_sensitive = case_sensitive.as_ref().is_some_and(|flag| flag.value);
+        let columns: Vec<String> = taken.iter().map(|taken| taken.column.value.clone()).collect();
+        let shape = Shape { by: by.value.clone(), take: columns, matching: *matching, case_sensitive };
+        let place_of = |name: &str| {
+            let taken = taken.iter().map(|taken| &taken.column);
+            std::iter::once(by).chain(taken).find(|column| column.value == name).map(|column| column.place.clone())
+        };
+        let table = self.library.table(file, shape, &place_of, self.context)?;
+        Some(Lookup::new(table, from?, taken.into_iter().map(|taken| taken.name).collect()))
+    }
+
+    fn database(&self, written: &WrittenDatabase, wanted: Wanted) -> Option<Geo> {
+        let from = self.spots_or_usual(written.from.as_ref(), &written.database.place);
+        let database = self.library.database(&written.database, wanted, self.context)?;
+        Some(Geo::new(database, from?))
+    }
+
+    /// Nothing where it is switched off.
+    fn agent(&self, written: &Node) -> Option<Option<Agent>> {
+        if written.as_table().is_some() {
+            let written: WrittenAgent = written.decode(self.context)?;
+            return Some(Some(Agent::new(Some(self.spots(&written.from)?))));
+        }
+        let is_wanted: bool = written.decode(self.context)?;
+        if !is_wanted {
+            return Some(None);
+        }
+        Some(Some(Agent::new(self.spots_or_usual(None, &written.place())?)))
+    }
+
+    fn list(&self, written: &WrittenList) -> Option<Intel> {
+        if written.name.trim().is_empty() {
+            self.problem(Problem::error("a list needs a name").at(&written.name.place), "events name it by this");
+            return None;
+        }
+        let from = self.spots_or_usual(written.from.as_ref(), &written.file.place);
+        let list = self.library.list(&written.file, self.context)?;
+        Some(Intel::new(list, written.name.value.clone(), from?))
+    }
+
+    /// One path, or a list of them.
+    fn spots(&self, written: &Node) -> Option<Spots> {
+        let paths = match written.as_array() {
+            Some([]) => {
+                let problem = Problem::error("this looks nowhere").at(&written.place());
+                self.problem(problem, "name a path in the event, as in `\"actor.user.email_addr\"`");
+                return None;
+            }
+            Some(_) => written.decode::<Vec<Path>>(self.context)?,
+            None => vec![written.decode::<Path>(self.context)?],
+        };
+        Some(Spots::own(paths))
+    }
+
+    /// The paths that are named, if any are. OCSF and ECS can do without, and the envelope cannot.
+    fn spots_or_usual(&self, written: Option<&Node>, place: &Place) -> Option<Option<Spots>> {
+        if let Some(written) = written {
+            return Some(Some(self.spots(written)?));
+        }
+        if self.form == Form::None {
+            let problem = Problem::error("nobody knows where to look in a record that is not normalized").at(place);
+            self.problem(problem, "name it: `from = \"record.…\"`");
+            return None;
+        }
+        Some(None)
+    }
+
+    fn taken(&self, written: &Node) -> Option<Vec<Taken>> {
+        let taken: Vec<Taken> = match written.as_array() {
+            Some(_) => {
+                let columns: Vec<Spanned<String>> = written.decode(self.context)?;
+                columns.into_iter().map(|column| Taken { name: column.value.clone(), column }).collect()
+            }
+            None if written.as_table().is_some() => {
+                let columns: BTreeMap<String, Spanned<String>> = written.decode(self.context)?;
+                columns.into_iter().map(|(name, column)| Taken { name, column }).collect()
+            }
+            None => {
+                let problem = Problem::error(format!("expected columns, found {}", written.kind()));
+                self.problem(problem.at(&written.place()), "write `[\"team\"]`, or `{ team = \"Team name\" }`");
+                return None;
+            }
+        };
+        if taken.is_empty() {
+            let problem = Problem::error("nothing is taken from the table").at(&written.head());
+            self.problem(problem, "name its columns: `[\"team\"]`, or `{ team = \"Team name\" }`");
+            return None;
+        }
+        Some(taken)
+    }
+
+    fn problem(&self, problem: Problem, hint: &str) {
+        self.context.problems.push(problem.hint(hint));
+    }
+}
+
+/// A column, and what it is called in the event.
+struct Taken {
+    name: String,
+    column: Spanned<String>,
+}
