@@ -21,7 +21,7 @@ enum Written {
     /// Labels and fields to add.
     Enrich(Enrich),
     /// What becomes of addresses.
-    Redact(redact::Written),
+    Redact(Box<redact::Written>),
 }
 
 /// A transform that is ready but for what its connector says.
