@@ -28,7 +28,7 @@ enum Written {
     /// What to add.
     Enrich(enrich::Written),
     /// What becomes of addresses.
-    Redact(redact::Written),
+    Redact(Box<redact::Written>),
     /// What goes on, or what is dropped.
     Filter(filter::Written),
     /// Which sinks an event goes to.

@@ -132,7 +132,7 @@ fn luhn(digits: &[u8]) -> bool {
             (_, twice) => twice / 10 + twice % 10,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// The number without its marks.

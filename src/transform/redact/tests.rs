@@ -12,18 +12,19 @@ pub(super) fn redactor(emails: Option<EmailAction>, ips: Option<IpAction>) -> Re
 
 /// Every detector with these actions, and an own pattern.
 pub(super) fn everything(emails: EmailAction, ips: IpAction, texts: TextAction) -> Redactor {
-    let texts = Some(texts);
-    let pattern = Pattern::new("employee", r"\bEMP-[0-9]{5}\b", texts.unwrap()).expect("a sound pattern");
+    let pattern = Pattern::new("employee", r"\bEMP-[0-9]{5}\b", texts).expect("a sound pattern");
     let policy = Policy {
         emails: Some(emails),
         ips: Some(ips),
-        phones: texts,
-        jwts: texts,
-        api_keys: texts,
+        phones: Some(texts),
+        jwts: Some(texts),
+        api_keys: Some(texts),
+        cards: Some(texts),
+        patterns: vec![pattern],
+        key: Some(key()),
         ..Policy::default()
     };
-    Redactor::new(Policy { cards: texts, patterns: vec![pattern], key: Some(key()), ..policy })
-        .expect("a policy with a key")
+    Redactor::new(policy).expect("a policy with a key")
 }
 
 fn redact(redactor: &Redactor, text: &str) -> String {
