@@ -3,6 +3,7 @@
 
 pub mod condition;
 pub mod dedupe;
+pub mod ecs;
 pub mod enrich;
 pub mod filter;
 pub mod normalize;

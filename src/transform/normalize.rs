@@ -8,7 +8,7 @@ use chrono::SecondsFormat;
 use serde::Deserialize;
 
 use super::ocsf::{Identity, Map};
-use super::{Exit, Notes, Transform};
+use super::{Exit, Notes, Transform, ecs};
 use crate::event::{Arena, Event, Member, Value, json};
 
 /// The form that events are given, as the configuration says it: `normalize = "ocsf"`.
@@ -18,6 +18,8 @@ pub enum Form {
     /// An OCSF event, by the connector's map.
     #[default]
     Ocsf,
+    /// An ECS event, made of the OCSF event.
+    Ecs,
     /// The vendor's record as it is, under an envelope: `id`, `time` (RFC 3339), `vendor`, `log`, `record`.
     None,
 }
@@ -38,10 +40,16 @@ impl Normalize {
         Self { form, map, identity, raw_data: false }
     }
 
-    /// Whether OCSF events carry the vendor's record, whole and as JSON text, in `raw_data`.
+    /// Whether OCSF events carry the vendor's record, whole and as JSON text, in `raw_data`, and ECS events in `event.original`.
     #[must_use]
     pub fn raw_data(self, raw_data: bool) -> Self {
         Self { raw_data, ..self }
+    }
+
+    fn ocsf<'a>(&self, event: &Event<'a>, arena: &'a Arena) -> Result<Value<'a>, Exit> {
+        let unfit = || Exit::Dead { reason: "no rule of the OCSF map fits this record".to_owned() };
+        let body = self.map.apply(event, arena).ok_or_else(unfit)?;
+        Ok(if self.raw_data { with_raw_data(body, event.body, arena) } else { body })
     }
 
     fn envelope<'a>(&self, event: &Event<'a>, arena: &'a Arena) -> Value<'a> {
@@ -61,11 +69,8 @@ impl Transform for Normalize {
     fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, _: &mut Notes) -> Result<Event<'a>, Exit> {
         let body = match self.form {
             Form::None => self.envelope(&event, arena),
-            Form::Ocsf => {
-                let unfit = || Exit::Dead { reason: "no rule of the OCSF map fits this record".to_owned() };
-                let body = self.map.apply(&event, arena).ok_or_else(unfit)?;
-                if self.raw_data { with_raw_data(body, event.body, arena) } else { body }
-            }
+            Form::Ocsf => self.ocsf(&event, arena)?,
+            Form::Ecs => ecs::from_ocsf(self.ocsf(&event, arena)?, arena),
         };
         Ok(Event { body, ..event })
     }
@@ -139,7 +144,7 @@ mod tests {
         let text = TINY.replace("[ocsf.map]", "[ocsf.map]\nactor.user.email_addr = \"by\"\nactor.user.uid = \"n\"");
         let identity = identity("Example", "example", &["id"], &["at"]);
         let normalize = Normalize::new(Form::Ocsf, Arc::new(load(&text, &identity)), identity).raw_data(true);
-        let policy = Policy { emails: Some(EmailAction::Mask), ips: None, key: None };
+        let policy = Policy { emails: Some(EmailAction::Mask), ..Policy::default() };
         let redact = Redact::new(Redactor::new(policy).unwrap());
         let arena = Arena::new();
         let body = json::decode(br#"{"by":"anna@example.com","n":7}"#, &arena).unwrap();
@@ -153,8 +158,20 @@ mod tests {
     }
 
     #[test]
+    fn ecs_is_made_of_ocsf() {
+        let normalize = normalize(Form::Ecs).raw_data(true);
+        let record = r#"{"id":"r-1","zone":"z"}"#;
+        let event: serde_json::Value = serde_json::from_str(&apply(&normalize, record)).unwrap();
+        assert_eq!(ecs::validate::problems(&event), [""; 0]);
+        assert_eq!(event["@timestamp"], "2026-09-14T08:22:31.250Z");
+        assert_eq!(event["event"]["original"], record);
+        assert_eq!(event["auditline"]["ocsf"]["entity"]["uid"], "z");
+    }
+
+    #[test]
     fn the_configuration_names_the_form() {
         assert_eq!(serde_json::from_str::<Form>("\"ocsf\"").unwrap(), Form::default());
+        assert_eq!(serde_json::from_str::<Form>("\"ecs\"").unwrap(), Form::Ecs);
         assert_eq!(serde_json::from_str::<Form>("\"none\"").unwrap(), Form::None);
         assert!(serde_json::from_str::<Form>("\"other\"").is_err());
     }

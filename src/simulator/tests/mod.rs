@@ -3,6 +3,7 @@
 mod ashby;
 mod cloudflare;
 mod faults;
+mod forms;
 mod nirvana;
 mod reports;
 mod restart;

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::connector::names;
 use crate::event::Event;
+use crate::transform::ecs;
 use crate::transform::ocsf::validate;
 
 fn connectors() -> Vec<Arc<Connector>> {
@@ -31,6 +32,8 @@ fn every_example_becomes_what_it_says_and_that_is_valid_ocsf() {
             let Outcome::Records { events, .. } = found else { continue };
             for event in events {
                 assert_eq!(validate::problems(&event), [""; 0], "{}: {}", connector.name, example.name);
+                let ecs = in_ecs(&event);
+                assert_eq!(ecs::validate::problems(&ecs), [""; 0], "{}: {}", connector.name, example.name);
             }
         }
     }
@@ -136,6 +139,13 @@ fn events(connector: &Connector) -> impl Iterator<Item = Json> {
     let examples = connector.definition.example.iter();
     let events = examples.filter_map(|example| example.events.as_ref()).flat_map(|events| events.value.iter());
     events.map(|event| serde_json::from_str(event).unwrap())
+}
+
+/// The ECS event of an OCSF event.
+fn in_ecs(event: &Json) -> Json {
+    let arena = Arena::new();
+    let event = json::decode(event.to_string().as_bytes(), &arena).unwrap();
+    serde_json::from_str(&json::to_string(&ecs::from_ocsf(event, &arena))).unwrap()
 }
 
 /// The Telnyx connector with this at its end in place of its examples.
@@ -389,6 +399,16 @@ proptest! {
         found.extend(keys(&said, false));
         for leaf in wanted.iter().filter(|leaf| !leaf.is_empty()) {
             prop_assert!(found.contains(leaf), "{} of {:#} is not in {:#}", leaf, record, event);
+        }
+
+        let ecs = in_ecs(&event);
+        prop_assert_eq!(ecs::validate::problems(&ecs), [""; 0], "{:#}", ecs);
+        let mut kept = Vec::new();
+        leaves(&ecs, &mut kept);
+        // Times are written anew.
+        let time = event["time"].to_string();
+        for leaf in found.iter().filter(|leaf| !leaf.is_empty() && **leaf != time) {
+            prop_assert!(kept.contains(leaf), "{} of {:#} is not in {:#}", leaf, event, ecs);
         }
     }
 }

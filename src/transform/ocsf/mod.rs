@@ -88,6 +88,7 @@ pub mod validate;
 
 pub use self::form::Form;
 pub use self::map::Map;
+pub use self::source::{Source, Taken};
 use crate::event::Path;
 
 /// What a map needs to know of the connector it belongs to.
