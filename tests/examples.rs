@@ -142,3 +142,132 @@ fn the_conformance_suite_says_what_it_tried() {
     assert!(seen.contains("\nmine: pages: cursors that expire ... skipped: it has no cursors\n"), "{seen}");
     assert!(seen.ends_with(" passed, 0 failed, 3 skipped\n--- stderr\n"), "{seen}");
 }
+
+/// A folder with a main file and one pipeline, which has these examples.
+fn pipeline(examples: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let main = "pipelines = [\"pipelines/*.toml\"]\n[sinks.siem.kafka]\nbrokers = [\"k:9092\"]\ntopic = \"audit\"\n";
+    fs::write(folder.path().join("auditline.toml"), main).unwrap();
+    fs::create_dir(folder.path().join("pipelines")).unwrap();
+    fs::write(folder.path().join("pipelines/calls.toml"), format!("{PIPELINE}{examples}")).unwrap();
+    folder
+}
+
+// Neither variable is set, and the file is not there: a test needs no secret.
+const PIPELINE: &str = r#"[source.telnyx]
+api_key = { env = "TELNYX_API_KEY" }
+
+[[transform]]
+normalize = "none"
+
+[[transform]]
+redact = { emails = "pseudonym", key = { file = "redaction-key" } }
+
+[to.siem]
+"#;
+
+/// What a person sees of the pipelines, without the connectors' examples.
+fn seen_of_pipelines(output: &Output) -> String {
+    let lines = seen(output);
+    let is_of_connectors = |line: &str| line.ends_with(" ... ok") && !line.starts_with("pipeline ");
+    let lines = lines.lines().filter(|line| !is_of_connectors(line) && !line.contains(" passed, "));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_pipelines_own_examples_go_through_all_its_transforms() {
+    let examples = r#"
+# What the vendor says of a change.
+[[example]]
+name = "another region, and one too many"
+record = '''
+{"id": "1", "created_at": "2026-09-14T08:22:31Z", "mail": "anna@example.com",
+ "changes": [{"field": "region", "to": "eu"}]}
+{"id": "2", "created_at": "2026-09-14T08:22:32Z", "n": 1.50}
+'''
+events = [
+  '''{"id":"1","log":"telnyx","record":{"changes":[{"field":"region","to":"us"}],"created_at":"2026-09-14T08:22:31Z","id":"1","mail":"nobody","note":"gone"},"time":"2026-09-14T08:22:31Z","vendor":"Telnyx"}''',
+]
+dropped = "noise"  # it is not
+
+[[example]]
+name = "no record of theirs"
+record = '["x"]'
+
+[[example]]
+name = "no time of theirs"
+record = '{"id": "3", "created_at": "soon"}'
+dead_letter = "`created_at` holds no time in a known form: \"soon\""
+"#;
+    let folder = pipeline(examples);
+    let expected = "\
+exit code: 1
+--- stdout
+pipeline calls: another region, and one too many ... FAILED
+    events.0.record.changes.0.to: expected \"us\", found \"eu\"
+    events.0.record.mail: expected \"nobody\", found \"e1-saedfnjsfwbfc3tw2ii4hqs5xa@pseudonym.invalid\"
+    events.0.record.note: expected \"gone\", found nothing
+    events.1: expected nothing, found {\"id\":\"2\",\"log\":\"telnyx\",\"record\":{\"created_at\":\"2026-09-14T08:22:32Z\",\"id\":\"2\",\"n\":1.5},\"time\":\"2026-09-14T08:22:32Z\",\"…
+    dropped: expected \"noise\", found nothing
+pipeline calls: no record of theirs ... FAILED
+    it does not say what becomes of its records: `--bless` writes what is found
+    dead_letter: expected nothing, found \"expected an object, found a list\"
+pipeline calls: no time of theirs ... ok
+
+--- stderr
+";
+    assert_eq!(seen_of_pipelines(&test(folder.path(), &[])), expected);
+
+    let written = seen(&test(folder.path(), &["--bless", "pipelines/calls.toml"]));
+    let expected = "\
+exit code: 0
+--- stdout
+pipeline calls: another region, and one too many ... written
+pipeline calls: no record of theirs ... written
+pipeline calls: no time of theirs ... ok
+
+1 passed, 0 failed, 2 written
+--- stderr
+";
+    assert_eq!(written, expected);
+    let expected = r#"
+# What the vendor says of a change.
+[[example]]
+name = "another region, and one too many"
+record = '''
+{"id": "1", "created_at": "2026-09-14T08:22:31Z", "mail": "anna@example.com",
+ "changes": [{"field": "region", "to": "eu"}]}
+{"id": "2", "created_at": "2026-09-14T08:22:32Z", "n": 1.50}
+'''
+events = [
+  '''{"id":"1","log":"telnyx","record":{"changes":[{"field":"region","to":"eu"}],"created_at":"2026-09-14T08:22:31Z","id":"1","mail":"e1-saedfnjsfwbfc3tw2ii4hqs5xa@pseudonym.invalid"},"time":"2026-09-14T08:22:31Z","vendor":"Telnyx"}''',
+  '''{"id":"2","log":"telnyx","record":{"created_at":"2026-09-14T08:22:32Z","id":"2","n":1.5},"time":"2026-09-14T08:22:32Z","vendor":"Telnyx"}''',
+]
+  # it is not
+
+[[example]]
+name = "no record of theirs"
+record = '["x"]'
+dead_letter = "expected an object, found a list"
+
+[[example]]
+name = "no time of theirs"
+record = '{"id": "3", "created_at": "soon"}'
+dead_letter = "`created_at` holds no time in a known form: \"soon\""
+"#;
+    let file = fs::read_to_string(folder.path().join("pipelines/calls.toml")).unwrap();
+    assert_eq!(file.strip_prefix(PIPELINE).unwrap(), expected);
+    let again = seen(&test(folder.path(), &["--config", "."]));
+    assert!(
+        again.starts_with("exit code: 0\n") && again.contains("\npipeline calls: no time of theirs ... ok\n"),
+        "{again}"
+    );
+}
+
+#[test]
+fn the_examples_of_the_pipelines_we_show_are_as_they_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart");
+    let seen = seen(&test(&folder, &[]));
+    assert!(seen.starts_with("exit code: 0\n"), "{seen}");
+    assert!(seen.contains("\npipeline cloudflare: a call with a token ... ok\n"), "{seen}");
+}

@@ -81,7 +81,7 @@ enum Verb {
     Schema(schema::Schema),
     /// Print completions for a shell.
     Completions(completions::Completions),
-    /// Run the examples in connector files, or hold connectors to what is expected of any.
+    /// Run the examples of connectors and pipelines, or hold connectors to what is expected of any.
     Test(test::Test),
     /// Serve the simulated vendors on loopback until stopped.
     #[command(hide = true)]

@@ -57,6 +57,9 @@ pub struct Pipeline {
     /// The sinks it goes to.
     #[serde(default)]
     pub to: Option<Node>,
+    /// Its own tests: records, and what becomes of them.
+    #[serde(default)]
+    pub example: Option<Node>,
 }
 
 /// `[source]`: a connector's name and its settings.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use auditline_sinks::{BatchLimits, Sink, SinkConfig};
 use serde::de::DeserializeOwned;
 
+use super::example;
 use super::files::{Files, PipelineFile};
 use super::plan::{LanePlan, PipelinePlan, Plan, SourcePlan};
 use super::raw;
@@ -147,7 +148,8 @@ fn pipeline(
     let names: Option<Vec<_>> = to.as_ref().map(|to| to.value.keys().collect());
     let steps = steps(raw.transform.as_ref(), names.as_deref(), library, context);
     let lanes = to.map(|to| lanes(&to, known, sinks, context));
-    let (source, lanes, steps) = (source?, lanes?, steps?);
+    let examples = example::read(raw.example.as_ref(), context);
+    let (source, lanes, steps, _) = (source?, lanes?, steps?, examples?);
     Some(PipelinePlan {
         name: file.name.as_str().into(),
         poll: source.poll,

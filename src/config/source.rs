@@ -59,23 +59,7 @@ pub struct ResolvedSource {
 
 /// Resolves `[source.NAME]`. `None` when something in it is wrong.
 pub fn resolve(source: &raw::Source, catalogue: &Catalogue, context: &Context<'_>) -> Option<ResolvedSource> {
-    let mut entries: Vec<_> = source.value.iter().collect();
-    entries.sort_by_key(|(name, _)| name.place.span().map(|span| span.start));
-    let (name, node) = match entries.as_slice() {
-        [(name, node)] => (*name, *node),
-        [] => {
-            let problem = Problem::error("this pipeline reads nothing").at(&source.place);
-            context.problems.push(problem.hint(which_connector(catalogue)));
-            return None;
-        }
-        [(first, _), (second, node), ..] => {
-            node.cover();
-            let message = format!("`{second}` beside `{first}`: a pipeline reads from one source");
-            let hint = format!("move `[source.{second}]` into a pipeline file of its own");
-            context.problems.push(Problem::error(message).at(&second.place).hint(hint));
-            return None;
-        }
-    };
+    let (name, node) = only(source, catalogue, context)?;
     if name.value == FILE {
         return file_source::resolve(node, catalogue, context);
     }
@@ -84,6 +68,40 @@ pub fn resolve(source: &raw::Source, catalogue: &Catalogue, context: &Context<'_
         node.cover();
     }
     Section { name, node, connector: &connector?, context }.resolve()
+}
+
+/// The connector whose records a source reads, and nothing else of it. `None` when that is wrong.
+pub fn whose(source: &raw::Source, catalogue: &Catalogue, context: &Context<'_>) -> Option<Arc<Connector>> {
+    let (name, node) = only(source, catalogue, context)?;
+    if name.value == FILE {
+        return connector(&node.decode::<raw::FileSource>(context)?.connector, &[], catalogue, context);
+    }
+    connector(name, &[FILE], catalogue, context)
+}
+
+/// The one source there is.
+fn only<'s>(
+    source: &'s raw::Source,
+    catalogue: &Catalogue,
+    context: &Context<'_>,
+) -> Option<(&'s Spanned<String>, &'s Node)> {
+    let mut entries: Vec<_> = source.value.iter().collect();
+    entries.sort_by_key(|(name, _)| name.place.span().map(|span| span.start));
+    match entries.as_slice() {
+        [(name, node)] => Some((*name, *node)),
+        [] => {
+            let problem = Problem::error("this pipeline reads nothing").at(&source.place);
+            context.problems.push(problem.hint(which_connector(catalogue)));
+            None
+        }
+        [(first, _), (second, node), ..] => {
+            node.cover();
+            let message = format!("`{second}` beside `{first}`: a pipeline reads from one source");
+            let hint = format!("move `[source.{second}]` into a pipeline file of its own");
+            context.problems.push(Problem::error(message).at(&second.place).hint(hint));
+            None
+        }
+    }
 }
 
 /// The connector of that name, where one may also have meant something else.

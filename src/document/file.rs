@@ -41,7 +41,9 @@ impl File {
         &self.folder
     }
 
-    pub(super) fn text(&self) -> &str {
+    /// The whole text: secrets that are written out in it, too, so none for messages.
+    #[must_use]
+    pub fn text(&self) -> &str {
         &self.text
     }
 

@@ -50,19 +50,27 @@ pub struct Context<'a> {
     pub problems: &'a Problems,
     /// Looks up `{ env = "NAME" }`.
     pub environment: &'a (dyn Fn(&str) -> Option<String> + Sync),
+    /// What stands in for a secret, by the name of its variable or file, where none is to be looked up.
+    pub stand_ins: Option<&'a (dyn Fn(&str) -> String + Sync)>,
 }
 
 impl<'a> Context<'a> {
     /// Reports to `problems` and looks variables up in the environment of this process.
     #[must_use]
     pub fn new(problems: &'a Problems) -> Self {
-        Self { problems, environment: &|name| std::env::var(name).ok() }
+        Self { problems, environment: &|name| std::env::var(name).ok(), stand_ins: None }
     }
 
     /// The same with another environment.
     #[must_use]
     pub fn with_environment(self, environment: &'a (dyn Fn(&str) -> Option<String> + Sync)) -> Self {
         Self { environment, ..self }
+    }
+
+    /// The same without looking up any secret: for tests, which are to come to the same on every machine.
+    #[must_use]
+    pub fn with_stand_ins(self, stand_ins: &'a (dyn Fn(&str) -> String + Sync)) -> Self {
+        Self { stand_ins: Some(stand_ins), ..self }
     }
 }
 

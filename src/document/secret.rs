@@ -46,7 +46,7 @@ fn reference(node: &Node, session: &Session<'_>) -> Result<Secret, Failure> {
     let wrong = |message: &str| Err(Failure::with_hint(message, HOW));
     let (name, result) = match (node.get("env"), node.get("file")) {
         (Some(name), None) => (name, text(name).and_then(|text| from_env(name, text, session))),
-        (None, Some(path)) => (path, text(path).and_then(|text| from_file(path, text))),
+        (None, Some(path)) => (path, text(path).and_then(|text| from_file(path, text, session))),
         (Some(_), Some(_)) => return wrong("`env` beside `file`: only one can be meant"),
         (None, None) if entries.is_empty() => {
             return wrong("this table does not say where the secret is");
@@ -75,6 +75,9 @@ fn from_env(node: &Node, name: &str, session: &Session<'_>) -> Result<Secret, Fa
             "a name has letters, digits and `_`, as in `{ env = \"API_TOKEN\" }`",
         ));
     }
+    if let Some(stand_in) = session.context.stand_ins {
+        return stand_in_for(name, stand_in);
+    }
     Secret::from_env(name, session.context.environment).map_err(|error| match error {
         SecretError::NotSet(_) if !mask::is_plainly_a_variable(name) => Failure::with_hint(
             "no environment variable of this name is set, and it looks like a secret itself",
@@ -87,7 +90,10 @@ fn from_env(node: &Node, name: &str, session: &Session<'_>) -> Result<Secret, Fa
     })
 }
 
-fn from_file(node: &Node, path: &str) -> Result<Secret, Failure> {
+fn from_file(node: &Node, path: &str, session: &Session<'_>) -> Result<Secret, Failure> {
+    if let Some(stand_in) = session.context.stand_ins {
+        return stand_in_for(path, stand_in);
+    }
     let path = node.file().folder().join(Path::new(path));
     Secret::from_file(&path).map_err(|error| match error {
         SecretError::Unreadable { ref source, .. } => {
@@ -95,4 +101,8 @@ fn from_file(node: &Node, path: &str) -> Result<Secret, Failure> {
         }
         error => Failure::wrong(error.to_string()),
     })
+}
+
+fn stand_in_for(name: &str, stand_in: &dyn Fn(&str) -> String) -> Result<Secret, Failure> {
+    Secret::literal(stand_in(name)).map_err(|error| Failure::wrong(error.to_string()))
 }

@@ -1,12 +1,9 @@
 //! Writes what an example was found to become into its file, and leaves the rest of the file as it is.
 
-use std::ops::Range;
-
-use serde_json::Value as Json;
-
+use super::rewrite::{Change, events_line, rewritten, text_line};
 use super::subject::Subject;
 use crate::connector::model::Example;
-use crate::document::{Context, Place, Problems};
+use crate::document::{Context, Problems};
 use crate::source::example::{Outcome, run};
 
 /// Why a file was left as it was.
@@ -73,55 +70,16 @@ fn expected(example: &Example) -> Outcome {
 
 /// The text with what was found in place of what was expected; the name of an example that is in the way of that.
 fn blessed(text: &str, found: &[(&Example, Outcome)]) -> Result<String, String> {
-    let mut changes: Vec<(Range<usize>, String)> = Vec::new();
-    for (example, outcome) in found {
-        let line = match outcome {
-            Outcome::Records { events, .. } => format!("events = {}", array(events)),
-            Outcome::Error(sentence) => format!("error = {}", quoted(sentence)),
+    let changes = found.iter().map(|(example, outcome)| {
+        let events = example.events.as_ref().map(|events| &events.place);
+        let before = events.or(example.error.as_ref().map(|error| &error.place));
+        let lines = match outcome {
+            Outcome::Records { events, .. } => events_line(events),
+            Outcome::Error(sentence) => text_line("error", sentence),
         };
-        let before = example.events.as_ref().map(|events| &events.place);
-        let before = before.or(example.error.as_ref().map(|error| &error.place));
-        let change = match before {
-            Some(place) => whole_key(text, place).map(|span| (span, line)),
-            None => example.answer.place.span().map(|span| (span.end..span.end, format!("\n{line}"))),
-        };
-        changes.push(change.ok_or_else(|| example.name.value.clone())?);
-    }
-    changes.sort_by_key(|(span, _)| span.start);
-    let mut text = text.to_owned();
-    for (span, line) in changes.into_iter().rev() {
-        text.replace_range(span, &line);
-    }
-    Ok(text)
-}
-
-/// From the beginning of a key to the end of its value, where the key begins its line.
-fn whole_key(text: &str, value: &Place) -> Option<Range<usize>> {
-    let value = value.span()?;
-    let line = text[..value.start].rfind('\n').map_or(0, |at| at + 1);
-    let key = text[line..value.start].trim();
-    let key = key.strip_suffix('=')?.trim_end();
-    ["events", "error"].contains(&key).then_some(line..value.end)
-}
-
-fn array(events: &[Json]) -> String {
-    if events.is_empty() {
-        return "[]".to_owned();
-    }
-    let lines: String = events.iter().map(|event| format!("  {},\n", literal(&event.to_string()))).collect();
-    format!("[\n{lines}]")
-}
-
-/// JSON between three quotes, where TOML takes everything as it is.
-fn literal(json: &str) -> String {
-    // Only texts in the JSON can hold these, and there they may be written like this.
-    let json = json.replace('\u{7f}', "\\u007f");
-    let json = if json.contains("'''") { json.replace('\'', "\\u0027") } else { json };
-    format!("'''{json}'''")
-}
-
-fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string()
+        Change { name: &example.name, before: before.into_iter().collect(), record: &example.answer.place, lines }
+    });
+    rewritten(text, &["events", "error"], changes.collect())
 }
 
 #[cfg(test)]
