@@ -271,3 +271,17 @@ fn the_examples_of_the_pipelines_we_show_are_as_they_say() {
     assert!(seen.starts_with("exit code: 0\n"), "{seen}");
     assert!(seen.contains("\npipeline cloudflare: a call with a token ... ok\n"), "{seen}");
 }
+
+/// `UPDATE_EXPECT=1 cargo test --test examples` takes what is found as expected.
+#[test]
+fn coverage_tells_what_a_map_makes_of_its_examples() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auditline"));
+    command.args(["connectors", "example-dns", "--coverage"]).current_dir(root.join("examples/own-vendor")).env_clear();
+    let found = seen(&command.output().expect("the program runs"));
+    let path = root.join("tests/coverage.txt");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, &found).unwrap();
+    }
+    assert_eq!(found, fs::read_to_string(path).unwrap());
+}

@@ -1,15 +1,17 @@
 //! `auditline connectors`: what can be read.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
+use super::coverage;
 use super::input::report;
 use super::table::Table;
 use super::{WRONG, print};
 use crate::config::catalogue;
 use crate::connector::model::{Auth, Definition, FilterEncoding, Parameter};
-use crate::connector::{Absent, Catalogue};
+use crate::connector::{Absent, Catalogue, Connector};
 use crate::document::{Context, Problems};
 use crate::source::auth::templates;
 
@@ -24,6 +26,10 @@ pub struct Connectors {
     /// Print the connector's TOML as it is: what to copy for a vendor of your own.
     #[arg(long, requires = "name")]
     source: bool,
+    /// Say what the connector's map makes of its examples: which rules and classes, what of OCSF and ECS is filled, where the
+    /// vendor's fields go, and what stays unmapped.
+    #[arg(long, requires = "name", conflicts_with = "source")]
+    coverage: bool,
     /// The main file, or a folder that holds `auditline.toml` [default: `auditline.toml`, where there is one]
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
@@ -37,10 +43,11 @@ impl Connectors {
         // What is sound is shown all the same: a broken file must not hide the one it is to be mended after.
         let catalogue = config.and_then(|path| catalogue(path, &Context::new(&problems))).unwrap_or_default();
         report(&problems);
-        let code = match (&self.name, self.source) {
-            (None, _) => print(&list(&catalogue)),
-            (Some(name), false) => show(name, &catalogue),
-            (Some(name), true) => show_source(name, &catalogue),
+        let code = match &self.name {
+            None => print(&list(&catalogue)),
+            Some(name) if self.source => show_source(name, &catalogue),
+            Some(name) if self.coverage => with(name, &catalogue, coverage::report),
+            Some(name) => with(name, &catalogue, |connector| description(name, &connector.definition)),
         };
         if problems.has_errors() { WRONG } else { code }
     }
@@ -57,9 +64,9 @@ fn list(catalogue: &Catalogue) -> String {
     table.to_string()
 }
 
-fn show(name: &str, catalogue: &Catalogue) -> u8 {
+fn with(name: &str, catalogue: &Catalogue, tell: impl Fn(&Arc<Connector>) -> String) -> u8 {
     match catalogue.get(name) {
-        Ok(connector) => print(&description(name, &connector.definition)),
+        Ok(connector) => print(&tell(&connector)),
         Err(Absent::Broken) => WRONG,
         Err(Absent::Unknown { hint }) => unknown(name, &hint),
     }

@@ -9,6 +9,7 @@ mod backfill;
 mod check;
 mod completions;
 mod connectors;
+mod coverage;
 mod demo;
 mod explain;
 mod input;

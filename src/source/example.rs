@@ -36,29 +36,54 @@ const USER_AGENT: &str = "auditline";
 /// The time of a record that has none: in an example there is no window that ends.
 const NO_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
+/// One record of an example's answer, as the transforms get it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Its id.
+    pub id: String,
+    /// When it happened.
+    pub time: DateTime<Utc>,
+    /// The record, as JSON.
+    pub body: String,
+}
+
 /// Takes the answer of an example of that connector.
 #[must_use]
 pub fn run(connector: &Arc<Connector>, example: &Example) -> Outcome {
+    match taken(connector, example) {
+        Ok(taken) => Outcome::Records { events: taken.events, dead_letters: taken.dead_letters },
+        Err(sentence) => Outcome::Error(sentence),
+    }
+}
+
+/// The records in the answer of an example of that connector. An error has none.
+#[must_use]
+pub fn samples(connector: &Arc<Connector>, example: &Example) -> Vec<Sample> {
+    taken(connector, example).map(|taken| taken.samples).unwrap_or_default()
+}
+
+/// What was taken of an answer, or the sentence that a person sees.
+fn taken(connector: &Arc<Connector>, example: &Example) -> Result<Taken, String> {
     let definition = &connector.definition;
     let answer = answer(example);
-    let error = |what: &str| Outcome::Error(format!("{} {what}", definition.connector.vendor));
+    let error = |what: &str| Err(format!("{} {what}", definition.connector.vendor));
     let arena = Arena::new();
     let body = json::decode(&answer.body, &arena).ok();
     if let Some(verdict) = judge(&answer, body, &definition.errors, false, NO_TIME) {
-        return Outcome::Error(sentence(&definition.connector.vendor, &redact::masked(&verdict.said)));
+        return Err(sentence(&definition.connector.vendor, &redact::masked(&verdict.said)));
     }
     let mut taken = Taken::new(connector);
     if read(connector, example).job.is_some() {
         return match decode::whole_csv(&answer.body, None, &definition.decode, &arena) {
             Ok(records) => {
                 records.into_iter().for_each(|record| taken.record(record, &arena));
-                taken.outcome()
+                Ok(taken)
             }
             Err(flaw) => error(&format!("sends a file {flaw}")),
         };
     }
     match page(connector, &answer.body, &mut taken) {
-        Ok(Some(_)) => taken.outcome(),
+        Ok(Some(_)) => Ok(taken),
         Ok(None) => error(&decode::no_list(&definition.decode)),
         Err(broken) => error(&decode::no_page(&answer.body, &broken)),
     }
@@ -108,6 +133,7 @@ fn read<'a>(connector: &'a Connector, example: &Example) -> &'a Read {
 struct Taken {
     connector: Arc<Connector>,
     normalize: Normalize,
+    samples: Vec<Sample>,
     events: Vec<Json>,
     dead_letters: Vec<String>,
 }
@@ -115,7 +141,8 @@ struct Taken {
 impl Taken {
     fn new(connector: &Arc<Connector>) -> Self {
         let normalize = Normalize::new(Form::Ocsf, Arc::clone(&connector.map), connector.identity.clone());
-        Self { connector: Arc::clone(connector), normalize, events: Vec::new(), dead_letters: Vec::new() }
+        let connector = Arc::clone(connector);
+        Self { connector, normalize, samples: Vec::new(), events: Vec::new(), dead_letters: Vec::new() }
     }
 
     fn record(&mut self, record: Value<'_>, arena: &Arena) {
@@ -124,20 +151,20 @@ impl Taken {
             return;
         }
         match decode::record(record, rules, NO_TIME, arena) {
-            Raw::Event(event) => match self.normalize.apply(event, arena, &mut Notes::default()) {
-                Ok(event) => {
-                    let text = json::to_string(&event.body);
-                    // A number that no JSON library of ours can hold is compared as it is written.
-                    self.events.push(serde_json::from_str(&text).unwrap_or(Json::String(text)));
+            Raw::Event(event) => {
+                let body = json::to_string(&event.body);
+                self.samples.push(Sample { id: event.id.to_owned(), time: event.time, body });
+                match self.normalize.apply(event, arena, &mut Notes::default()) {
+                    Ok(event) => {
+                        let text = json::to_string(&event.body);
+                        // A number that no JSON library of ours can hold is compared as it is written.
+                        self.events.push(serde_json::from_str(&text).unwrap_or(Json::String(text)));
+                    }
+                    Err(unfit) => self.dead_letters.push(unfit.to_string()),
                 }
-                Err(unfit) => self.dead_letters.push(unfit.to_string()),
-            },
+            }
             Raw::Unreadable { reason, .. } => self.dead_letters.push(reason.to_owned()),
         }
-    }
-
-    fn outcome(self) -> Outcome {
-        Outcome::Records { events: self.events, dead_letters: self.dead_letters }
     }
 }
 

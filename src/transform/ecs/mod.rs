@@ -24,7 +24,7 @@ use crate::event::{Arena, Member, Value};
 /// The version of ECS that events are of.
 pub const VERSION: &str = "9.4.0";
 /// Where everything stands that ECS has no place for.
-const OWN: &str = "auditline";
+pub const OWN: &str = "auditline";
 /// What the map of a connector did not name, in OCSF and below [`OWN`].
 const UNMAPPED: &str = "unmapped";
 

@@ -21,7 +21,7 @@ HEAD = """\
 # Derived from github.com/ocsf/ocsf-schema ({commit}), Apache-2.0; see LICENSE and NOTICE beside this file.
 #
 # attribute lines:  name type[] ! enum=N sibling=name profiles=a,b observable=N deprecated
-# where {{type}} is an object, [] a list, ! required. The N of an observable is its `type_id`.
+# where {{type}} is an object, [] a list, ! required, ? recommended. The N of an observable is its `type_id`.
 # An object that is an observable itself says so in a line of its own, `observable: N`."""
 
 
@@ -98,6 +98,8 @@ def fields(item, enums, observables):
         parts = [name, kind + ("[]" if attribute.get("array") else "")]
         if attribute["req"] == "required":
             parts.append("!")
+        if attribute["req"] == "recommended":
+            parts.append("?")
         # The uids of class and category are facts of the class itself.
         if attribute.get("enum") and name not in ("class_uid", "category_uid"):
             parts.append(f"enum={enums.number(attribute['enum'])}")

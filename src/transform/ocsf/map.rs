@@ -17,15 +17,15 @@ use crate::transform::condition::{Condition, Critic, suggest};
 
 /// How the records of one vendor become OCSF events. Loaded once, then nothing of the schema is looked up any more.
 pub struct Map {
-    source: Source,
+    pub(super) source: Source,
     /// In the order they are tried. The last one fits every record.
-    rules: Vec<Rule>,
+    pub(super) rules: Vec<Rule>,
 }
 
-struct Rule {
+pub(super) struct Rule {
     /// Of these sets of conditions one must hold: the slots that are looked at, and what must stand there.
-    conditions: Vec<Vec<(usize, Condition)>>,
-    event: Shape,
+    pub(super) conditions: Vec<Vec<(usize, Condition)>>,
+    pub(super) event: Shape,
 }
 
 /// The keys that both `[ocsf]` and `[[ocsf.when]]` have.
@@ -108,7 +108,7 @@ fn as_object<'a>(rest: Value<'a>, arena: &'a Arena) -> Value<'a> {
 }
 
 impl Rule {
-    fn holds(&self, slots: &[&Value]) -> bool {
+    pub(super) fn holds(&self, slots: &[&Value]) -> bool {
         let all = |set: &Vec<(usize, Condition)>| set.iter().all(|(slot, condition)| condition.holds(*slots[*slot]));
         self.conditions.is_empty() || self.conditions.iter().any(all)
     }

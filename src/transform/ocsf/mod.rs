@@ -71,6 +71,7 @@
 //! quotes: `"record.prefix" = "x"`.
 
 mod compile;
+pub mod coverage;
 mod each;
 mod form;
 mod items;

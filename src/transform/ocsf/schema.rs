@@ -63,6 +63,8 @@ pub struct Attribute {
     pub list: bool,
     /// Whether an event without it is invalid, where one of its profiles is in use.
     pub required: bool,
+    /// Whether OCSF advises to have it.
+    pub recommended: bool,
     /// The text attribute that carries the caption of this one's number.
     pub sibling: Option<&'static str>,
     /// It exists only where one of these is in use. Empty: everywhere.
@@ -201,6 +203,7 @@ impl Attribute {
             kind,
             list,
             required: false,
+            recommended: false,
             sibling: None,
             profiles: Vec::new(),
             deprecated: false,
@@ -210,6 +213,7 @@ impl Attribute {
         for part in parts {
             match part.split_once('=').unwrap_or((part, "")) {
                 ("!", _) => attribute.required = true,
+                ("?", _) => attribute.recommended = true,
                 ("deprecated", _) => attribute.deprecated = true,
                 ("sibling", name) => attribute.sibling = Some(name),
                 ("observable", number) => attribute.observable = Some(number),
@@ -291,6 +295,7 @@ mod tests {
             (resources.kind, resources.list, resources.required),
             (Kind::Object("resource_details"), true, false)
         );
+        assert!(resources.recommended && !class.fields.get("api").unwrap().recommended);
         let status = class.fields.chooser_of("status").unwrap();
         assert_eq!(status.name, "status_id");
         assert_eq!(schema().words(status).unwrap()[2], Word { key: "2", caption: "Failure" });

@@ -239,7 +239,7 @@ impl Leaf {
     }
 
     /// What fits of `value`; of a list, those items that do.
-    fn fit<'a>(&self, value: Value<'a>, arena: &'a Arena) -> Option<Fit<'a>> {
+    pub fn fit<'a>(&self, value: Value<'a>, arena: &'a Arena) -> Option<Fit<'a>> {
         if self.objects_only && value.as_object().is_none() {
             return None;
         }
@@ -332,6 +332,11 @@ impl Choice {
             run.misfit(&self.spot, slot);
         }
         self.otherwise.map(|at| (at, self.known[at].caption))
+    }
+
+    /// Whether a word of the record becomes one of the enum.
+    pub fn knows(&self, word: &str) -> bool {
+        self.other.is_some() || self.values.get(word).is_some() || self.by_caption(word).is_some()
     }
 
     fn by_caption(&self, word: &str) -> Option<usize> {

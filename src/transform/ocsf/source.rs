@@ -76,6 +76,12 @@ impl Source {
         self.paths.len()
     }
 
+    /// The path of each slot.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        self.paths.iter().map(|parts| parts.iter().fold(String::new(), |path, part| joined(&path, part))).collect()
+    }
+
     /// Whether one of two slots is within the other, or they are the same.
     #[must_use]
     pub fn overlap(&self, one: usize, other: usize) -> bool {
@@ -209,6 +215,13 @@ fn loose<'a>(value: &Value<'a>, taken: &Taken, arena: &'a Arena) -> Option<Value
         }
         scalar => Some(*scalar),
     }
+}
+
+/// `path` with one part more, as [`Path`] writes it.
+#[must_use]
+pub fn joined(path: &str, part: &str) -> String {
+    let dot = if path.is_empty() { "" } else { "." };
+    if part.contains('.') { format!("{path}{dot}\"{part}\"") } else { format!("{path}{dot}{part}") }
 }
 
 /// Of doubled keys the last one counts.
