@@ -41,6 +41,8 @@ pub struct Trace {
     pub fields: BTreeMap<String, BTreeSet<String>>,
 }
 
+/// What no map has to name: every event has what there is of it.
+const OURS: [&str; 3] = ["observables", "observables.name", UNMAPPED];
 /// The attribute that takes what a map does not name.
 const UNMAPPED: &str = "unmapped";
 
@@ -66,7 +68,7 @@ impl Map {
         for rule in &self.rules {
             let class = class_of(rule);
             let (_, profiles, paths) =
-                filled.entry(class.name).or_insert_with(|| (class, Vec::new(), BTreeSet::from([UNMAPPED.to_owned()])));
+                filled.entry(class.name).or_insert_with(|| (class, Vec::new(), OURS.map(str::to_owned).into()));
             *profiles = profiles_of(&rule.event);
             attributes(&rule.event, "", paths);
         }
