@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::map::{Map, Rule};
 use super::run::Run;
-use super::scalar::word;
 use super::schema::{Class, Fields, Kind, schema};
 use super::shape::{Constant, Leaf, Node, Shape};
 use super::source::joined;
 use crate::event::{Arena, Event, Path, Value};
+use crate::transform::condition::word;
 
 /// One rule of a map, the last one being what fits every record.
 #[derive(Clone, Debug, PartialEq, Eq)]
