@@ -198,7 +198,7 @@ mod tests {
             "13 07:58 \"Authentication\"",
             "13 08:01 \"API Activity\"",
             "13 16:40 \"API Activity\"",
-            "14 08:22 \"API Activity\"",
+            "14 08:22 \"Account Change\"",
             "14 09:05 \"API Activity\"",
             "14 11:47 \"API Activity\"",
         ];
