@@ -271,25 +271,24 @@ impl Redactor {
             return None;
         }
         let mut out = Redacted { text: String::with_capacity(text.raw.len() + LONGEST_STAND_IN), calm: true };
-        let mut copied = 0;
+        let (mut copied, mut changed) = (0, false);
         for address in &found {
             let span = text.written(address.start..address.end);
-            let before = out.text.len();
             out.text.push_str(&text.raw[copied..span.start]);
             let stand_in = out.text.len();
             self.write(text, address, &mut out.text);
+            copied = span.end;
             if out.text[stand_in..] == text.raw[span.clone()] {
-                out.text.truncate(before);
                 continue;
             }
+            changed = true;
             match address.what {
                 What::Ip(_) => hits.ips += 1,
                 What::Email { .. } | What::EmailWithIp { .. } => hits.emails += 1,
             }
             out.calm &= is_calm(text.raw, span.start, span.end);
-            copied = span.end;
         }
-        if copied == 0 {
+        if !changed {
             return None;
         }
         out.text.push_str(&text.raw[copied..]);
