@@ -25,9 +25,17 @@ pub struct Product {
 impl Product {
     /// Cloudflare's pipeline: normalize to OCSF, then redact.
     pub fn new(redactor: Redactor) -> Self {
-        let connector = Connector::embedded("cloudflare").expect("an embedded connector");
+        Self::of("cloudflare", Vec::new(), redactor)
+    }
+
+    /// A pipeline of that connector: normalize to OCSF, what is in `between`, then redact.
+    pub fn of(connector: &str, between: Vec<Box<dyn Transform>>, redactor: Redactor) -> Self {
+        let connector = Connector::embedded(connector).expect("an embedded connector");
         let normalize = Normalize::new(Form::Ocsf, Arc::clone(&connector.map), connector.identity.clone());
-        Self { connector, transforms: vec![Box::new(normalize), Box::new(Redact::new(redactor))] }
+        let mut transforms: Vec<Box<dyn Transform>> = vec![Box::new(normalize)];
+        transforms.extend(between);
+        transforms.push(Box::new(Redact::new(redactor)));
+        Self { connector, transforms }
     }
 
     /// The records of a page, and how many addresses were redacted.
