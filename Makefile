@@ -26,9 +26,9 @@ lint: setup ## formatting and clippy, as strict as CI
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-bench: setup ## what a record costs, and a million of them within 64 MiB; see benches/README.md
+bench: setup ## what a record and its transforms cost, and a million within 64 MiB; see benches/README.md
 	@echo "bench: building (a release build, which takes minutes the first time)"
-	@$(CARGO) bench -q -p auditline --bench forms --bench memory --no-fail-fast
+	@$(CARGO) bench -q -p auditline --bench transforms --bench memory --no-fail-fast
 
 servers-check: setup ## do the test servers behave as our tests take them to? with clients that are not ours
 	@tests/servers/run target/servers/venv/bin/python tests/servers/check.py

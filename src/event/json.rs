@@ -312,10 +312,13 @@ fn needs_escape(text: &[u8]) -> bool {
     if chunks.iter().any(|chunk| any(chunk)) {
         return true;
     }
-    // The last bytes are looked at together with some that were seen: cheaper than one by one.
-    match text.last_chunk::<LANES>() {
-        Some(last) => !rest.is_empty() && any(last),
-        None => any(text),
+    // The last bytes are looked at together with some that were seen: cheaper than one by one. So are those of short texts,
+    // as most keys are.
+    const HALF: usize = LANES / 2;
+    match (text.last_chunk::<LANES>(), text.first_chunk::<HALF>(), text.last_chunk::<HALF>()) {
+        (Some(last), ..) => !rest.is_empty() && any(last),
+        (None, Some(first), Some(last)) => any(first) | any(last),
+        _ => any(text),
     }
 }
 

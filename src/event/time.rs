@@ -20,6 +20,33 @@ pub fn parse(value: Value) -> Option<DateTime<Utc>> {
 /// Reads an instant from a text, in the forms [`parse`] knows.
 #[must_use]
 pub fn from_text(text: &str) -> Option<DateTime<Utc>> {
+    plain(text).or_else(|| any(text))
+}
+
+/// `2026-09-14T08:22:31Z`, with a space or fractions or without the `Z`: nearly all that vendors write, read at once.
+fn plain(text: &str) -> Option<DateTime<Utc>> {
+    let bytes = text.as_bytes();
+    let (head, tail) = bytes.split_first_chunk::<19>()?;
+    let [_, _, _, _, b'-', _, _, b'-', _, _, b'T' | b' ', _, _, b':', _, _, b':', _, _] = head else { return None };
+    let fraction = tail.strip_suffix(b"Z").unwrap_or(tail);
+    let nanos = match fraction.split_first() {
+        None => 0,
+        Some((b'.', digits @ [_, ..])) if digits.len() <= 9 => number(digits)? * 10_u32.pow(9 - digits.len() as u32),
+        Some(_) => return None,
+    };
+    let date = NaiveDate::from_ymd_opt(number(&head[..4])? as i32, number(&head[5..7])?, number(&head[8..10])?)?;
+    let [hour, minute, second] = [&head[11..13], &head[14..16], &head[17..19]].map(number);
+    Some(date.and_hms_nano_opt(hour?, minute?, second?, nanos)?.and_utc())
+}
+
+/// Up to nine digits.
+fn number(digits: &[u8]) -> Option<u32> {
+    let next = |sum, digit: &u8| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'));
+    digits.iter().try_fold(0, next)
+}
+
+/// Every form, one after the other.
+fn any(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
     }
@@ -55,7 +82,32 @@ fn from_epoch(digits: &str) -> Option<DateTime<Utc>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_read_at_once_is_what_the_forms_say(
+            text in r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,10})?[Zz]?"
+        ) {
+            if let Some(time) = plain(&text) {
+                prop_assert_eq!(Some(time), any(&text));
+            }
+        }
+    }
+
+    #[test]
+    fn what_vendors_write_most_is_read_at_once() {
+        for text in ["2026-09-14T08:22:31Z", "2026-09-14T08:22:31.123Z", "2026-09-14 08:22:31", "2026-09-14T08:22:31.5"]
+        {
+            assert_eq!(plain(text), any(text), "{text}");
+            assert!(plain(text).is_some(), "{text}");
+        }
+        for text in ["2026-09-14T08:22:31+02:00", "2026-02-30T08:22:31Z", "2026-09-14T08:22:60Z", "2026-09-14", ""] {
+            assert_eq!(plain(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn every_announced_form_is_the_same_instant() {

@@ -36,6 +36,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+pub use content::sample;
 pub use stats::Stats;
 use timeline::{MILLISECOND, Micros, SECOND, Timeline};
 pub use world::{

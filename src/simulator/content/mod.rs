@@ -10,7 +10,28 @@ use std::fmt::Write;
 
 use chrono::SecondsFormat;
 
-use super::timeline::{Micros, date};
+use super::Vendor;
+use super::timeline::{Micros, SECOND, date};
+
+/// The first of the records that [`sample`] makes.
+const SAMPLE_FROM: Micros = 1_788_000_000 * SECOND;
+
+/// `count` records of a vendor as they stand on its pages, one a second: for a benchmark, which needs no server.
+#[must_use]
+pub fn sample(vendor: Vendor, count: u64) -> Vec<String> {
+    let record = |index: u64| {
+        let (time, mut out) = (SAMPLE_FROM + index as Micros * SECOND, String::with_capacity(1024));
+        match vendor {
+            Vendor::Telnyx => telnyx::write(0, index, time, &mut out),
+            Vendor::Cloudflare => cloudflare::facts(0, index).write(time, &mut out),
+            Vendor::Voximplant => voximplant::facts(0, index).write(time, false, &mut out),
+            Vendor::Ashby => ashby::facts(0, index).write(time, time, &mut out),
+            Vendor::Nirvana => nirvana::facts(0, index).write(time, &mut out),
+        }
+        out
+    };
+    (0..count).map(record).collect()
+}
 
 /// Mixes two numbers into one that looks random (splitmix64's finalizer).
 pub(crate) fn mix(salt: u64, value: u64) -> u64 {

@@ -178,23 +178,23 @@ impl Redactor {
             return None;
         }
         let mut out = Redacted { text: String::with_capacity(text.raw.len() + LONGEST_STAND_IN), calm: true };
-        let mut copied = 0;
+        let (mut copied, mut changed) = (0, false);
         for item in found.iter().filter(|item| item.what != What::Ours) {
             let span = text.written(item.start..item.end);
-            let before = out.text.len();
             out.text.push_str(&text.raw[copied..span.start]);
             let stand_in = out.text.len();
             self.write(text, item, &mut out.text);
+            copied = span.end;
             let written = &text.raw[span.clone()];
+            // What is there already is written again: to begin the copy anew behind it would copy the rest many times.
             if out.text[stand_in..] == *written {
-                out.text.truncate(before);
                 continue;
             }
+            changed = true;
             tally.hit(item.what.detector(), written, &out.text[stand_in..]);
             out.calm &= is_calm(text.raw, span.start, span.end);
-            copied = span.end;
         }
-        if copied == 0 {
+        if !changed {
             return None;
         }
         out.text.push_str(&text.raw[copied..]);

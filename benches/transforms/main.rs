@@ -1,0 +1,142 @@
+//! What a pipeline's transforms cost on the records of three vendors, and whether redaction keeps its speed on long texts.
+//!
+//! `make bench` runs it. It fails when normalizing, three enrichments and redaction together cost more than [`MOST`] times
+//! as much as `serde_json::Value` parsing the same bytes and writing them out again, or when a long text is redacted more
+//! slowly than short ones; see `throughput`.
+
+mod clock;
+mod product;
+mod records;
+mod texts;
+mod throughput;
+
+use std::hint::black_box;
+use std::path::Path;
+use std::process::ExitCode;
+
+use auditline::config::{Files, Plan, resolve};
+use auditline::document::{Context, Problems};
+use auditline::simulator::{Vendor, sample};
+use auditline::transform::redact::{EmailAction, IpAction, Key, Policy, Redactor, TextAction};
+
+use self::clock::Lap;
+use self::product::Product;
+
+/// What the transforms may cost at the most, in times of the baseline.
+const MOST: f64 = 3.0;
+const RECORDS: u64 = 1_000;
+/// Everything once a round, so that a machine that slows down slows all of it.
+const ROUNDS: usize = 61;
+
+/// A vendor's page and what is measured on it.
+struct Row {
+    name: &'static str,
+    page: Vec<u8>,
+    product: Product,
+    /// Of each round the microseconds of the baseline and of the transforms.
+    rounds: Vec<[f64; 2]>,
+}
+
+impl Row {
+    fn new(name: &'static str, page: Vec<u8>, plan: &mut Plan) -> Self {
+        let at = plan.files.iter().position(|pipeline| &*pipeline.name == name).expect("a pipeline of that name");
+        let pipeline = plan.files.swap_remove(at);
+        let product = Product::new(pipeline.source.connector, pipeline.transforms);
+        Self { name, page, product, rounds: Vec::new() }
+    }
+
+    fn round(&self) -> [f64; 2] {
+        let mut lap = Lap::start();
+        let value: serde_json::Value = serde_json::from_slice(&self.page).expect("the page is JSON");
+        drop(black_box(serde_json::to_vec(&value).expect("writing to memory does not fail")));
+        drop(value);
+        let baseline = lap.next();
+        drop(black_box(self.product.run(&self.page)));
+        [baseline, lap.next()]
+    }
+
+    /// The median of how many times as much as the baseline the transforms cost in the same round.
+    fn times(&self) -> f64 {
+        median(self.rounds.iter().map(|[baseline, own]| own / baseline).collect())
+    }
+
+    fn print(&self) {
+        let each = |part: usize| median(self.rounds.iter().map(|round| round[part]).collect()) / RECORDS as f64;
+        let bytes = self.page.len() / RECORDS as usize;
+        println!("  {:<14}{bytes:>8}{:>14.2}{:>14.2}{:>10.2}", self.name, each(0), each(1), self.times());
+    }
+}
+
+fn main() -> ExitCode {
+    clock::stay_on_one_core();
+    let mut plan = plan();
+    let mut rows = [
+        Row::new("cloudflare", records::page(RECORDS), &mut plan),
+        Row::new("ashby", page("results", Vendor::Ashby), &mut plan),
+        Row::new("voximplant", page("result", Vendor::Voximplant), &mut plan),
+    ];
+    for round in 0..=ROUNDS {
+        for row in &mut rows {
+            let times = row.round();
+            // The first round fills caches and the allocator.
+            if round > 0 {
+                row.rounds.push(times);
+            }
+        }
+    }
+    println!("Cost of a record: normalized to OCSF, three times enriched, redacted");
+    println!("Medians of {ROUNDS} rounds of {RECORDS} records, processor time of one thread\n");
+    println!("  {:<14}{:>8}{:>14}{:>14}{:>10}", "vendor", "bytes", "baseline µs", "auditline µs", "times");
+    rows.iter().for_each(Row::print);
+    let is_cheap = judge(&rows);
+    let redactor = |policy| Redactor::new(policy).expect("a sound policy");
+    let is_even = throughput::run("addresses", &redactor(addresses()));
+    let is_even = throughput::run("all detectors", &redactor(everything())) && is_even;
+    if is_cheap && is_even { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn judge(rows: &[Row]) -> bool {
+    let dear: Vec<&Row> = rows.iter().filter(|row| row.times() > MOST).collect();
+    for row in &dear {
+        println!(
+            "\nFAILED: on {} the transforms cost {:.2} times the baseline, and may cost {MOST}",
+            row.name,
+            row.times()
+        );
+    }
+    if dear.is_empty() {
+        println!("\nok: nowhere do they cost more than {MOST} times the baseline");
+    }
+    dear.is_empty()
+}
+
+/// An answer of the vendor whose records are the list `key`.
+fn page(key: &str, vendor: Vendor) -> Vec<u8> {
+    format!(r#"{{"success":true,"{key}":[{}]}}"#, sample(vendor, RECORDS).join(",")).into_bytes()
+}
+
+/// The pipelines beside this file, as `auditline run` reads them.
+fn plan() -> Plan {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/transforms/config");
+    let problems = Problems::new();
+    let context = Context::new(&problems);
+    let plan = Files::read(&folder, &context).and_then(|files| resolve(&files, &context));
+    plan.unwrap_or_else(|| panic!("{problems}"))
+}
+
+/// What most pipelines redact.
+fn addresses() -> Policy {
+    let key = Key::new(1, b"a benchmark's key, protects nothing").expect("a long enough key");
+    Policy { emails: Some(EmailAction::Pseudonym), ips: Some(IpAction::Truncate), key: Some(key), ..Policy::default() }
+}
+
+/// Everything that can be looked for.
+fn everything() -> Policy {
+    let mask = Some(TextAction::Mask);
+    Policy { phones: mask, jwts: mask, api_keys: mask, cards: mask, ..addresses() }
+}
+
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
