@@ -63,7 +63,7 @@ pub enum When {
     Always,
     /// Those in which the actor is the user.
     ByActor,
-    /// Those in which a user signs in or gets a session: the user acts.
+    /// Those in which a user signs in or gets a session, and nobody else does it for him: the user acts.
     Own,
     /// Those in which a user becomes another.
     Switched,
@@ -92,6 +92,8 @@ pub struct Kind {
 
 /// `authentication`
 const AUTHENTICATION: i64 = 3002;
+    /// Whether `actor.user` is somebody else than `user`, as far as one can see.
+    pub by_another: bool,
 /// `authorize_session`
 const AUTHORIZE_SESSION: i64 = 3003;
 /// `entity_management`
@@ -107,7 +109,7 @@ impl When {
     /// Whether an event of that kind is among them.
     pub fn holds(self, kind: &Kind) -> bool {
         let switched = kind.class == AUTHENTICATION && kind.activity == ACCOUNT_SWITCH;
-        let own = matches!(kind.class, AUTHENTICATION | AUTHORIZE_SESSION) && !switched;
+        let own = matches!(kind.class, AUTHENTICATION | AUTHORIZE_SESSION) && !switched && !kind.by_another;
         match self {
             Self::Always => true,
             Self::ByActor => !own,

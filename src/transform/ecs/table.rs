@@ -35,7 +35,8 @@ impl Row {
 }
 
 /// The whole of it. Where an event has a user beside the one who acts, that is `user.target`; whoever signs in, or has a
-/// session, acts for himself; and one who becomes another has that other's rights, `user.effective`.
+/// session, acts for himself, unless the actor is somebody else, who ends it, say; and one who becomes another has that
+/// other's rights, `user.effective`.
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
     row("@timestamp", Time, &["time"]),
