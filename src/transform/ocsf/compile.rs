@@ -408,7 +408,9 @@ impl Compiler<'_> {
             None => None,
         };
         let slots = expression.from.iter().map(|path| self.source.slot(path)).collect();
-        Some(Node::Leaf(Leaf { spot, slots, values: Words::new(values), otherwise, scalar, list, objects_only: false }))
+        let values = Words::new(values);
+        let (objects_only, keeps_empty) = (false, false);
+        Some(Node::Leaf(Leaf { spot, slots, values, otherwise, scalar, list, objects_only, keeps_empty }))
     }
 
     fn choice(
@@ -585,5 +587,6 @@ pub fn fixed(constant: Constant) -> Node {
         scalar,
         list: false,
         objects_only: false,
+        keeps_empty: false,
     })
 }
