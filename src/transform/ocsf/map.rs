@@ -150,6 +150,7 @@ impl<'l> Loader<'l> {
             self.critic.error(&when.head(), "expected a list of rules", Some("write `[[ocsf.when]]`".to_owned()));
         }
         let mut rules: Vec<_> = whens.iter().map(|when| self.rule(when, base, product)).collect();
+        self.check_reached(whens, &rules);
         let last = self.event(self.node, None, base, product);
         if let Some(shape) = &last {
             self.check_certain(shape, base);
