@@ -64,7 +64,8 @@
 //! **Observables.** What OCSF counts as one (addresses, names, ids of users …) is in `observables`, too, by itself.
 //!
 //! **Nothing is lost.** What the map does not name, and what stands in the event in another form only (a time, a word with
-//! another caption), is in `unmapped`, where the vendor had it. `null` and empty values are left out.
+//! another caption), is in `unmapped`, where the vendor had it. `null` and empty values beside what the map names are left
+//! out; what it does not look into at all stays as it is, with what is empty in it.
 //!
 //! **Conditions.** `match = { path = … }` takes a word, a list of words, `{ exists = true }` (or `false`), `{ prefix = text or
 //! list }`, `{ cidr = network or list }` (`"10.0.0.0/8"`, `"2001:db8::/32"`, a single address), or `{ not = … }` around any
