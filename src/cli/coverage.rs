@@ -13,6 +13,9 @@ use crate::transform::ocsf::coverage::ClassFacts;
 /// A list is broken into lines of about this many characters.
 const WIDTH: usize = 100;
 
+/// How much of a rule's `match` is shown.
+const MOST_OF_A_MATCH: usize = 60;
+
 /// What the examples show.
 #[derive(Debug, Default)]
 struct Seen {
@@ -75,14 +78,22 @@ impl Seen {
     }
 
     fn rules(&self, connector: &Connector) -> String {
-        let mut table = Table::new(["RULE", "CLASS", "EVENTS", "LOOKS AT"]);
-        let rules = connector.map.rules();
-        for (at, rule) in rules.iter().enumerate() {
-            let name = if at + 1 == rules.len() { "otherwise".to_owned() } else { (at + 1).to_string() };
+        let mut table = Table::new(["RULE", "CLASS", "EVENTS", "MATCH"]);
+        let mut untaken = String::new();
+        for (at, rule) in connector.map.rules().iter().enumerate() {
+            let name = rule.name.line.map_or_else(|| "otherwise".to_owned(), |line| format!("line {line}"));
+            let asks = shortened(&rule.name.asks);
             let events = self.rules.get(&at).copied().unwrap_or_default();
-            table.row([name, rule.class.to_owned(), events.to_string(), rule.looks_at.join(", ")]);
+            if events == 0 {
+                let asks = if asks.is_empty() { String::new() } else { format!(": {asks}") };
+                untaken.push_str(&format!("  {name}, {}{asks}\n", rule.class));
+            }
+            table.row([name, rule.class.to_owned(), events.to_string(), asks]);
         }
-        table.to_string()
+        match untaken.is_empty() {
+            true => table.to_string(),
+            false => format!("{table}\nNo example takes:\n{untaken}"),
+        }
     }
 
     fn fields(&self) -> String {
@@ -103,6 +114,14 @@ impl Seen {
 
     fn ecs(&self) -> String {
         counts(["FIELD OF ECS", "EVENTS"], &self.ecs)
+    }
+}
+
+/// The beginning of a text, as much as a line of a table has room for.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MOST_OF_A_MATCH) {
+        Some((end, _)) => format!("{}…", text[..end].trim_end()),
+        None => text.to_owned(),
     }
 }
 

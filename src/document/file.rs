@@ -118,6 +118,12 @@ impl Place {
         &self.file
     }
 
+    /// The line it begins in, counted from one, unless it is the file as a whole.
+    #[must_use]
+    pub fn line(&self) -> Option<usize> {
+        self.span.as_ref().map(|span| self.file.line_at(span.start).0 + 1)
+    }
+
     /// The bytes of the file it covers, unless it is the file as a whole.
     #[must_use]
     pub fn span(&self) -> Option<&Range<usize>> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::library::Library;
 use crate::document::{Context, Node, Place, Problem, Spanned};
@@ -15,19 +16,19 @@ use crate::transform::normalize::Form;
 #[serde(default)]
 pub struct Written {
     /// Words such as `prod`.
-    labels: Vec<String>,
+    labels: Vec<Spanned<String>>,
     /// Names and values such as `region = "eu"`.
-    fields: BTreeMap<String, String>,
-    /// Tables of the operator's own.
-    lookup: Vec<WrittenLookup>,
-    /// Where addresses are.
-    geoip: Option<WrittenDatabase>,
-    /// The autonomous systems that addresses belong to.
-    asn: Option<WrittenDatabase>,
+    fields: BTreeMap<String, Spanned<String>>,
+    /// Tables of the operator's own: a list.
+    lookup: Option<Node>,
+    /// Where addresses are: `{ database = … }`.
+    geoip: Option<Node>,
+    /// The autonomous systems that addresses belong to: `{ database = … }`.
+    asn: Option<Node>,
     /// What user agents' texts name: `true`, or `{ from = … }`.
     user_agent: Option<Node>,
-    /// Lists of addresses, networks and domains.
-    threat_intel: Vec<WrittenList>,
+    /// Lists of addresses, networks and domains: a list of them.
+    threat_intel: Option<Node>,
 }
 
 /// `lookup = [{ … }]`
@@ -79,22 +80,36 @@ struct WrittenAgent {
 }
 
 impl Written {
-    /// Makes the step, for events that `normalize` brings into `form`. `None` when something in it is wrong.
-    pub fn build(&self, form: Form, library: &Library, context: &Context<'_>) -> Option<Enrich> {
+    /// Makes the step for events that `normalize` brings into `form`. `None` when something in it is wrong: that it adds
+    /// nothing is said at `place`, if at all.
+    pub fn build(&self, form: Form, place: Option<&Place>, library: &Library, context: &Context<'_>) -> Option<Enrich> {
         let builder = Builder { form, library, context };
         // All of them are looked at before the first that is wrong counts.
-        let lookups: Vec<_> = self.lookup.iter().map(|lookup| builder.lookup(lookup)).collect();
-        let geoip = self.geoip.as_ref().map(|written| builder.database(written, Wanted::Place));
-        let asn = self.asn.as_ref().map(|written| builder.database(written, Wanted::System));
+        let fixed = builder.fixed(&self.labels, &self.fields);
+        let lookups = builder.all(self.lookup.as_ref(), "lookup", |lookup| builder.lookup(lookup));
+        let geoip = self.geoip.as_ref().map(|written| builder.database(written, "geoip", Wanted::Place));
+        let asn = self.asn.as_ref().map(|written| builder.database(written, "asn", Wanted::System));
         let agent = match &self.user_agent {
             Some(written) => builder.agent(written),
             None => Some(None),
         };
-        let lists: Vec<_> = self.threat_intel.iter().map(|list| builder.list(list)).collect();
+        let lists = builder.all(self.threat_intel.as_ref(), "threat_intel", |list| builder.list(list));
 
-        let mut enrich = Enrich::default().and(Fixed { labels: self.labels.clone(), fields: self.fields.clone() });
+        let (fixed, lookups, lists) = (fixed?, lookups?, lists?);
+        let says_fixed = !fixed.labels.is_empty() || !fixed.fields.is_empty();
+        let looks = !lookups.is_empty() || !lists.is_empty() || geoip.is_some() || asn.is_some();
+        if let Some(place) = place
+            && !(says_fixed || looks)
+            && matches!(agent, Some(None))
+        {
+            let problem = Problem::error("this adds nothing").at(place);
+            let hint = "say what to add: `labels`, `fields`, `lookup`, `geoip`, `asn`, `user_agent` or `threat_intel`";
+            builder.problem(problem, hint);
+            return None;
+        }
+        let mut enrich = Enrich::default().and(fixed);
         for lookup in lookups {
-            enrich = enrich.and(lookup?);
+            enrich = enrich.and(lookup);
         }
         for geo in [geoip, asn].into_iter().flatten() {
             enrich = enrich.and(geo?);
@@ -103,7 +118,7 @@ impl Written {
             enrich = enrich.and(agent);
         }
         for list in lists {
-            enrich = enrich.and(list?);
+            enrich = enrich.and(list);
         }
         Some(enrich)
     }
@@ -117,6 +132,42 @@ struct Builder<'c> {
 }
 
 impl Builder<'_> {
+    /// Without a word a label says nothing, and a field has no place.
+    fn fixed(&self, labels: &[Spanned<String>], fields: &BTreeMap<String, Spanned<String>>) -> Option<Fixed> {
+        let mut is_well = true;
+        let mut empty = |place: &Place, message: &str, hint: &str| {
+            is_well = false;
+            self.problem(Problem::error(message).at(place), hint);
+        };
+        for label in labels.iter().filter(|label| label.trim().is_empty()) {
+            empty(&label.place, "this label is empty", "a label is a word, such as `\"prod\"`");
+        }
+        for (_, value) in fields.iter().filter(|(name, _)| name.trim().is_empty()) {
+            empty(&value.place, "this field has no name", "a field has a name and a value: `region = \"eu\"`");
+        }
+        let labels = labels.iter().map(|label| label.value.clone()).collect();
+        let fields = fields.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();
+        is_well.then_some(Fixed { labels, fields })
+    }
+
+    /// All that stand in a list. `None` when one of them is wrong.
+    fn all<W: DeserializeOwned, T>(
+        &self,
+        written: Option<&Node>,
+        key: &str,
+        make: impl Fn(&W) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let Some(written) = written else { return Some(Vec::new()) };
+        if written.as_table().is_some() {
+            let problem = Problem::error("expected a list of tables, found a table").at(&written.head());
+            self.problem(problem, &format!("write `{key} = [{{ … }}]`"));
+            return None;
+        }
+        let written: Vec<W> = written.decode(self.context)?;
+        let made: Vec<Option<T>> = written.iter().map(make).collect();
+        made.into_iter().collect()
+    }
+
     fn lookup(&self, written: &WrittenLookup) -> Option<Lookup> {
         let WrittenLookup { file, by, from, matching, case_sensitive, take } = written;
         if let Some(flag) = case_sensitive
@@ -138,7 +189,22 @@ impl Builder<'_> {
         Some(Lookup::new(table, from?, taken.into_iter().map(|taken| taken.name).collect()))
     }
 
-    fn database(&self, written: &WrittenDatabase, wanted: Wanted) -> Option<Geo> {
+    fn database(&self, written: &Node, key: &str, wanted: Wanted) -> Option<Geo> {
+        let as_it_is = format!("write `{key} = {{ database = \"….mmdb\" }}`");
+        let Some(mut members) = written.as_table() else {
+            let message = format!("expected a table, found {}", written.kind());
+            self.problem(Problem::error(message).at(&written.place()), &as_it_is);
+            return None;
+        };
+        // As `lookup` and `threat_intel` call it.
+        if let Some((name, file)) = members.find(|(name, _)| name.as_str() == "file")
+            && written.get("database").is_none()
+        {
+            file.cover();
+            self.problem(Problem::error("unknown key `file`").at(&name.place), &as_it_is);
+            return None;
+        }
+        let written: WrittenDatabase = written.decode(self.context)?;
         let from = self.spots_or_usual(written.from.as_ref(), &written.database.place);
         let database = self.library.database(&written.database, wanted, self.context)?;
         Some(Geo::new(database, from?))
@@ -149,6 +215,11 @@ impl Builder<'_> {
         if written.as_table().is_some() {
             let written: WrittenAgent = written.decode(self.context)?;
             return Some(Some(Agent::new(Some(self.spots(&written.from)?))));
+        }
+        if written.as_str().is_some() {
+            let problem = Problem::error("expected `true` or a table, found a string").at(&written.place());
+            self.problem(problem, "where the text stands is said by `user_agent = { from = \"…\" }`");
+            return None;
         }
         let is_wanted: bool = written.decode(self.context)?;
         if !is_wanted {
@@ -210,6 +281,14 @@ impl Builder<'_> {
                 return None;
             }
         };
+        let nameless: Vec<_> = taken.iter().filter(|taken| taken.name.trim().is_empty()).collect();
+        for taken in &nameless {
+            let problem = Problem::error("a column is taken under no name").at(&taken.column.place);
+            self.problem(problem, "say what it is called in the event: `{ team = \"Team name\" }`");
+        }
+        if !nameless.is_empty() {
+            return None;
+        }
         if taken.is_empty() {
             let problem = Problem::error("nothing is taken from the table").at(&written.head());
             self.problem(problem, "name its columns: `[\"team\"]`, or `{ team = \"Team name\" }`");

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 pub use self::library::Library;
 use crate::connector::Connector;
-use crate::document::{Context, Node, Problem, Spanned};
+use crate::document::{Context, Node, Problem, Severity, Spanned};
 use crate::transform::Transform;
 use crate::transform::normalize::Normalize;
 
@@ -69,7 +69,14 @@ pub fn steps(
         Some(node) => node.decode(context)?,
         None => Vec::new(),
     };
-    let written: Vec<Option<Spanned<Written>>> = nodes.iter().map(|node| node.decode(context)).collect();
+    let mut misread = Vec::new();
+    let decode = |node: &Node| {
+        let before = context.problems.count(Severity::Error);
+        let written: Option<Spanned<Written>> = node.decode(context);
+        misread.push(context.problems.count(Severity::Error) > before);
+        written
+    };
+    let written: Vec<Option<Spanned<Written>>> = nodes.iter().map(decode).collect();
     let is_normalize = |step: &&Spanned<Written>| matches!(step.value, Written::Normalize(_));
     let normalizes: Vec<_> = written.iter().flatten().filter(is_normalize).collect();
     for again in normalizes.iter().skip(1) {
@@ -87,11 +94,15 @@ pub fn steps(
     let form = choice.unwrap_or_default().form;
     let normalize = normalizes.is_empty().then(|| Some(Step::Normalize(normalize::Choice::default())));
     let mut samples = 0;
-    let steps = written.into_iter().map(|step| {
+    let steps = written.into_iter().zip(misread).map(|(step, misread)| {
         let step = step?;
         Some(match &step.value {
             Written::Normalize(_) => Step::Normalize(choice?),
-            Written::Enrich(enrich) => Step::Ready(Box::new(enrich.build(form, library, context)?)),
+            Written::Enrich(enrich) => {
+                // What has a key that nobody knows was to add something, and that is told.
+                let place = (!misread).then_some(&step.place);
+                Step::Ready(Box::new(enrich.build(form, place, library, context)?))
+            }
             Written::Redact(redact) => Step::Ready(Box::new(redact.build(&step.place, context)?)),
             Written::Filter(filter) => Step::Ready(Box::new(filter.build(&step.place, context)?)),
             Written::Route(route) => Step::Ready(Box::new(route.build(&step.place, sinks, context)?)),

@@ -33,7 +33,12 @@ impl Critic<'_> {
         let mut unknown = entries.filter(|(name, _)| !known.contains(&name.as_str())).peekable();
         let is_well = unknown.peek().is_none();
         for (name, _) in unknown {
-            self.error(&name.place, format!("unknown key `{}`", name.value), Some(suggest(name, known, "keys")));
+            // What OCSF calls `activity_id` is said by `activity`.
+            let hint = match name.strip_suffix("_id").filter(|stem| known.contains(stem)) {
+                Some(stem) => format!("did you mean `{stem}`?"),
+                None => suggest(name, known, "keys"),
+            };
+            self.error(&name.place, format!("unknown key `{}`", name.value), Some(hint));
         }
         is_well
     }

@@ -48,6 +48,27 @@ impl Condition {
         conditions
     }
 
+    /// What a `match` asks for, in short, for people: `action login, sso_*; user.id exists true`.
+    #[must_use]
+    pub fn describe_all(wanted: &Node) -> String {
+        let tables = wanted.as_array().unwrap_or(std::slice::from_ref(wanted));
+        let mut told = Vec::new();
+        if let Some(first) = tables.first() {
+            Self::describe(first, "", &mut told);
+        }
+        told.join("; ") + if tables.len() > 1 { "; or …" } else { "" }
+    }
+
+    fn describe(table: &Node, above: &str, told: &mut Vec<String>) {
+        for (key, node) in table.as_table().into_iter().flatten() {
+            let path = if above.is_empty() { key.value.clone() } else { format!("{above}.{}", key.value) };
+            match node.as_table().is_some() && !test::is_meant(node) {
+                true => Self::describe(node, &path, told),
+                false => told.push(format!("{path} {}", test::described(node))),
+            }
+        }
+    }
+
     fn collect(table: &Node, above: &str, critic: Critic, out: &mut Vec<Self>) {
         for (key, node) in table.as_table().into_iter().flatten() {
             let text = if above.is_empty() { key.value.clone() } else { format!("{above}.{}", key.value) };
@@ -191,6 +212,20 @@ pub(crate) mod tests {
             let told = matcher(written).unwrap_err();
             assert!(told.len() == 1 && told[0].contains(expected), "{written}: {told:?}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_told_in_short() {
+        let told = |written: &str| {
+            let problems = Problems::default();
+            let document = Document::parse("a.toml", &format!("match = {written}"), &problems).expect("TOML");
+            Condition::describe_all(document.root().get("match").unwrap())
+        };
+        let both =
+            r#"{ action = ["a", "b", "c", "d"], user.id = { exists = true }, "n.m" = { not = { prefix = "x" } } }"#;
+        assert_eq!(told(both), "action a, b, c, …; user.id exists true; n.m not prefix x");
+        assert_eq!(told("[{ code = 401 }, { code = 403 }]"), "code 401; or …");
+        assert_eq!(told("{}"), "");
     }
 
     #[test]

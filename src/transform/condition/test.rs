@@ -66,6 +66,22 @@ impl Test {
     }
 }
 
+/// How many words of a list are told.
+const MOST_TOLD: usize = 3;
+
+/// A test in short, for people.
+pub(super) fn described(node: &Node) -> String {
+    if let Some(items) = node.as_array() {
+        let told: Vec<String> = items.iter().take(MOST_TOLD).map(described).collect();
+        return told.join(", ") + if items.len() > MOST_TOLD { ", …" } else { "" };
+    }
+    if let Some(entries) = node.as_table() {
+        let told: Vec<String> = entries.map(|(name, inner)| format!("{} {}", name.value, described(inner))).collect();
+        return told.join(" ");
+    }
+    node.as_str().map_or_else(|| node.to_json().to_string(), ToOwned::to_owned)
+}
+
 fn exists(node: &Node, critic: Critic) -> Option<bool> {
     let wanted = node.as_bool();
     if wanted.is_none() {

@@ -19,11 +19,11 @@ HEAD = """\
 # where [] is a list, and the values are all there are. Behind a category stand the types it goes with: iam:user,change."""
 
 SETS = """
-    base client cloud destination device ecs error event group host http network observer organization related rule
+    base client cloud destination device ecs error event group host http log network observer organization related rule
     server service source span tls trace transaction url user user_agent
 """.split()
 # Reused field sets that are reached from those above.
-OUT = ("entity", "x509", "code_signature", "hash", "egress", "ingress", "inner", "vlan", "nat", "pe", "origin")
+OUT = ("entity", "x509", "code_signature", "hash", "egress", "ingress", "inner", "vlan", "nat", "pe", "origin", "syslog", "file")
 
 
 def wanted(name):

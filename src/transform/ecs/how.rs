@@ -28,6 +28,10 @@ pub enum How {
     Time,
     /// Names and values, as an object of texts.
     Labels,
+    /// A country, where it is a code of two letters.
+    CountryCode,
+    /// A country, where it is a name.
+    CountryName,
     /// Latitude and longitude, as a point.
     Point,
     /// What of a path stands before its `?`.
@@ -63,7 +67,7 @@ pub enum When {
     Always,
     /// Those in which the actor is the user.
     ByActor,
-    /// Those in which a user signs in or gets a session: the user acts.
+    /// Those in which a user signs in or gets a session, and nobody else does it for him: the user acts.
     Own,
     /// Those in which a user becomes another.
     Switched,
@@ -88,6 +92,8 @@ pub struct Kind {
     pub status: Option<i64>,
     /// `entity.type_id`
     pub entity: i64,
+    /// Whether `actor.user` is somebody else than `user`, as far as one can see.
+    pub by_another: bool,
 }
 
 /// `authentication`
@@ -107,7 +113,7 @@ impl When {
     /// Whether an event of that kind is among them.
     pub fn holds(self, kind: &Kind) -> bool {
         let switched = kind.class == AUTHENTICATION && kind.activity == ACCOUNT_SWITCH;
-        let own = matches!(kind.class, AUTHENTICATION | AUTHORIZE_SESSION) && !switched;
+        let own = matches!(kind.class, AUTHENTICATION | AUTHORIZE_SESSION) && !switched && !kind.by_another;
         match self {
             Self::Always => true,
             Self::ByActor => !own,
@@ -137,6 +143,8 @@ impl How {
         let part = |text: &'a str| (!text.is_empty()).then_some(Made { value: Value::String(text), whole: false });
         match (self, value) {
             (Self::Text, Value::String(_)) | (Self::Float, Value::Number(_)) => whole(value),
+            (Self::CountryCode, Value::String(text)) if is_country_code(text) => whole(value),
+            (Self::CountryName, Value::String(text)) if !is_country_code(text) => whole(value),
             (Self::Long, Value::Number(_)) => value.as_i64().and_then(|_| whole(value)),
             (Self::Ip, Value::String(text)) => is_ip(text).then_some(Made { value, whole: true }),
             (Self::Ips, Value::String(text)) if is_ip(text) => whole(list_of(value, arena)),
@@ -223,6 +231,11 @@ impl How {
 
 /// More are not looked through for doubles: the work stays linear in the event, whatever a vendor sends.
 const MOST_GATHERED: usize = 64;
+
+/// As ISO 3166-1 writes it: `NL`.
+fn is_country_code(text: &str) -> bool {
+    text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic())
+}
 
 fn is_ip(text: &str) -> bool {
     text.parse::<IpAddr>().is_ok()

@@ -43,6 +43,8 @@ struct Plan {
     status: usize,
     entity: usize,
     observables: usize,
+    /// What the actor and the user are known by, in pairs: the first pair of which both are there tells whether they are one.
+    persons: [(usize, usize); 3],
     rows: Vec<Line>,
     fields: Vec<(&'static str, Part)>,
 }
@@ -81,6 +83,8 @@ impl Plan {
         let mut slot = |path: &str| source.slot(&path.parse().expect("a test reads the whole table"));
         let (class, activity) = (slot("class_uid"), slot("activity_id"));
         let (status, entity, observables) = (slot("status_id"), slot("entity.type_id"), slot("observables"));
+        let persons = ["uid", "name", "email_addr"]
+            .map(|known_by| (slot(&format!("actor.user.{known_by}")), slot(&format!("user.{known_by}"))));
         let mut rows = Vec::new();
         let mut fields = Vec::new();
         for row in TABLE {
@@ -89,7 +93,7 @@ impl Plan {
             plant(&mut fields, row.field, rows.len());
             rows.push(Line { row, from, also });
         }
-        Self { source, class, activity, status, entity, observables, rows, fields }
+        Self { source, class, activity, status, entity, observables, persons, rows, fields }
     }
 
     fn apply<'a>(&self, event: Value<'a>, arena: &'a Arena) -> Value<'a> {
@@ -101,6 +105,7 @@ impl Plan {
             activity: number(self.activity).unwrap_or_default(),
             status: number(self.status),
             entity: number(self.entity).unwrap_or_default(),
+            by_another: self.by_another(slots),
         };
         let taken = arena.alloc_slice_fill_copy(slots.len(), false);
         let mut run = Run { kind, slots, taken, arena };
@@ -111,6 +116,16 @@ impl Plan {
         let rest = self.source.rest(&event, &taken, arena);
         members.extend(rest.and_then(|rest| own(rest, arena)));
         Value::Object(members.into_bump_slice())
+    }
+
+    /// Whether the actor is not seen to be the user. An actor of whom nothing is known is nobody else.
+    fn by_another(&self, slots: &[&Value<'_>]) -> bool {
+        let text = |slot: usize| slots[slot].as_str().filter(|text| !text.is_empty());
+        let both = |(actor, user): &(usize, usize)| Some((text(*actor)?, text(*user)?));
+        match self.persons.iter().find_map(both) {
+            Some((actor, user)) => actor != user,
+            None => self.persons.iter().any(|(actor, _)| text(*actor).is_some()),
+        }
     }
 
     fn object<'a>(

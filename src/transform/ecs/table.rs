@@ -35,7 +35,8 @@ impl Row {
 }
 
 /// The whole of it. Where an event has a user beside the one who acts, that is `user.target`; whoever signs in, or has a
-/// session, acts for himself; and one who becomes another has that other's rights, `user.effective`.
+/// session, acts for himself, unless the actor is somebody else, who ends it, say; and one who becomes another has that
+/// other's rights, `user.effective`.
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
     row("@timestamp", Time, &["time"]),
@@ -63,6 +64,8 @@ pub const TABLE: &[Row] = &[
     row("event.provider", Text, &["metadata.product.name"]),
     row("event.original", Text, &["raw_data"]),
 
+    row("log.level", Text, &["metadata.log_level"]),
+
     row("error.code", Text, &["status_code"]).when(Failed),
     row("error.code", Text, &["api.response.error"]),
     row("error.message", Text, &["api.response.error_message"]),
@@ -74,8 +77,8 @@ pub const TABLE: &[Row] = &[
     row("user.domain", Text, &["actor.user.domain"]).when(ByActor),
     row("user.group.id", Text, &["actor.user.groups.0.uid"]).when(ByActor),
     row("user.group.name", Text, &["actor.user.groups.0.name"]).when(ByActor),
-    row("user.risk.calculated_level", Text, &["actor.user.risk_level"]).when(ByActor),
-    row("user.risk.calculated_score", Float, &["actor.user.risk_score"]).when(ByActor),
+    row("user.risk.static_level", Text, &["actor.user.risk_level"]).when(ByActor),
+    row("user.risk.static_score", Float, &["actor.user.risk_score"]).when(ByActor),
     row("user.id", Text, &["user.uid"]).when(Own).also(&["actor.user.uid"]),
     row("user.name", Text, &["user.name"]).when(Own).also(&["actor.user.name"]),
     row("user.email", Text, &["user.email_addr"]).when(Own).also(&["actor.user.email_addr"]),
@@ -83,8 +86,8 @@ pub const TABLE: &[Row] = &[
     row("user.domain", Text, &["user.domain"]).when(Own).also(&["actor.user.domain"]),
     row("user.group.id", Text, &["user.groups.0.uid"]).when(Own),
     row("user.group.name", Text, &["user.groups.0.name"]).when(Own),
-    row("user.risk.calculated_level", Text, &["user.risk_level"]).when(Own),
-    row("user.risk.calculated_score", Float, &["user.risk_score"]).when(Own),
+    row("user.risk.static_level", Text, &["user.risk_level"]).when(Own),
+    row("user.risk.static_score", Float, &["user.risk_score"]).when(Own),
     row("user.effective.id", Text, &["user.uid"]).when(Switched),
     row("user.effective.name", Text, &["user.name"]).when(Switched),
     row("user.effective.email", Text, &["user.email_addr"]).when(Switched),
@@ -114,7 +117,8 @@ pub const TABLE: &[Row] = &[
     row("source.port", Long, &["src_endpoint.port"]),
     row("source.domain", Text, &["src_endpoint.hostname", "src_endpoint.domain"]),
     row("source.geo.continent_name", Text, &["src_endpoint.location.continent"]),
-    row("source.geo.country_iso_code", Text, &["src_endpoint.location.country"]),
+    row("source.geo.country_iso_code", CountryCode, &["src_endpoint.location.country"]),
+    row("source.geo.country_name", CountryName, &["src_endpoint.location.country"]),
     row("source.geo.region_iso_code", Text, &["src_endpoint.location.region"]),
     row("source.geo.city_name", Text, &["src_endpoint.location.city"]),
     row("source.geo.postal_code", Text, &["src_endpoint.location.postal_code"]),

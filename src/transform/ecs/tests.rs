@@ -41,7 +41,7 @@ fn every_class_and_activity_has_a_category_and_types_that_go_with_it() {
     for class in [3001, 3002, 3003, 3004, 3005, 3006, 6001, 6003] {
         for activity in (0..14).chain([99]) {
             for entity in [0, 1, 2, 3, 99] {
-                let kind = Kind { class, activity, status: None, entity };
+                let kind = Kind { class, activity, entity, ..Kind::default() };
                 assert!(!types(&kind).to_vec().is_empty());
                 for category in categories(&kind) {
                     let (_, expected) = known.iter().find(|(word, _)| word == category).unwrap();
@@ -119,13 +119,40 @@ fn users_have_the_part_they_play() {
     assert_eq!(target["user"]["target"], serde_json::json!({ "id": "u", "name": "ann" }));
 
     // Whoever signs in is the user, and what the actor has beside that is kept.
-    let own = with_users(3002, 1);
+    let own = ecs(r#"{"class_uid":3002,"activity_id":1,"actor":{"user":{"uid":"u","type":"User"}},
+        "user":{"uid":"u","name":"ann"},"time":0}"#);
     assert_eq!(own["user"], serde_json::json!({ "id": "u", "name": "ann" }));
-    assert_eq!(own["auditline"]["ocsf"]["actor"], serde_json::json!({ "user": { "uid": "a" } }));
+    assert_eq!(own["auditline"]["ocsf"]["actor"], serde_json::json!({ "user": { "type": "User" } }));
 
     let switched = with_users(3002, 7);
     let effective = serde_json::json!({ "id": "u", "name": "ann" });
     assert_eq!(switched["user"], serde_json::json!({ "id": "a", "name": "ann", "effective": effective }));
+}
+
+#[test]
+fn who_ends_the_session_of_another_is_the_user_and_the_other_the_target() {
+    let users = |actor: &str, user: &str| {
+        let event =
+            ecs(&format!(r#"{{"class_uid":3002,"activity_id":2,"actor":{{"user":{actor}}},"user":{user},"time":0}}"#));
+        let who = &event["user"];
+        let known_by = |who: &serde_json::Value| {
+            let member = ["id", "name", "email"].iter().find_map(|key| who[*key].as_str());
+            member.map(ToOwned::to_owned)
+        };
+        (known_by(who), known_by(&who["target"]))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let admin_and_eve = (some("admin"), some("eve"));
+    assert_eq!(users(r#"{"uid":"admin","name":"n"}"#, r#"{"uid":"eve","name":"n"}"#), admin_and_eve);
+    assert_eq!(users(r#"{"name":"admin"}"#, r#"{"name":"eve"}"#), admin_and_eve);
+    assert_eq!(users(r#"{"email_addr":"admin"}"#, r#"{"email_addr":"eve"}"#), admin_and_eve);
+    // Whether they are one cannot be seen: who acts is the actor in any case.
+    assert_eq!(users(r#"{"name":"admin"}"#, r#"{"uid":"eve"}"#), admin_and_eve);
+    for actor in [r#"{"uid":"eve","name":"x"}"#, r#"{"name":"e"}"#, r#"{"type":"System","uid":""}"#, "null"] {
+        assert_eq!(users(actor, r#"{"uid":"eve","name":"e"}"#), (some("eve"), None), "{actor}");
+    }
+    let session = with_users(3003, 1);
+    assert_eq!((&session["user"]["id"], &session["user"]["target"]["id"]), (&"a".into(), &"u".into()));
 }
 
 #[test]
@@ -137,6 +164,27 @@ fn an_entity_that_is_a_user_is_one() {
     assert_eq!(found["related"]["user"], serde_json::json!(["e", "eve"]));
     let group = ecs(r#"{"class_uid":3004,"activity_id":1,"entity":{"uid":"g","type_id":3},"time":0}"#);
     assert_eq!((&group["group"]["id"], &group["event"]["type"][0]), (&"g".into(), &"group".into()));
+}
+
+#[test]
+fn a_country_is_a_code_or_a_name() {
+    let geo = |country: &str| {
+        ecs(&format!(r#"{{"class_uid":6003,"src_endpoint":{{"location":{{"country":"{country}"}}}},"time":0}}"#))["source"]
+            ["geo"]
+            .clone()
+    };
+    assert_eq!(geo("NL"), serde_json::json!({ "country_iso_code": "NL" }));
+    assert_eq!(geo("Netherlands"), serde_json::json!({ "country_name": "Netherlands" }));
+}
+
+#[test]
+fn what_the_vendor_thinks_of_a_risk_and_of_an_event_is_his() {
+    let found = ecs(r#"{"class_uid":6003,"actor":{"user":{"uid":"u","risk_level":"High","risk_score":7}},
+        "metadata":{"log_level":"WARN"},"time":0}"#);
+    assert_eq!(validate::problems(&found), [""; 0]);
+    assert_eq!(found["user"]["risk"], serde_json::json!({ "static_level": "High", "static_score": 7 }));
+    assert_eq!(found["log"], serde_json::json!({ "level": "WARN" }));
+    assert_eq!(found["auditline"]["ocsf"].get("metadata"), None);
 }
 
 #[test]

@@ -70,9 +70,11 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Adds a name and its value. The last value of a name counts.
+    /// Adds a name and its value. The last value of a name counts. ECS wants flat labels: a dot becomes `_` there.
     pub fn field(&mut self, name: &str, value: &str) {
         let value = Value::String(self.arena.alloc_str(value));
+        let flat = (self.form == Form::Ecs && name.contains('.')).then(|| name.replace('.', "_"));
+        let name = flat.as_deref().unwrap_or(name);
         match self.fields.iter_mut().find(|field| field.key == name) {
             Some(field) => field.value = value,
             None => self.fields.push(Member::new(self.arena.alloc_str(name), value)),

@@ -52,6 +52,14 @@ mod tests {
     }
 
     #[test]
+    fn a_dot_is_no_object_of_ecs() {
+        let dotted = Fixed { labels: Vec::new(), fields: [("a.b.c".to_owned(), "d".to_owned())].into() };
+        let found = apply(dotted.clone(), r#"{"ecs":{"version":"9"},"labels":{"a_b_c":"old"}}"#);
+        assert_eq!(found, r#"{"ecs":{"version":"9"},"labels":{"a_b_c":"d"}}"#);
+        assert!(apply(dotted, r#"{"class_uid":1,"metadata":{}}"#).contains(r#"{"name":"a.b.c","value":"d"}"#));
+    }
+
+    #[test]
     fn an_envelope_has_them_at_the_top() {
         let once = apply(fixed(), r#"{"id":"r-1","record":{"metadata":1}}"#);
         let fields = r#""fields":{"cost":"7","team":"blue"}"#;

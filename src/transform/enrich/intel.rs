@@ -28,7 +28,7 @@ const OCSF: [&str; 9] = [
     "actor.user.email_addr",
     "user.email_addr",
 ];
-const ECS: [&str; 9] = [
+const ECS: [&str; 11] = [
     "source.ip",
     "destination.ip",
     "client.ip",
@@ -38,6 +38,8 @@ const ECS: [&str; 9] = [
     "client.domain",
     "url.domain",
     "user.email",
+    "user.target.email",
+    "user.effective.email",
 ];
 
 /// The addresses, networks and domains of a list.
@@ -256,6 +258,18 @@ mod tests {
         ]);
         assert_eq!(event["threat"]["enrichments"], expected);
         assert_eq!(event.get("enrichments"), None);
+    }
+
+    #[test]
+    fn ecs_is_searched_for_the_users_that_somebody_acts_upon() {
+        for part in ["target", "effective"] {
+            let mut before = ecs();
+            before["user"] = json!({ part: { "email": "eve@evil.example" } });
+            let event = apply_json(intel(&[]), &before);
+            let field = format!("user.{part}.email");
+            let found = event["threat"]["enrichments"].as_array().unwrap().iter();
+            assert!(found.clone().any(|hit| hit["matched"]["field"] == field.as_str()), "{event:#}");
+        }
     }
 
     #[test]

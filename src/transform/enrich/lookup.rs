@@ -58,6 +58,10 @@ mod tests {
     const PEOPLE: &str = "email,team,cost\nanna@mail.corp.example,blue,7\nbo@corp.example,,\n";
 
     fn lookup(from: &[&str]) -> Lookup {
+        named(from, ["team", "cost_center"])
+    }
+
+    fn named(from: &[&str], names: [&str; 2]) -> Lookup {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("people.csv");
         std::fs::write(&path, PEOPLE).unwrap();
@@ -65,7 +69,7 @@ mod tests {
         let shape = Shape { by: "email".to_owned(), take, matching: Match::Exact, case_sensitive: false };
         let (table, _) = Kept::open(&path, Box::new(move |path| Table::read(path, &shape))).unwrap();
         let from = Spots::own(from.iter().map(|path| path.parse().unwrap()).collect());
-        Lookup::new(Arc::new(table), from, vec!["team".to_owned(), "cost_center".to_owned()])
+        Lookup::new(Arc::new(table), from, names.map(ToOwned::to_owned).into())
     }
 
     #[test]
@@ -82,6 +86,8 @@ mod tests {
     fn ecs_has_it_as_labels_and_an_envelope_as_fields() {
         let event = apply_json(lookup(&["user.email"]), &ecs());
         assert_eq!(event["labels"], json!({ "team": "blue", "cost_center": "7" }));
+        let dotted = apply_json(named(&["user.email"], ["org.team", "org.cost"]), &ecs());
+        assert_eq!(dotted["labels"], json!({ "org_team": "blue", "org_cost": "7" }));
         let body = r#"{"id":"r-1","record":{"who":["nobody","ANNA@mail.corp.example"]}}"#;
         let found = apply(lookup(&["record.who"]), body);
         assert!(found.ends_with(r#""fields":{"team":"blue","cost_center":"7"}}"#), "{found}");

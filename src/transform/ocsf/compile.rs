@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use super::items::{Items, is_each};
 use super::language::{Expression, constant};
+use super::map::LAYER;
 use super::run::Spot;
 use super::scalar::Scalar;
 use super::schema::{Attribute, Class, Fields, Kind, Word, schema};
@@ -238,11 +239,12 @@ impl Compiler<'_> {
         }
         let Some(attribute) = fields.chooser_of(name).or_else(|| fields.get(name)) else {
             let known: Vec<_> = fields.attributes.iter().map(|attribute| attribute.name).collect();
-            self.critic.error(
-                said.place,
-                format!("{owner} has no attribute `{name}`"),
-                Some(suggest(name, &known, "attributes")),
-            );
+            let others = if into.path.is_empty() { classes_with(name) } else { Vec::new() };
+            let hint = match others.is_empty() {
+                true => suggest(name, &known, "attributes"),
+                false => format!("classes that have it: {}", said_names(&others)),
+            };
+            self.critic.error(said.place, format!("{owner} has no attribute `{name}`"), Some(hint));
             return None;
         };
         if !attribute.exists_with(self.profiles) {
@@ -371,7 +373,9 @@ impl Compiler<'_> {
     }
 
     pub(super) fn twice(&self, path: &str, said: Said) {
-        self.critic.error(said.place, format!("`{path}` is said twice"), None);
+        let key = path.strip_suffix("_id").filter(|key| LAYER.contains(key));
+        let hint = key.map(|key| format!("`{key}`, beside the map, says it already: leave one of them out"));
+        self.critic.error(said.place, format!("`{path}` is said twice"), hint);
     }
 
     fn single(
@@ -408,7 +412,9 @@ impl Compiler<'_> {
             None => None,
         };
         let slots = expression.from.iter().map(|path| self.source.slot(path)).collect();
-        Some(Node::Leaf(Leaf { spot, slots, values: Words::new(values), otherwise, scalar, list, objects_only: false }))
+        let values = Words::new(values);
+        let (objects_only, keeps_empty) = (false, false);
+        Some(Node::Leaf(Leaf { spot, slots, values, otherwise, scalar, list, objects_only, keeps_empty }))
     }
 
     fn choice(
@@ -528,6 +534,12 @@ impl Compiler<'_> {
     }
 }
 
+/// The classes with an attribute of that name, or with an enum whose caption it is.
+fn classes_with(name: &str) -> Vec<&'static str> {
+    let has_it = |fields: &Fields| fields.get(name).or_else(|| fields.chooser_of(name)).is_some();
+    schema().classes.iter().filter(|class| has_it(&class.fields)).map(|class| class.name).collect()
+}
+
 fn is_table(node: &document::Node) -> bool {
     node.as_table().is_some()
 }
@@ -585,5 +597,6 @@ pub fn fixed(constant: Constant) -> Node {
         scalar,
         list: false,
         objects_only: false,
+        keeps_empty: false,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::map::{Map, Rule};
+use super::map::{Map, Rule, RuleName};
 use super::run::Run;
 use super::schema::{Class, Fields, Kind, schema};
 use super::shape::{Constant, Leaf, Node, Shape};
@@ -15,8 +15,8 @@ use crate::transform::condition::word;
 pub struct RuleFacts {
     /// The class of its events.
     pub class: &'static str,
-    /// Where it looks in the record to find out whether it applies, each path once.
-    pub looks_at: Vec<String>,
+    /// What tells it from the others.
+    pub name: RuleName,
 }
 
 /// What a map fills of a class, by all the rules that have it.
@@ -50,14 +50,7 @@ impl Map {
     /// The rules, in the order they are tried.
     #[must_use]
     pub fn rules(&self) -> Vec<RuleFacts> {
-        let paths = self.source.paths();
-        let facts = |rule: &Rule| {
-            let slots: BTreeSet<usize> = rule.conditions.iter().flatten().map(|(slot, _)| *slot).collect();
-            RuleFacts {
-                class: class_of(rule).name,
-                looks_at: slots.into_iter().map(|slot| paths[slot].clone()).collect(),
-            }
-        };
+        let facts = |rule: &Rule| RuleFacts { class: class_of(rule).name, name: rule.name.clone() };
         self.rules.iter().map(facts).collect()
     }
 
@@ -311,11 +304,9 @@ service.name = { value = "Example" }
     fn what_is_filled_and_what_is_lacking() {
         let map = load(MAP, &identity("Example", "example", &[], &[]));
         let rules = map.rules();
-        assert_eq!(
-            rules[0],
-            RuleFacts { class: "authentication", looks_at: vec!["kind".to_owned(), "who.id".to_owned()] }
-        );
-        assert_eq!(rules[1], RuleFacts { class: "entity_management", looks_at: Vec::new() });
+        let login = RuleName { line: Some(10), asks: "kind login; who.id exists true".to_owned() };
+        assert_eq!(rules[0], RuleFacts { class: "authentication", name: login });
+        assert_eq!(rules[1], RuleFacts { class: "entity_management", name: RuleName::default() });
         let classes = map.classes();
         let facts = &classes["entity_management"];
         assert_eq!(facts.required.0, facts.required.1);

@@ -96,9 +96,8 @@ impl Compiler<'_> {
         said: Said,
     ) {
         let is_free = made == Made::Alike;
-        let known: &[&str] =
-            if is_free { &["each", "match", "from", "values", "by"] } else { &["each", "match", "from", "values"] };
-        if !self.critic.keys(said.node, known) {
+        let of_free: &[&str] = if is_free { &["by", "last"] } else { &[] };
+        if !self.critic.keys(said.node, &[&["each", "match", "from", "values"], of_free].concat()) {
             return;
         }
         let Some(expression) = Expression::of_item(said.node, self.critic) else { return };
@@ -110,12 +109,32 @@ impl Compiler<'_> {
         if leaf.slots.is_empty() {
             leaf.slots.push(source.whole());
         }
+        leaf.keeps_empty = is_free;
+        let Some(last) = self.last(said.node) else { return };
         let made = match said.node.get("by").map(|by| path(by, self.critic)) {
-            Some(Some(key)) => Made::Keyed(source.slot(&key)),
+            Some(Some(key)) => Made::Keyed { slot: source.slot(&key), last },
             Some(None) => return,
             None => made,
         };
         self.put_made(into, name, source, Gives::Single(Node::Leaf(leaf)), made, spot, said);
+    }
+
+    /// Whether of items with one key the last counts. `None` if that is not said well.
+    fn last(&self, node: &document::Node) -> Option<bool> {
+        let Some(last) = node.get("last") else { return Some(false) };
+        if node.get("by").is_none() {
+            let hint = "say with `by` where an item has the name of what it gives".to_owned();
+            self.critic.error(
+                &last.place(),
+                "`last` is about items with the same name, and here they have none",
+                Some(hint),
+            );
+            return None;
+        }
+        if last.as_bool().is_none() {
+            self.critic.error(&last.place(), format!("expected `true` or `false`, found {}", last.kind()), None);
+        }
+        last.as_bool()
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of what it makes")]

@@ -26,6 +26,17 @@ pub(super) struct Rule {
     /// Of these sets of conditions one must hold: the slots that are looked at, and what must stand there.
     pub(super) conditions: Vec<Vec<(usize, Condition)>>,
     pub(super) event: Shape,
+    /// What tells it from the others: its line, and the beginning of its `match`.
+    pub(super) name: RuleName,
+}
+
+/// What tells a rule from the others of its map.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleName {
+    /// Where it stands in the connector's file, counted from one. `None` for what fits every record.
+    pub line: Option<usize>,
+    /// What its `match` asks for: `action login, sso_*`. Empty where it has none.
+    pub asks: String,
 }
 
 /// The keys that both `[ocsf]` and `[[ocsf.when]]` have.
@@ -139,11 +150,12 @@ impl<'l> Loader<'l> {
             self.critic.error(&when.head(), "expected a list of rules", Some("write `[[ocsf.when]]`".to_owned()));
         }
         let mut rules: Vec<_> = whens.iter().map(|when| self.rule(when, base, product)).collect();
+        self.check_reached(whens, &rules);
         let last = self.event(self.node, None, base, product);
         if let Some(shape) = &last {
             self.check_certain(shape, base);
         }
-        rules.push(last.map(|event| Rule { conditions: Vec::new(), event }));
+        rules.push(last.map(|event| Rule { conditions: Vec::new(), event, name: RuleName::default() }));
         Some(Map { rules: rules.into_iter().collect::<Option<_>>()?, source: self.source })
     }
 
@@ -203,7 +215,27 @@ impl<'l> Loader<'l> {
             conditions.push(set.map(|condition| (self.source.slot(&condition.path), condition)).collect());
         }
         let class = if when.get("class").is_some() { self.class_of(when)? } else { base };
-        Some(Rule { conditions, event: self.event(self.node, Some(when), class, product)? })
+        let name = RuleName {
+            line: when.head().line(),
+            asks: when.get("match").map(Condition::describe_all).unwrap_or_default(),
+        };
+        Some(Rule { conditions, event: self.event(self.node, Some(when), class, product)?, name })
+    }
+
+    /// Behind a rule that every record fits, no other is ever tried.
+    fn check_reached(&self, whens: &[document::Node], rules: &[Option<Rule>]) {
+        let takes_all = |rule: &Rule| {
+            let no_conditions = rule.conditions.is_empty() || rule.conditions.iter().any(Vec::is_empty);
+            no_conditions && rule.event.uncertain().next().is_none()
+        };
+        let first = rules.iter().position(|rule| rule.as_ref().is_some_and(takes_all));
+        let Some((at, behind)) = first.map(|at| (at, whens.len() - at - 1)).filter(|(_, behind)| *behind > 0) else {
+            return;
+        };
+        let rest = if behind == 1 { "the rule".to_owned() } else { format!("the {behind} rules") };
+        let problem = Problem::warning(format!("every record fits this rule: {rest} after it will never be tried"));
+        let problem = problem.hint("say in `match` which records it is for, or put it last");
+        self.critic.problems.push(problem.at(&whens[at].head()));
     }
 
     /// The shape of the events of `class`: what `base` says, and what `over` says instead or beside it.

@@ -44,8 +44,9 @@
 //! "User" }, map = { uid = "id" } }`. Single values have no `map`: `privileges = { each = "roles", from = "name" }`, where the
 //! item itself counts without `from`, and `values` is as above. Where any JSON may stand, `by` makes an object and says where
 //! an item has the key: `entity.data = { each = "changes", by = "field", from = "before" }`. The members of a vendor's object
-//! are items, too, and keep their keys: `entity.data = { each = "changed", from = "0" }`. Of two items with one key the first
-//! counts.
+//! are items, too, and keep their keys: `entity.data = { each = "changed", from = "0" }`. Of items with one key the first
+//! counts, with `last = true` the last: of what was changed twice, the value before the first change and the one after the
+//! last. An item that has `null` there gives nothing; an empty text, list or object is what was emptied, and stays.
 //!
 //! **Enums** (`status_id`, `type_id` …) are given by the caption's name (`status`, `type`) or their own. A word is looked up
 //! in `values`, then among OCSF's captions; any other is *Other*, with the vendor's word as the caption. No word at all is
@@ -63,7 +64,8 @@
 //! **Observables.** What OCSF counts as one (addresses, names, ids of users …) is in `observables`, too, by itself.
 //!
 //! **Nothing is lost.** What the map does not name, and what stands in the event in another form only (a time, a word with
-//! another caption), is in `unmapped`, where the vendor had it. `null` and empty values are left out.
+//! another caption), is in `unmapped`, where the vendor had it. `null` and empty values beside what the map names are left
+//! out; what it does not look into at all stays as it is, with what is empty in it.
 //!
 //! **Conditions.** `match = { path = … }` takes a word, a list of words, `{ exists = true }` (or `false`), `{ prefix = text or
 //! list }`, `{ cidr = network or list }` (`"10.0.0.0/8"`, `"2001:db8::/32"`, a single address), or `{ not = … }` around any

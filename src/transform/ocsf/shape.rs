@@ -68,6 +68,8 @@ pub struct Leaf {
     pub list: bool,
     /// Whether only objects fit, as in the object of OCSF that takes anything.
     pub objects_only: bool,
+    /// Whether an empty text, list or object is a value like any other: what has been emptied. `null` never is.
+    pub keeps_empty: bool,
 }
 
 /// A value that stands in the map itself.
@@ -269,6 +271,9 @@ impl Leaf {
             Some((word, constant)) => {
                 let whole = matches!(constant, Constant::Text(text) if text.eq_ignore_ascii_case(word));
                 Some(Fit { value: constant.value(arena), whole })
+            }
+            None if self.keeps_empty && value.is_empty() => {
+                (value != Value::Null).then_some(Fit { value, whole: true })
             }
             None => self.scalar.fit(value, arena),
         }

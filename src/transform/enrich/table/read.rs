@@ -1,7 +1,7 @@
 //! The kinds of file that tables are kept in.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use super::super::kept::Unread;
@@ -23,22 +23,50 @@ pub fn separated(path: &Path, separator: u8, shape: &Shape, rows: &mut Rows) -> 
     }
     let column = |name: &String| {
         let there = || header.iter().map(ToOwned::to_owned).collect();
-        let at = header.iter().position(|known| known == name);
-        at.ok_or_else(|| Unread::NoColumn { name: name.clone(), there: there() })
+        let mut at = header.iter().enumerate().filter(|(_, known)| known == name).map(|(at, _)| at);
+        let first = at.next().ok_or_else(|| Unread::NoColumn { name: name.clone(), there: there() })?;
+        // One of them would count, and nobody has said which.
+        match at.next() {
+            Some(_) => {
+                let reason = format!("it has more than one column `{name}`");
+                Err(Unread::Wrong { line: Some(1), reason, hint: "give each column a name of its own" })
+            }
+            None => Ok(first),
+        }
     };
     let by = column(&shape.by)?;
     let take: Vec<usize> = shape.take.iter().map(column).collect::<Result<_, _>>()?;
     let mut record = csv::StringRecord::new();
+    let mut has_many_lines = None;
     while reader.read_record(&mut record).map_err(csv_error)? {
         let line = record.position().map_or(0, csv::Position::line);
         if record.as_slice().len() > LONGEST_ROW {
-            let reason = "the row that begins here does not end".to_owned();
-            return Err(Unread::Wrong { line: Some(line), reason, hint: "a double quote is not closed" });
+            return Err(endless(line));
         }
+        has_many_lines = record.iter().last().is_some_and(|cell| cell.contains('\n')).then_some(line);
         let cell = |at: usize| record.get(at).unwrap_or_default();
         rows.add(line, cell(by), take.iter().map(|at| cell(*at)))?;
     }
-    Ok(())
+    // To the end of the file, a quote that is not closed is one value.
+    match has_many_lines {
+        Some(line) if !ends_with_quote(path)? => Err(endless(line)),
+        _ => Ok(()),
+    }
+}
+
+fn endless(line: u64) -> Unread {
+    let reason = "the row that begins here does not end".to_owned();
+    Unread::Wrong { line: Some(line), reason, hint: "a double quote is not closed" }
+}
+
+/// Whether a file closes a quote at its very end. A value with line breaks that is the last of a file does.
+fn ends_with_quote(path: &Path) -> std::io::Result<bool> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(256)))?;
+    let mut end = Vec::new();
+    file.read_to_end(&mut end)?;
+    Ok(end.trim_ascii_end().ends_with(b"\""))
 }
 
 fn csv_error(error: csv::Error) -> Unread {
@@ -48,7 +76,10 @@ fn csv_error(error: csv::Error) -> Unread {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => Unread::Wrong {
             line: at,
             reason: format!("the table has {expected_len} columns, and this line {len}"),
-            hint: "a value with a comma in it stands in double quotes",
+            hint: match len > expected_len {
+                true => "a value with a comma in it stands in double quotes",
+                false => "a value is missing, or a double quote is not closed",
+            },
         },
         csv::ErrorKind::Utf8 { .. } => {
             Unread::Wrong { line: at, reason: "this is not UTF-8".to_owned(), hint: "save the table as UTF-8" }

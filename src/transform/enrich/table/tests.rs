@@ -92,10 +92,12 @@ fn networks_and_domains_are_found_by_the_longest() {
 
 #[test]
 fn what_is_wrong_is_told_with_its_line() {
-    let cases: [(&str, &[u8], Match, &str); 13] = [
+    let cases: [(&str, &[u8], Match, &str); 15] = [
         ("t.csv", b"", Match::Exact, "it is empty"),
         ("t.csv", b"key,team\nk,v\n", Match::Exact, "there is no `cost`"),
         ("t.csv", b"key,team,cost\nk,v,1\nk,v\n", Match::Exact, "line 3: the table has 3 columns, and this line 2"),
+        ("t.csv", b"key,team,cost,team\nk,v,1,w\n", Match::Exact, "line 1: it has more than one column `team`"),
+        ("t.csv", b"cost,key,key,team\n1,k,k,v\n", Match::Exact, "line 1: it has more than one column `key`"),
         ("t.csv", b"key,team,cost\nk,\xff,1\n", Match::Exact, "line 2: this is not UTF-8"),
         ("t.csv", b"key,team,cost\n\"10.0.0.0/8\n\",v,1\n10.0.0.0/33,v,1\n", Match::Cidr, "line 4: this is no network"),
         ("t.csv", b"key,team,cost\na b,v,1\n", Match::Domain, "line 2: this is no domain"),
@@ -118,6 +120,12 @@ fn a_quote_that_is_not_closed_does_not_swallow_the_rest() {
     let text = format!("key,team,cost\nk,v,1\nl,v,\"2\n{}", "m,v,3\n".repeat(20_000));
     let error = read_as("t.csv", text.as_bytes(), &shape(Match::Exact)).map(|_| ()).unwrap_err();
     assert_eq!(error.to_string(), "line 3: the row that begins here does not end");
+    let small = b"key,team,cost\nk,v,\"1\nl,w,2\n";
+    let error = read_as("t.csv", small, &shape(Match::Exact)).map(|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), "line 2: the row that begins here does not end");
+    let closed = b"key,team,cost\nk,v,\"1\nl,w,2\"\n\n";
+    let table = read_as("t.csv", closed, &shape(Match::Exact)).unwrap().value;
+    assert_eq!(found(&table, "k"), Some(vec!["v", "1\nl,w,2"]));
 }
 
 #[test]

@@ -9,23 +9,71 @@ fn changes_become_what_was_and_what_is() {
     let map = r#"
         entity.data = { each = "changes", by = "field", from = "from" }
         entity_result.uid = "what"
-        entity_result.data = { each = "changes", by = "field", from = "to" }"#;
+        entity_result.data = { each = "changes", by = "field", from = "to", last = true }"#;
     let changes = json!([
         { "field": "name", "from": "a", "to": "b", "by": "hand" },
         { "field": "on", "from": null, "to": false },
         { "field": "tags", "from": [{ "k": 1 }], "to": null },
-        // The second of a name would push the first out, and one without a name would be nowhere.
+        // What was changed twice was before the first change, and is after the last; what is between keeps its name. One
+        // without a name would be nowhere.
         { "field": "name", "from": "x", "to": "y" },
         { "from": 1, "to": 2 },
         "odd",
     ]);
     let found = event(map, json!({ "what": "w", "changes": changes }));
     assert_eq!(found["entity"]["data"], json!({ "name": "a", "tags": [{ "k": 1 }] }));
-    assert_eq!(found["entity_result"]["data"], json!({ "name": "b", "on": false }));
-    let rest = json!([{ "by": "hand" }, { "field": "name", "from": "x", "to": "y" }, { "from": 1, "to": 2 }, "odd"]);
+    assert_eq!(found["entity_result"]["data"], json!({ "on": false, "name": "y" }));
+    let rest = json!([
+        { "field": "name", "to": "b", "by": "hand" }, { "field": "name", "from": "x" }, { "from": 1, "to": 2 }, "odd",
+    ]);
     assert_eq!(found["unmapped"], json!({ "changes": rest }));
     let found = event(map, json!({ "changes": null }));
     assert_eq!((&found["entity"], found.get("entity_result")), (&json!({ "uid": "e" }), None));
+}
+
+#[test]
+fn what_came_or_went_on_the_way_is_neither_before_nor_after() {
+    let map = r#"
+        entity.data = { each = "changes", by = "field", from = "from" }
+        entity_result.uid = "what"
+        entity_result.data = { each = "changes", by = "field", from = "to", last = true }"#;
+    let changes = json!([
+        { "field": "new", "from": null, "to": 1 }, { "field": "new", "from": 1, "to": 2 },
+        { "field": "gone", "from": 3, "to": 4 }, { "field": "gone", "from": 4, "to": null },
+    ]);
+    let found = event(map, json!({ "what": "w", "changes": changes }));
+    assert_eq!(found["entity"]["data"], json!({ "gone": 3 }));
+    assert_eq!(found["entity_result"]["data"], json!({ "new": 2 }));
+    let between = json!([
+        { "field": "new", "to": 1 }, { "field": "new", "from": 1 }, { "field": "gone", "to": 4 }, { "field": "gone", "from": 4 },
+    ]);
+    assert_eq!(found["unmapped"], json!({ "changes": between }));
+}
+
+#[test]
+fn what_was_emptied_is_not_gone() {
+    let map = r#"
+        entity.data = { each = "changes", by = "field", from = "from" }
+        entity_result.uid = "what"
+        entity_result.data = { each = "changes", by = "field", from = "to" }
+        comment = { each = "words" }"#;
+    let changes = json!([
+        { "field": "tags", "from": ["lab"], "to": [] },
+        { "field": "note", "from": "", "to": "x" },
+        { "field": "gone", "from": {}, "to": null },
+    ]);
+    let found = event(map, json!({ "what": "w", "changes": changes, "words": ["", "y"] }));
+    assert_eq!(found["entity"]["data"], json!({ "tags": ["lab"], "note": "", "gone": {} }));
+    assert_eq!(found["entity_result"]["data"], json!({ "tags": [], "note": "x" }));
+    assert_eq!((&found["comment"], found.get("unmapped")), (&json!("y"), None));
+
+    let of_members = event(
+        r#"entity.data = { each = "changed", from = "1" }"#,
+        json!({ "changed": { "a": [1, ""], "b": [2, null] } }),
+    );
+    assert_eq!(of_members["entity"]["data"], json!({ "a": "" }));
+    let whole = event(r#"entity.data = { each = "now" }"#, json!({ "now": { "a": [], "b": null } }));
+    assert_eq!(whole["entity"]["data"], json!({ "a": [] }));
 }
 
 #[test]

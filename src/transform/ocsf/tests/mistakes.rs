@@ -44,6 +44,10 @@ fn attributes_are_those_of_the_class() {
         ("metadata.uid = \"x\"", "9:10 `metadata.uid` is for auditline to fill in"),
         ("unmapped.x = \"x\"", "9:1 `unmapped` is for auditline to fill in"),
         ("\"entity.uid\" = \"x\"", "9:1 `entity.uid` is said twice"),
+        (
+            "activity_id = \"x\"",
+            "9:1 `activity_id` is said twice (`activity`, beside the map, says it already: leave one of them out)",
+        ),
         ("entity.data = \"x\"\n\"entity.data.y\" = \"y\"", "10:1 `entity.data` is said twice"),
         ("\"comment.text\" = \"x\"", "9:1 `comment` is a text and has no `text` in it"),
         (
@@ -125,6 +129,12 @@ fn rules_are_checked_against_their_own_class() {
         ]
     );
     let cases = [
+        ("activity_id = \"x\"", "10:1 unknown key `activity_id` (did you mean `activity`?)"),
+        (
+            "map.privileges = \"x\"",
+            "10:5 class `entity_management` has no attribute `privileges` (classes that have it: \
+             `authorize_session`, `user_access`, `group_management`)",
+        ),
         ("clas = \"authentication\"", "10:1 unknown key `clas` (did you mean `class`?)"),
         (
             "map.api.operation = \"x\"",
@@ -192,6 +202,33 @@ fn the_head_of_a_map_is_checked() {
     for (from, to, expected) in cases {
         assert_eq!(of_change(from, to), [expected]);
     }
+}
+
+#[test]
+fn a_rule_that_every_record_fits_hides_the_rules_behind_it() {
+    let warned = |rules: &str| {
+        let problems = crate::document::Problems::new();
+        let text = format!("{TINY}{rules}");
+        let document = crate::document::Document::parse("map.toml", &text, &problems).unwrap();
+        let node = document.root().get("ocsf").unwrap();
+        assert!(crate::transform::ocsf::Map::load(node, &identity("E", "e", &[], &[]), &problems).is_some());
+        problems.to_string()
+    };
+    let all = "[[ocsf.when]]\nactivity = \"Create\"\n";
+    let some = "[[ocsf.when]]\nmatch = { a = \"b\" }\n";
+    let needs = "[[ocsf.when]]\nmap.entity_result.uid = \"x\"\n[[ocsf.when]]\nmap.entity.name = \"y\"\n";
+    for (rules, expected) in [
+        (format!("{all}{some}"), "the rule after it will never be tried"),
+        (format!("{some}{all}{some}{some}"), "the 2 rules after it will never be tried"),
+    ] {
+        let warned = warned(&rules);
+        assert!(warned.contains("warning: every record fits this rule") && warned.contains(expected), "{warned}");
+    }
+    for rules in [format!("{some}{all}"), format!("{some}{some}")] {
+        assert_eq!(warned(&rules), "", "{rules}");
+    }
+    // An object of its map may be missing, and then the rule still fits.
+    assert!(warned(needs).contains("the rule after it"));
 }
 
 #[test]
