@@ -29,6 +29,16 @@ impl File {
         Self { name: name.to_owned(), folder: folder.to_owned(), text: text.to_owned(), masks: Mutex::default() }
     }
 
+    /// A file that is no TOML and is read beside one: mistakes in it are shown as those of a document are.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not UTF-8.
+    pub fn read(path: &Path) -> std::io::Result<Arc<Self>> {
+        let text = std::fs::read_to_string(path)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(Arc::new(Self::new(&path.display().to_string(), folder, &text)))
+    }
+
     /// What messages call it.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -102,7 +112,9 @@ pub struct Place {
 }
 
 impl Place {
-    pub(super) fn new(file: &Arc<File>, span: Range<usize>) -> Self {
+    /// Those bytes of the file.
+    #[must_use]
+    pub fn new(file: &Arc<File>, span: Range<usize>) -> Self {
         Self { file: file.clone(), span: Some(span) }
     }
 

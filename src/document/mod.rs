@@ -29,6 +29,7 @@ mod spanned;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod within;
 
 use std::path::Path;
 use std::sync::Arc;

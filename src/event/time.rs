@@ -20,7 +20,7 @@ pub fn parse(value: Value) -> Option<DateTime<Utc>> {
 /// Reads an instant from a text, in the forms [`parse`] knows.
 #[must_use]
 pub fn from_text(text: &str) -> Option<DateTime<Utc>> {
-    plain(text).or_else(|| any(text))
+    plain(text).or_else(|| in_some_form(text))
 }
 
 /// `2026-09-14T08:22:31Z`, with a space or fractions or without the `Z`: nearly all that vendors write, read at once.
@@ -46,7 +46,7 @@ fn number(digits: &[u8]) -> Option<u32> {
 }
 
 /// Every form, one after the other.
-fn any(text: &str) -> Option<DateTime<Utc>> {
+fn in_some_form(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
     }
@@ -94,7 +94,7 @@ mod tests {
             text in r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,10})?[Zz]?"
         ) {
             if let Some(time) = plain(&text) {
-                prop_assert_eq!(Some(time), any(&text));
+                prop_assert_eq!(Some(time), in_some_form(&text));
             }
         }
     }
@@ -103,7 +103,7 @@ mod tests {
     fn what_vendors_write_most_is_read_at_once() {
         for text in ["2026-09-14T08:22:31Z", "2026-09-14T08:22:31.123Z", "2026-09-14 08:22:31", "2026-09-14T08:22:31.5"]
         {
-            assert_eq!(plain(text), any(text), "{text}");
+            assert_eq!(plain(text), in_some_form(text), "{text}");
             assert!(plain(text).is_some(), "{text}");
         }
         for text in ["2026-09-14T08:22:31+02:00", "2026-02-30T08:22:31Z", "2026-09-14T08:22:60Z", "2026-09-14", ""] {

@@ -9,6 +9,8 @@ pub mod filter;
 pub mod normalize;
 pub mod ocsf;
 pub mod redact;
+#[cfg(feature = "remap")]
+pub mod remap;
 pub mod route;
 pub mod sample;
 

@@ -6,6 +6,7 @@ mod filter;
 mod library;
 mod normalize;
 mod redact;
+mod remap;
 mod route;
 mod sample;
 
@@ -37,6 +38,8 @@ enum Written {
     Sample(sample::Written),
     /// Of events that say the same within a while, one.
     Dedupe(dedupe::Written),
+    /// A program in VRL.
+    Remap(remap::Written),
 }
 
 /// A transform that is ready but for what its connector says.
@@ -111,6 +114,7 @@ pub fn steps(
                 Step::Ready(Box::new(sample.build(samples, context)?))
             }
             Written::Dedupe(dedupe) => Step::Ready(Box::new(dedupe.build(context)?)),
+            Written::Remap(remap) => Step::Ready(remap.build(&step.place, context)?),
         })
     });
     // All of them are made before the first that failed counts.
