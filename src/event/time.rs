@@ -92,7 +92,7 @@ mod tests {
             text in r"[0-9]{4}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,10})?[Zz]?"
         ) {
             if let Some(time) = plain(&text) {
-                prop_assert_eq!(Some(time), any(&text));
+                prop_assert_eq!(Some(time), super::any(&text));
             }
         }
     }
@@ -101,7 +101,7 @@ mod tests {
     fn what_vendors_write_most_is_read_at_once() {
         for text in ["2026-09-14T08:22:31Z", "2026-09-14T08:22:31.123Z", "2026-09-14 08:22:31", "2026-09-14T08:22:31.5"]
         {
-            assert_eq!(plain(text), any(text), "{text}");
+            assert_eq!(plain(text), super::any(text), "{text}");
             assert!(plain(text).is_some(), "{text}");
         }
         for text in ["2026-09-14T08:22:31+02:00", "2026-02-30T08:22:31Z", "2026-09-14T08:22:60Z", "2026-09-14", ""] {
