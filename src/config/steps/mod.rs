@@ -8,6 +8,7 @@ mod normalize;
 mod redact;
 mod route;
 mod sample;
+mod shape;
 
 use std::sync::Arc;
 
@@ -69,7 +70,8 @@ pub fn steps(
         Some(node) => node.decode(context)?,
         None => Vec::new(),
     };
-    let written: Vec<Option<Spanned<Written>>> = nodes.iter().map(|node| node.decode(context)).collect();
+    let decode = |node: &Node| if shape::is_mistaken(node, context) { None } else { node.decode(context) };
+    let written: Vec<Option<Spanned<Written>>> = nodes.iter().map(decode).collect();
     let is_normalize = |step: &&Spanned<Written>| matches!(step.value, Written::Normalize(_));
     let normalizes: Vec<_> = written.iter().flatten().filter(is_normalize).collect();
     for again in normalizes.iter().skip(1) {
@@ -80,6 +82,7 @@ pub fn steps(
         let problem = Problem::error("an event can be routed only once").at(&again.place);
         context.problems.push(problem.hint("put all rules into one step"));
     }
+    warn_of_steps_behind_dedupe(written.iter().flatten(), context);
     let choice = match normalizes.first().map(|step| &step.value) {
         Some(Written::Normalize(node)) => normalize::Choice::read(node, context),
         _ => Some(normalize::Choice::default()),
@@ -105,4 +108,18 @@ pub fn steps(
     // All of them are made before the first that failed counts.
     let steps: Vec<Option<Step>> = normalize.into_iter().chain(steps).collect();
     steps.into_iter().collect()
+}
+
+/// What is a repetition is decided when a page is kept, which is behind all steps wherever `dedupe` stands.
+fn warn_of_steps_behind_dedupe<'w>(written: impl Iterator<Item = &'w Spanned<Written>>, context: &Context<'_>) {
+    let behind = written.skip_while(|step| !matches!(step.value, Written::Dedupe(_)));
+    for step in behind {
+        let kind = match step.value {
+            Written::Filter(_) => "filter",
+            Written::Sample(_) => "sample",
+            _ => continue,
+        };
+        let message = format!("this `{kind}` stands behind `dedupe`, and comes before it: repetitions are told last");
+        context.problems.push(Problem::warning(message).at(&step.place).hint(format!("put `{kind}` before `dedupe`")));
+    }
 }
