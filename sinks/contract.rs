@@ -58,6 +58,7 @@ pub async fn all<D: Destination>(fresh: impl AsyncFn(&str) -> D) {
         async { a_big_batch_arrives(fresh(&unique("big")).await).await },
         async { every_character_survives(fresh(&unique("characters")).await).await },
         async { sequences_may_have_gaps(fresh(&unique("gaps")).await).await },
+        async { another_choice_replaces_nothing(fresh(&unique("choice")).await).await },
         async { days_and_hours_may_vary(fresh(&unique("days")).await).await },
         async { only_the_oversized_is_rejected(fresh(&unique("oversized")).await).await },
     );
@@ -198,6 +199,17 @@ pub async fn sequences_may_have_gaps<D: Destination>(destination: D) {
     take_whole(&*second, &batches[1]).await;
     take_whole(&*second, &batches[2]).await;
     expect_all(&destination, &batches).await;
+}
+
+/// A stretch comes again with fewer of its records, as a sink gets it that takes another's place: what is there stays.
+pub async fn another_choice_replaces_nothing<D: Destination>(destination: D) {
+    let (before, after) = (gapped("choice", &[1, 2, 9]), gapped("choice", &[1, 9]));
+    take_whole(&*destination.sink(), &before).await;
+    take_whole(&*destination.sink(), &after).await;
+    let there = destination.read_back(3).await;
+    for text in texts(&[before]) {
+        assert!(there.contains(&text), "{text} is gone: {there:?}");
+    }
 }
 
 /// One record nobody could take must not keep the others from arriving.

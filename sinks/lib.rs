@@ -26,6 +26,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use self::template::Place;
 
@@ -67,9 +68,24 @@ pub struct Batch {
 impl Batch {
     /// A name no other batch has, and the same each time this one is delivered. Sorts in the pipeline's order, and is
     /// fit for file names, object keys and transactional ids.
+    ///
+    /// Where sequences are missing, bounds do not say which records lie between them: another sink's batch of the same
+    /// stretch may have others. So such a name ends in a digest of their ids.
     #[must_use]
     pub fn key(&self) -> String {
-        format!("{}-{}-{:012}-{:012}", self.pipeline, self.journal, self.first, self.last)
+        let bounds = format!("{}-{}-{:012}-{:012}", self.pipeline, self.journal, self.first, self.last);
+        let is_whole = self.records.len() as u64 == self.last - self.first + 1;
+        if is_whole { bounds } else { bounds + "-" + &self.digest() }
+    }
+
+    /// Eight digits that tell these records from others.
+    fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        for record in &self.records {
+            hash.update((record.id.len() as u64).to_be_bytes());
+            hash.update(&record.id);
+        }
+        hash.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// How much JSON the records hold, in bytes.
@@ -198,7 +214,7 @@ impl SinkConfig {
     }
 
     /// What the names of a pipeline's objects begin with, the server's and the bucket's included; `None` where there are
-    /// none. Two writers of one pipeline would write over each other's: an object is named by the bounds of its batch.
+    /// none. Two writers of one pipeline would write over each other's: an object is named by its batch.
     #[must_use]
     pub fn objects_of(&self, pipeline: &str, vendor: &str) -> Option<String> {
         match self {
@@ -249,5 +265,29 @@ impl BuildError {
     /// An error without a cause.
     pub fn new(key: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { key: key.to_owned(), message: message.into(), hint: hint.into(), source: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::contract::{gapped, numbered};
+
+    #[test]
+    fn a_batch_of_other_records_between_the_same_bounds_has_another_name() {
+        let (one, other) = (gapped("audit", &[1, 2, 9]).key(), gapped("audit", &[1, 8, 9]).key());
+        assert_ne!(one, other);
+        assert_ne!(one, gapped("audit", &[1, 9]).key());
+        assert_eq!(one, gapped("audit", &[1, 2, 9]).key());
+        assert_eq!(numbered("audit", 1, 9).key(), "audit-j7k2-000000000001-000000000009");
+        let digits = one.strip_prefix("audit-j7k2-000000000001-000000000009-").unwrap();
+        assert!(digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()), "{one}");
+    }
+
+    #[test]
+    fn names_sort_in_the_order_of_the_pipeline() {
+        let keys =
+            [gapped("audit", &[1, 3]), numbered("audit", 4, 2), gapped("audit", &[6, 9]), numbered("audit", 10, 1)];
+        let keys: Vec<String> = keys.iter().map(super::Batch::key).collect();
+        assert!(keys.is_sorted(), "{keys:?}");
     }
 }

@@ -49,9 +49,17 @@ impl Preview {
     }
 
     fn print(&self, pipeline: &PipelinePlan, items: Vec<Refined>) -> u8 {
-        let count = items.len();
+        let read = items.len();
+        let events = items.iter().filter(|item| matches!(item, Refined::Record(_))).count();
+        let mut shown_events = 0;
         let mut out = std::io::stdout().lock();
-        for refined in items.into_iter().take(self.limit) {
+        for refined in items {
+            // What is dropped before the last event that is shown is told, and no event is kept from view by it.
+            let is_event = matches!(refined, Refined::Record(_));
+            if is_event && shown_events == self.limit {
+                break;
+            }
+            shown_events += usize::from(is_event);
             let written = match refined {
                 Refined::Record(new) => {
                     if let Some(to) = &new.to {
@@ -73,13 +81,13 @@ impl Preview {
                 return DONE;
             }
         }
-        match count {
+        match read {
             0 => eprintln!(
                 "{} has nothing from {} on, as far as one request tells",
                 pipeline.source.connector.definition.connector.vendor,
                 shown(self.since.0)
             ),
-            count if count > self.limit => eprintln!("{} of the page's {count} events; --limit shows more", self.limit),
+            _ if events > self.limit => eprintln!("{} of the page's {events} events; --limit shows more", self.limit),
             _ => {}
         }
         DONE

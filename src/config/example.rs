@@ -32,7 +32,7 @@ pub struct Example {
     pub dropped: Option<Spanned<String>>,
     /// The sinks that what goes on goes to, in any order.
     #[serde(default)]
-    pub to: Option<Spanned<Vec<String>>>,
+    pub to: Option<Spanned<Vec<Spanned<String>>>>,
     /// Why the other records become dead letters.
     #[serde(default)]
     pub dead_letter: Option<Spanned<String>>,
@@ -97,7 +97,7 @@ impl PipelineTest {
         let to: Option<raw::Targets> = raw.to.as_ref().and_then(|to| to.decode(context));
         let sinks: Option<Vec<_>> = to.as_ref().map(|to| to.value.keys().collect());
         let steps = steps(raw.transform.as_ref(), sinks.as_deref(), &Library::default(), context);
-        let examples = read(raw.example.as_ref(), context);
+        let examples = read(raw.example.as_ref(), sinks.as_deref(), context);
         let (connector, steps) = (connector?, steps?);
         Some(Self {
             name: file.name.clone(),
@@ -116,8 +116,13 @@ fn stand_in(name: &str) -> String {
     format!("not-a-secret-but-the-stand-in-of-tests-for-{name}")
 }
 
-/// The examples of a pipeline, each of which can be run and told from the others. `None` when one is wrong.
-pub fn read(written: Option<&Node>, context: &Context<'_>) -> Option<Vec<Spanned<Example>>> {
+/// The examples of a pipeline, each of which can be run and told from the others. `None` when one is wrong. `sinks` are the
+/// names it goes to, `None` if they cannot be told.
+pub fn read(
+    written: Option<&Node>,
+    sinks: Option<&[&Spanned<String>]>,
+    context: &Context<'_>,
+) -> Option<Vec<Spanned<Example>>> {
     let Some(node) = written else { return Some(Vec::new()) };
     let examples: Vec<Spanned<Example>> = node.decode(context)?;
     let mut names = BTreeSet::new();
@@ -127,7 +132,7 @@ pub fn read(written: Option<&Node>, context: &Context<'_>) -> Option<Vec<Spanned
         sound = false;
     };
     for example in &examples {
-        let Example { name, record, events, .. } = &example.value;
+        let Example { name, record, events, to, .. } = &example.value;
         if !names.insert(name.value.as_str()) {
             let problem = Problem::error(format!("two examples are called `{name}`")).at(&name.place);
             fail(problem, "a name says what an example shows that the others do not");
@@ -143,6 +148,16 @@ pub fn read(written: Option<&Node>, context: &Context<'_>) -> Option<Vec<Spanned
                 let problem = Problem::error(format!("this is not a JSON object: {error}")).at(&event.place);
                 fail(problem, "`auditline test --bless` writes the events that it finds");
             }
+        }
+        for name in to.iter().flat_map(|to| &to.value) {
+            if sinks.is_some_and(|sinks| sinks.iter().all(|sink| sink.value != name.value)) {
+                let problem = Problem::error(format!("this pipeline does not go to `{name}`")).at(&name.place);
+                fail(problem, "an example names sinks of the pipeline, each of which has a `[to.NAME]`");
+            }
+        }
+        if let Some(to) = to.as_ref().filter(|_| events.as_ref().is_some_and(|events| events.value.is_empty())) {
+            let problem = Problem::error("nothing goes on in this example, and so nowhere").at(&to.place);
+            fail(problem, "leave `to` out, or give the `events` that go there");
         }
     }
     sound.then_some(examples)

@@ -41,6 +41,10 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
     let written = raw::sinks(&files.main, context);
     let names: Vec<&Spanned<String>> = written.iter().flat_map(BTreeMap::keys).collect();
     let known: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
+    for name in names.iter().filter(|name| name.value.contains(char::is_control)) {
+        let problem = Problem::error("the name of a sink is one line of plain text").at(&name.place);
+        context.problems.push(problem.hint("letters, digits, `-` and `_` are enough"));
+    }
     let sinks = written.as_ref().map(|sinks| destinations(sinks, context)).unwrap_or_default();
 
     let library = Library::default();
@@ -147,8 +151,8 @@ fn pipeline(
     let to: Option<raw::Targets> = section(file, "to", raw.to.as_ref(), WHERE_TO, context);
     let names: Option<Vec<_>> = to.as_ref().map(|to| to.value.keys().collect());
     let steps = steps(raw.transform.as_ref(), names.as_deref(), library, context);
-    let lanes = to.map(|to| lanes(&to, known, sinks, context));
-    let examples = example::read(raw.example.as_ref(), context);
+    let lanes = to.as_ref().map(|to| lanes(to, known, sinks, context));
+    let examples = example::read(raw.example.as_ref(), names.as_deref(), context);
     let (source, lanes, steps, _) = (source?, lanes?, steps?, examples?);
     Some(PipelinePlan {
         name: file.name.as_str().into(),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use auditline_sinks::BatchLimits;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
@@ -12,7 +13,7 @@ use tracing::{error, info, warn};
 use super::counters::Counters;
 use super::refine::Refined;
 use super::told::Trouble;
-use crate::journal::{Append, Appended, DeadLetter, Dropped, Journal, JournalError, New, Sequence, Walk};
+use crate::journal::{Append, Appended, DeadLetter, Dropped, Journal, JournalError, Lane, New, Sequence, Walk};
 use crate::source::SourceError;
 use crate::transform::Transform;
 use crate::transform::redact::{Detector, Hits};
@@ -80,7 +81,8 @@ impl Pipeline {
         let mut told = false;
         while self.journal.fill().await?.is_full() {
             if !told {
-                warn!(pipeline = %self.name, "the journal is full: reading waits for the sinks");
+                let held_by = self.holder().await;
+                warn!(pipeline = %self.name, held_by, "the journal is full: reading waits for the sinks");
                 told = true;
             }
             if self.lost_writer.is_cancelled() {
@@ -94,6 +96,19 @@ impl Pipeline {
             info!(pipeline = %self.name, "the journal has room again");
         }
         Ok(!self.stop.is_cancelled())
+    }
+
+    /// The sink that waits for the pipeline's oldest record: nothing behind that leaves the journal before it does.
+    async fn holder(&self) -> Option<String> {
+        let all = BatchLimits { max_records: usize::MAX, max_bytes: u64::MAX, max_wait: Duration::ZERO };
+        let mut oldest = None;
+        for counters in &self.counters.lanes {
+            let lane = Lane { pipeline: Arc::clone(&self.name), sink: Arc::clone(&counters.sink) };
+            // Where it cannot be told, the warning goes without it.
+            let since = self.journal.waiting(&lane, &all).await.ok().and_then(|waiting| waiting.since);
+            oldest = since.map(|since| (since, lane.sink)).into_iter().chain(oldest).min();
+        }
+        oldest.map(|(_, sink)| sink.to_string())
     }
 
     /// Waits; `false` when the pipeline was stopped meanwhile.

@@ -1,5 +1,7 @@
 //! From a vendor's record to what the journal keeps: the transforms in order, then frozen.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::event::{Arena, Event, RecordKey};
@@ -30,7 +32,9 @@ pub fn refine<'a>(raw: Raw<'a>, transforms: &[Box<dyn Transform>], arena: &'a Ar
             Ok(done) => {
                 let mut record = done.freeze();
                 record.id = redacted(record.id, transforms);
-                let (to, twin) = (notes.to.take(), notes.twin);
+                let to = notes.to.take();
+                // Once all steps have had their say, so that their order does not matter.
+                let twin = notes.twin.map(|twin| among(twin, to.as_deref()));
                 Refined::Record(New { key: RecordKey::of(event.id), record, to, twin })
             }
             Err((_, Exit::Dropped { reason })) => {
@@ -46,6 +50,15 @@ pub fn refine<'a>(raw: Raw<'a>, transforms: &[Box<dyn Transform>], arena: &'a Ar
         }
     };
     (refined, notes.hits)
+}
+
+/// The twin among events that go to the same sinks. One that goes elsewhere is no repetition: dropped for the other's sake, it
+/// would be missing where only it goes.
+fn among(twin: RecordKey, to: Option<&[Arc<str>]>) -> RecordKey {
+    let Some(to) = to else { return twin };
+    let mut names: Vec<&str> = to.iter().map(AsRef::as_ref).collect();
+    names.sort_unstable();
+    twin.derived(&format!("to\n{}", names.join("\n")))
 }
 
 /// The changed event, or why it goes no further and after which transform.
@@ -72,4 +85,22 @@ fn dead(key: RecordKey, body: String, reason: &str, transforms: &[Box<dyn Transf
 
 fn redacted(text: String, transforms: &[Box<dyn Transform>]) -> String {
     transforms.iter().fold(text, |text, transform| transform.text(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_that_go_to_other_sinks_are_no_repetitions() {
+        let twin = RecordKey::of("twin");
+        let of = |to: &[&str]| {
+            let to: Vec<Arc<str>> = to.iter().map(|sink| Arc::from(*sink)).collect();
+            among(twin, Some(&to))
+        };
+        assert_eq!(among(twin, None), twin);
+        assert_eq!(of(&["siem", "archive"]), of(&["archive", "siem"]));
+        let all = [twin, of(&["siem"]), of(&["archive"]), of(&["siem", "archive"])];
+        assert_eq!(all.iter().collect::<std::collections::HashSet<_>>().len(), 4);
+    }
 }

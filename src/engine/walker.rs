@@ -116,14 +116,15 @@ impl Walker {
     }
 
     /// Makes a page durable, and stands at the cursor after it. Returns whether the walk got further: by a record that is
-    /// new, or by the end of a window.
+    /// new or dropped for the first time, or by the end of a window.
     async fn keep(&mut self, page: Page<Item>) -> Result<bool, ReadError> {
         let next = page.next;
         let own_reads = page.own_reads;
         let place = self.place(&next)?;
         let appended = self.pipeline.keep(page.items, place).await?;
         self.pipeline.counters.own_reads.add(own_reads);
-        let is_new = appended.added > 0 || next.complete_up_to > self.cursor.complete_up_to;
+        let has_new = appended.added > 0 || !appended.dropped.is_empty();
+        let is_new = has_new || next.complete_up_to > self.cursor.complete_up_to;
         self.cursor = next;
         self.note_progress();
         Ok(is_new)

@@ -7,6 +7,9 @@ use super::condition::Matcher;
 use super::{Exit, Notes, Transform};
 use crate::event::{Arena, Event, RecordKey};
 
+/// The reason under which the others are counted.
+pub const SAMPLE: &str = "sample";
+
 /// Keeps a share of the events, chosen by their ids: the same ones at every read, on every machine.
 #[derive(Debug)]
 pub struct Sample {
@@ -24,7 +27,7 @@ impl Sample {
     #[must_use]
     pub fn new(share: f64, matcher: Option<Matcher>, number: usize) -> Self {
         let below = (share * 2_f64.powi(64)) as u64;
-        Self { below, matcher, salt: format!("sample {number}"), reason: "sample".into() }
+        Self { below, matcher, salt: format!("sample {number}"), reason: SAMPLE.into() }
     }
 }
 

@@ -3,11 +3,16 @@
 use serde::Deserialize;
 
 use crate::document::{Context, Node, Place, Problem, Spanned};
+use crate::journal::DEDUPE;
 use crate::transform::condition::Matcher;
 use crate::transform::filter::Filter;
+use crate::transform::sample::SAMPLE;
 
 /// The reason where the operator gives none.
 const REASON: &str = "filter";
+
+/// The words of steps that give their own.
+const RESERVED: [&str; 2] = [DEDUPE, SAMPLE];
 
 /// As the file says it. Each field is the documentation of the key of that name.
 #[derive(Debug, Deserialize)]
@@ -28,6 +33,17 @@ impl Written {
         let reason = self.reason.as_ref().map_or(REASON, |reason| reason.value.as_str());
         if let Some(reason) = self.reason.as_ref().filter(|reason| reason.value.trim().is_empty()) {
             context.problems.error_at(&reason.place, "this reason says nothing");
+            return None;
+        }
+        if let Some(reason) = self.reason.as_ref().filter(|reason| RESERVED.contains(&reason.value.as_str())) {
+            let message = format!("`{}` counts what another step drops", reason.value);
+            let problem = Problem::error(message).at(&reason.place);
+            context.problems.push(problem.hint("choose a reason that says what this filter is for"));
+            return None;
+        }
+        if let Some(reason) = self.reason.as_ref().filter(|reason| reason.value.contains(char::is_control)) {
+            let problem = Problem::error("a reason is one line of plain text").at(&reason.place);
+            context.problems.push(problem.hint("a few words are enough: `health checks`"));
             return None;
         }
         match (&self.keep, &self.drop) {

@@ -9,6 +9,7 @@ mod redact;
 mod remap;
 mod route;
 mod sample;
+mod shape;
 
 use std::sync::Arc;
 
@@ -75,7 +76,8 @@ pub fn steps(
     let mut misread = Vec::new();
     let decode = |node: &Node| {
         let before = context.problems.count(Severity::Error);
-        let written: Option<Spanned<Written>> = node.decode(context);
+        let written: Option<Spanned<Written>> =
+            if shape::is_mistaken(node, context) { None } else { node.decode(context) };
         misread.push(context.problems.count(Severity::Error) > before);
         written
     };
@@ -90,6 +92,7 @@ pub fn steps(
         let problem = Problem::error("an event can be routed only once").at(&again.place);
         context.problems.push(problem.hint("put all rules into one step"));
     }
+    warn_of_steps_behind_dedupe(written.iter().flatten(), context);
     let choice = match normalizes.first().map(|step| &step.value) {
         Some(Written::Normalize(node)) => normalize::Choice::read(node, context),
         _ => Some(normalize::Choice::default()),
@@ -120,4 +123,18 @@ pub fn steps(
     // All of them are made before the first that failed counts.
     let steps: Vec<Option<Step>> = normalize.into_iter().chain(steps).collect();
     steps.into_iter().collect()
+}
+
+/// What is a repetition is decided when a page is kept, which is behind all steps wherever `dedupe` stands.
+fn warn_of_steps_behind_dedupe<'w>(written: impl Iterator<Item = &'w Spanned<Written>>, context: &Context<'_>) {
+    let behind = written.skip_while(|step| !matches!(step.value, Written::Dedupe(_)));
+    for step in behind {
+        let kind = match step.value {
+            Written::Filter(_) => "filter",
+            Written::Sample(_) => "sample",
+            _ => continue,
+        };
+        let message = format!("this `{kind}` stands behind `dedupe`, and comes before it: repetitions are told last");
+        context.problems.push(Problem::warning(message).at(&step.place).hint(format!("put `{kind}` before `dedupe`")));
+    }
 }

@@ -315,8 +315,11 @@ impl Pipeline {
                 met.insert(&record.id);
                 continue;
             };
-            if !remember(&mut self.twins, twin.clone(), record.time.max(at(window))) {
+            // It is kept for as long as the record it was first met in.
+            if self.twins.contains_key(twin) {
                 repetitions.insert(record.id.clone());
+            } else {
+                self.twins.insert(twin.clone(), record.time.max(at(window)));
             }
         }
         repetitions

@@ -38,7 +38,7 @@ impl Memory<'_> {
     pub(super) fn sort(&mut self, page: &Append, now: DateTime<Utc>) -> rusqlite::Result<Sorted> {
         // A time that the vendor sets years ahead must not keep its era for years.
         let kept_by = |time: DateTime<Utc>| time.min(now).max(page.seen_at);
-        let repetitions = self.repetitions(page, &kept_by)?;
+        let (repetitions, twins) = self.repetitions(page, &kept_by)?;
         let reason: Arc<str> = DEDUPE.into();
         let again = page.records.iter().filter(|new| repetitions.contains(&new.key)).map(|new| Dropped {
             key: new.key,
@@ -53,7 +53,9 @@ impl Memory<'_> {
         let records = records.map(|(index, new)| Sighting { key: new.key, kept_by: kept_by(new.record.time), index });
         let others = dropped.iter().filter(|dropped| delivered.contains(&dropped.key));
         let others = others.map(|other| Sighting { key: other.key, kept_by: kept_by(other.time), index: usize::MAX });
-        let new = self.remember(records.chain(others).collect())?;
+        // In one go, so that a twin is in no later era than the record it was first met in.
+        let mut new = self.remember(records.chain(others).chain(twins).collect())?;
+        new.retain(|index| *index != usize::MAX);
 
         let marks = dropped.iter().enumerate().filter(|(_, dropped)| !delivered.contains(&dropped.key));
         let marks = marks.map(|(index, dropped)| Sighting {
@@ -71,14 +73,19 @@ impl Memory<'_> {
         Ok(Sorted { new, dropped: counts, repetitions })
     }
 
-    /// The keys of the new records whose twins were added before, in this page or an earlier one.
+    /// The keys of the new records whose twins were added before, in this page or an earlier one, and the twins that are
+    /// added with this one.
+    ///
+    /// A twin is kept for as long as the record it was first met in, however many repetitions follow: one that outlived it
+    /// would make that record its own repetition when it is read again.
     fn repetitions(
         &mut self,
         page: &Append,
         kept_by: &dyn Fn(DateTime<Utc>) -> DateTime<Utc>,
-    ) -> rusqlite::Result<HashSet<RecordKey>> {
+    ) -> rusqlite::Result<(HashSet<RecordKey>, Vec<Sighting>)> {
+        let (mut repetitions, mut twins) = (HashSet::new(), Vec::new());
         if page.records.iter().all(|new| new.twin.is_none()) {
-            return Ok(HashSet::new());
+            return Ok((repetitions, twins));
         }
         let mut firsts = HashMap::new();
         for (index, new) in page.records.iter().enumerate() {
@@ -89,14 +96,17 @@ impl Memory<'_> {
         let delivered = self.known(with_twins.iter().map(|(_, new, _)| new.key))?;
         // A record that is read again is not its own repetition.
         with_twins.retain(|(_, new, _)| !delivered.contains(&new.key));
-        let twins = with_twins.iter().map(|(index, new, twin)| Sighting {
-            key: twin.derived("twin"),
-            kept_by: kept_by(new.record.time),
-            index: *index,
-        });
-        let first: HashSet<usize> = self.remember(twins.collect())?.into_iter().collect();
-        let again = with_twins.iter().filter(|(index, ..)| !first.contains(index));
-        Ok(again.map(|(_, new, _)| new.key).collect())
+        let known = self.known(with_twins.iter().map(|(.., twin)| twin.derived("twin")))?;
+        let mut met = HashSet::new();
+        for (_, new, twin) in with_twins {
+            let key = twin.derived("twin");
+            if known.contains(&key) || !met.insert(key) {
+                repetitions.insert(new.key);
+            } else {
+                twins.push(Sighting { key, kept_by: kept_by(new.record.time), index: usize::MAX });
+            }
+        }
+        Ok((repetitions, twins))
     }
 
     fn count(&self, dropped: &BTreeMap<Arc<str>, u64>) -> rusqlite::Result<()> {

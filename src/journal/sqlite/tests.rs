@@ -220,3 +220,26 @@ async fn every_commit_of_a_call_waits_for_the_disk() {
     let level = |conn: &mut Connection| Ok(conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0))?);
     assert_eq!(with(&journal.writer, level).await.unwrap(), 2, "the sweeper puts it back");
 }
+
+#[tokio::test]
+async fn a_record_that_is_forgotten_is_not_its_own_repetition() {
+    let (_folder, journal) = in_new_folder();
+    let (app, _) = opened(&journal, "app").await;
+    let by = |ids: &[&str], hour: i64| {
+        let mut page = page(ids, "");
+        page.records.iter_mut().for_each(|new| new.twin = Some(RecordKey::of("twin")));
+        Append { seen_at: at(hour), ..page }
+    };
+    assert_eq!(journal.append(&app, by(&["first"], 0)).await.unwrap().added, 1);
+    // Repetitions long afterwards, each of which is read twice.
+    for (id, hour) in [("second", 40), ("third", 80)] {
+        for _ in 0..2 {
+            assert_eq!(journal.append(&app, by(&[id], hour)).await.unwrap().added, 0);
+        }
+    }
+    let forget = Append { forget_before: Some(at(60)), ..page([0; 0], "") };
+    journal.append(&app, forget).await.unwrap();
+    journal.sweeper.settle();
+    let again = journal.append(&app, by(&["first"], 80)).await.unwrap();
+    assert_eq!((again.added, again.dropped), (1, Default::default()));
+}

@@ -24,6 +24,13 @@ impl Critic<'_> {
         });
     }
 
+    /// Tells of what is hardly meant.
+    pub fn warn(&self, place: &Place, message: impl Into<String>, hint: String) {
+        if !self.silent {
+            self.problems.push(Problem::warning(message).at(place).hint(hint));
+        }
+    }
+
     /// Reports the keys of `table` that are not in `known`, and a table that is none. Says whether all is well.
     pub fn keys(&self, table: &Node, known: &[&str]) -> bool {
         let Some(entries) = table.as_table() else {

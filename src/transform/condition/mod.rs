@@ -76,12 +76,24 @@ impl Condition {
                 Self::collect(node, &text, critic, out);
                 continue;
             }
+            if let Some(sign) = sign_of_another_language(&text) {
+                let hint =
+                    "a number picks from a list: `resources.0.uid`; a name with such a character is written in quotes";
+                let message = format!("`{text}` is not a path: `{sign}` has no meaning in it");
+                critic.error(&key.place, message, Some(hint.to_owned()));
+                continue;
+            }
             match text.parse() {
                 Ok(path) => out.extend(Test::read(node, &text, critic).map(|test| Self { path, test })),
                 Err(error) => critic.error(&key.place, error.to_string(), None),
             }
         }
     }
+}
+
+/// What selects in paths elsewhere (`$.a`, `a[0]`, `a.*`) and would be looked for as a part of a name here. In quotes it is one.
+fn sign_of_another_language(path: &str) -> Option<char> {
+    path.split('"').step_by(2).find_map(|plain| plain.chars().find(|sign| ['*', '[', '$'].contains(sign)))
 }
 
 /// A whole `match`, for an event as it is when it comes by.
@@ -208,6 +220,16 @@ pub(crate) mod tests {
             ("{ a = { exists = 1 } }", "expected `true` or `false`, found an integer"),
             ("{ a = { } }", "there is no condition here"),
             ("{ \"a..b\" = 1 }", "`a..b` is not a path: a part of it is empty"),
+            ("{ \"a.*.b\" = 1 }", "`a.*.b` is not a path: `*` has no meaning in it"),
+            ("{ \"a[0].b\" = 1 }", "`a[0].b` is not a path: `[` has no meaning in it"),
+            ("{ \"$.a\" = 1 }", "`$.a` is not a path: `$` has no meaning in it"),
+            ("{ a = \"\" }", "an empty text is no word"),
+            ("{ a = [\"x\", \"\"] }", "an empty text is no word"),
+            ("{ a = { not = \"\" } }", "an empty text is no word"),
+            ("{ a = { equals = \"login\" } }", "unknown test `equals`"),
+            ("{ a.b = { in = [\"login\"] } }", "unknown test `in`"),
+            ("{ a = { not = { contains = \"x\" } } }", "unknown test `contains`"),
+            ("{ a = { gt = 5 } }", "unknown test `gt`"),
         ] {
             let told = matcher(written).unwrap_err();
             assert!(told.len() == 1 && told[0].contains(expected), "{written}: {told:?}");
@@ -229,8 +251,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_network_that_is_written_as_a_word_is_told() {
+        let problems = Problems::default();
+        let document = Document::parse("a.toml", r#"match = { ip = "10.0.0.0/8", path = "a/8" }"#, &problems).unwrap();
+        assert!(Matcher::read(document.root().get("match").unwrap(), &problems).is_some());
+        let told: Vec<String> = problems.sorted().iter().map(ToString::to_string).collect();
+        assert!(told.len() == 1 && told[0].contains("{ cidr = \"10.0.0.0/8\" }"), "{told:?}");
+    }
+
+    #[test]
     fn a_path_that_is_called_like_a_test_is_written_in_quotes() {
         assert!(holds(r#"{ "a.prefix" = "x" }"#, r#"{"a":{"prefix":"x"}}"#));
+        assert!(holds(r#"{ "a.equals" = "x" }"#, r#"{"a":{"equals":"x"}}"#));
+        assert!(holds(r#"{ in = "x" }"#, r#"{"in":"x"}"#));
+        assert!(holds(r#"{ '"$a".b' = "x" }"#, r#"{"$a":{"b":"x"}}"#));
         let told = matcher(r#"{ a.cidr.b = "x" }"#).unwrap_err();
         assert!(told[0].contains("expected a network or a list of networks, found a table"), "{told:?}");
     }

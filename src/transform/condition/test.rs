@@ -12,6 +12,21 @@ use crate::event::Value;
 /// The tests that are written as a table, by their only key.
 const NAMES: [&str; 4] = ["exists", "not", "prefix", "cidr"];
 
+/// Tests of other languages, and what is written here in their place. Taken for the rest of a path, one of them would ask for
+/// what no event has.
+const FOREIGN: [(&[&str], &str); 7] = [
+    (&["equals", "eq", "is"], "write the word itself: `\"login\"`"),
+    (&["in", "any", "any_of", "one_of"], "write a list of words: `[\"login\", \"logout\"]`"),
+    (&["ne", "not_in", "not_equals"], "write `{ not = \"login\" }`"),
+    (&["contains", "includes"], "write `\"*login*\"`"),
+    (&["suffix", "ends_with", "endswith"], "write `\"*login\"`"),
+    (
+        &["regex", "regexp", "matches", "like", "glob"],
+        "write a word that begins or ends with `*`, or a list of such words",
+    ),
+    (&["gt", "lt", "gte", "lte"], "write the numbers that fit as a list: `[401, 403]`"),
+];
+
 #[derive(Debug)]
 pub(super) enum Test {
     OneOf(Words<()>),
@@ -20,10 +35,16 @@ pub(super) enum Test {
     Not(Box<Test>),
 }
 
-/// Whether a table is a test, and not the rest of a path: a key that is nearly a test's name was probably meant to be one.
+/// Whether a table is a test, and not the rest of a path: a key that is nearly a test's name was probably meant to be one, and
+/// so was one that is a test elsewhere.
 pub(super) fn is_meant(table: &Node) -> bool {
     let mut keys = table.as_table().into_iter().flatten();
-    keys.any(|(key, _)| did_you_mean(key, NAMES).is_some())
+    keys.any(|(key, _)| did_you_mean(key, NAMES).is_some() || in_place_of(key).is_some())
+}
+
+/// What is written here in the place of another language's test.
+fn in_place_of(name: &str) -> Option<&'static str> {
+    FOREIGN.iter().find(|(names, _)| names.contains(&name)).map(|(_, hint)| *hint)
 }
 
 impl Test {
@@ -57,7 +78,7 @@ impl Test {
             "prefix" => prefixes(inner, critic).map(Self::OneOf),
             "cidr" => networks(inner, critic).map(Self::Within),
             unknown => {
-                let nearest = suggest(name, &NAMES, "tests");
+                let nearest = in_place_of(unknown).map_or_else(|| suggest(name, &NAMES, "tests"), str::to_owned);
                 let hint = format!("{nearest} (a path of that name is written in quotes: `\"{path}.{unknown}\"`)");
                 critic.error(&name.place, format!("unknown test `{unknown}`"), Some(hint));
                 None
@@ -112,6 +133,15 @@ fn words(node: &Node, critic: Critic) -> Option<Words<()>> {
                 return None;
             }
         };
+        if text.is_empty() {
+            let hint = "to ask whether there is nothing, write `{ exists = false }`".to_owned();
+            critic.error(&node.place(), "an empty text is no word, and nothing fulfils it", Some(hint));
+            return None;
+        }
+        if text.contains('/') && text.parse::<IpNet>().is_ok() {
+            let hint = format!("for the addresses of a network, write `{{ cidr = \"{text}\" }}`");
+            critic.warn(&node.place(), format!("`{text}` is taken as a word, which no address is"), hint);
+        }
         entries.push((Pattern::understand(&text, &node.place(), critic)?, ()));
     }
     Some(Words::new(entries))
