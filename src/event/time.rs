@@ -84,6 +84,7 @@ fn from_epoch(digits: &str) -> Option<DateTime<Utc>> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::any;
     use super::*;
 
     proptest! {
