@@ -127,10 +127,14 @@ fn holds_ip(host: &[u8]) -> bool {
 }
 
 /// Whether an IPv6 address would run into its surroundings: a port, an URL's authority, a label that
-/// could be a group; and letters that could be of its zone.
+/// could be a group; a word that touches it; and letters that could be of its zone.
 fn needs_brackets(bytes: &[u8], found: &Found, is_zoned: bool) -> bool {
     let before = &bytes[..found.start];
     let after = bytes.get(found.end);
+    let touches = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    if touches(before.last()) || touches(after) {
+        return true;
+    }
     if after == Some(&b':') || before.ends_with(b"//") || before.ends_with(b"@") {
         return true;
     }
