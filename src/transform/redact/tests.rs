@@ -633,3 +633,14 @@ fn names_of_windows_and_rewritten_senders_are_found_whole() {
     let bob = redact(&redactor(Some(EmailAction::Pseudonym), None), r"AzureAD\bob@contoso.com");
     assert_eq!(bob, format!(r"AzureAD\{}", redact(&redactor(Some(EmailAction::Pseudonym), None), "bob@contoso.com")));
 }
+
+// A field had a pseudonym of its own for what has another in a text.
+#[test]
+fn a_field_has_the_pseudonym_that_a_text_has() {
+    let all = everything(EmailAction::Pseudonym, IpAction::Pseudonym, TextAction::Pseudonym);
+    let treatment = policy::Treatment::Pseudonym(key());
+    for text in ["+1 (202) 555-0143", "4111 1111 1111 1111", "Ada@example.com", "203.0.113.4"] {
+        assert_eq!(stand_in::whole(text, &treatment), Some(redact(&all, text)), "{text}");
+    }
+    assert_eq!(stand_in::whole(" ada@example.com ", &treatment), Some(redact(&all, "ada@example.com")));
+}
