@@ -241,7 +241,10 @@ fn is_lone_host(before: &[u8], local: &[u8], host: &[u8]) -> bool {
     const DIGESTS: [&[u8]; 5] = [b"sha256", b"sha512", b"sha384", b"sha1", b"md5"];
     let is_mailto = before.len() >= 7 && before[before.len() - 7..].eq_ignore_ascii_case(b"mailto:");
     let named = |b: &u8| b.is_ascii_alphabetic() || *b >= 0x80;
-    let is_person = local.first().is_some_and(named)
+    // A workflow, at the branch or tag it is of.
+    let is_file = local.ends_with(b".yml") || local.ends_with(b".yaml");
+    let is_person = !is_file
+        && local.first().is_some_and(named)
         && local.iter().any(|b| matches!(b, b'.' | b'+'))
         && named(&host[0])
         && !is_version(host)
@@ -261,7 +264,7 @@ fn is_version(host: &[u8]) -> bool {
     match labels.clone().next_back() {
         None => numbers.len() < host.len(),
         Some(last) => {
-            labels.next().is_some_and(|second| second.first().is_some_and(u8::is_ascii_digit))
+            labels.next().is_some_and(|second| second == b"x" || second.first().is_some_and(u8::is_ascii_digit))
                 && (last.first().is_some_and(u8::is_ascii_digit) || STAGES.contains(&last))
         }
     }

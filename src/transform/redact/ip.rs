@@ -363,6 +363,12 @@ impl Run {
             }
             (0, _) => self.pairs + 1 < self.count,
             (1, 0) => false,
+            // `B::C1` is a path: nobody has addresses below 2000::, but for those of translation and of nothing.
+            (1, 2)
+                if self.before_gap == 1 && self.groups[0] < 0x2000 && !matches!(self.groups[0], 0 | 0x64 | 0x100) =>
+            {
+                false
+            }
             (1, 1..8) => self.has_digit || self.has_long_group || self.count >= 3,
             // Not one address but not a path either: a label or port grown together with one.
             _ => self.has_digit && self.count > 0,
