@@ -62,6 +62,9 @@ impl Redaction {
     }
 }
 
+/// So many hits are looked for in vain before no more are.
+const MOST_MISSES: usize = 16;
+
 /// Everything that can be looked for, masked.
 fn everything() -> Redact {
     let texts = Some(TextAction::Mask);
@@ -145,27 +148,37 @@ impl Work<'_> {
         if block.is_empty() {
             return Ok(());
         }
-        let mut told = Told { number: self.block_at, path: Vec::new(), hits: Vec::new() };
-        let mut redacted: Option<String> = None;
-        for step in &self.steps {
-            redacted = step.line(redacted.as_deref().unwrap_or(&block), &mut told).or(redacted);
+        let mut text = block;
+        for at in 0..self.steps.len() {
+            let mut told = Told { number: self.block_at, path: Vec::new(), hits: Vec::new() };
+            let redacted = self.steps[at].line(&text, &mut told);
+            if self.explained.is_some() {
+                self.tell(told, &text, out)?;
+            }
+            text = redacted.unwrap_or(text);
         }
-        if self.explained.is_some() {
-            self.tell(told, &block, out)
-        } else {
-            write(out, redacted.as_deref().unwrap_or(&block))
-        }
+        if self.explained.is_some() { Ok(()) } else { write(out, &text) }
     }
 
     /// A row for everything that was found.
     fn tell(&mut self, told: Told, block: &str, out: &mut impl Write) -> Result<(), String> {
-        let mut from = 0;
+        let (mut from, mut number, mut misses) = (0, told.number, 0);
         for hit in told.hits {
-            // Hits come in the order of the text, but for the few that only a second look finds.
-            if let Some(at) = block[from..].find(&hit.found) {
-                from += at;
-            }
-            let number = told.number + block[..from].matches('\n').count();
+            // Hits come in the order of the text, but for the few that only a second look finds: those are not looked for
+            // without end.
+            let at = if misses < MOST_MISSES { block[from..].find(&hit.found) } else { None };
+            let lines = |text: &str| text.matches('\n').count();
+            let behind = match at {
+                Some(at) => {
+                    number += lines(&block[from..from + at]);
+                    from += at + hit.found.len();
+                    lines(&hit.found)
+                }
+                None => {
+                    misses += 1;
+                    0
+                }
+            };
             let path = if hit.path.is_empty() { "-".to_owned() } else { self.shown_path(&hit.path) };
             let stand_in = if hit.stand_in.is_empty() { "(removed)" } else { &hit.stand_in };
             let mut row = format!("{number}\t{path}\t{}\t{stand_in}", hit.detector.name());
@@ -175,6 +188,7 @@ impl Work<'_> {
             }
             row.push('\n');
             write(out, &row)?;
+            number += behind;
             if let Some(hits) = &mut self.explained {
                 hits.count(hit.detector);
             }
@@ -234,5 +248,30 @@ fn summary(hits: &Hits) {
         eprintln!("nothing was found");
     } else {
         eprint!("\n{table}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The same address once more was told to be where it was first, and lines were counted from the first for every hit.
+    #[test]
+    fn explain_tells_the_line_of_each_of_many() {
+        let everything = everything();
+        let text = "203.0.113.4 and 203.0.113.4\n\nby 203.0.113.4\n".repeat(1000);
+        let mut work = Work {
+            steps: vec![&everything],
+            block: text,
+            block_at: 5,
+            show_found: false,
+            explained: Some(Hits::default()),
+        };
+        let mut out = Vec::new();
+        work.end_block(&mut out).unwrap();
+        let rows = String::from_utf8(out).unwrap();
+        let lines: Vec<usize> = rows.lines().map(|row| row.split('\t').next().unwrap().parse().unwrap()).collect();
+        assert_eq!(lines[..6], [5, 5, 7, 8, 8, 10]);
+        assert_eq!((lines.len(), lines.last()), (3000, Some(&(5 + 2999))));
     }
 }

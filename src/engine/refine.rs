@@ -78,7 +78,7 @@ fn dead(key: RecordKey, body: String, reason: &str, transforms: &[Box<dyn Transf
     DeadLetter {
         key,
         stage: STAGE.to_owned(),
-        reason: redacted(reason.to_owned(), transforms),
+        reason: transforms.iter().fold(reason.to_owned(), |reason, transform| transform.dead_reason(reason)),
         body: Bytes::from(transforms.iter().fold(body, |body, transform| transform.dead_body(body))),
     }
 }

@@ -71,6 +71,11 @@ pub trait Transform: fmt::Display + Send + Sync {
         self.text(text)
     }
 
+    /// Changes what is said of why a record became a dead letter: it may quote the record.
+    fn dead_reason(&self, text: String) -> String {
+        self.text(text)
+    }
+
     /// The redaction, if this is one: it knows keys, and can say what it finds.
     fn as_redact(&self) -> Option<&redact::Redact> {
         None

@@ -57,6 +57,8 @@ fn one(line: &str, ends_here: bool, arena: &Arena, each: &mut Each<'_>) -> Resul
 fn beginning(line: &str) -> String {
     let digest: String = Sha256::digest(line).iter().map(|byte| format!("{byte:02x}")).collect();
     let kept = &line[..line.floor_char_boundary(KEPT)];
+    // It ends where a word does: half an address would not be known for one.
+    let kept = &kept[..kept.rfind([' ', '"', ',']).unwrap_or(0)];
     serde_json::json!({ "begins": kept, "bytes": line.len(), "sha256": digest }).to_string()
 }
 
@@ -98,6 +100,16 @@ mod tests {
         assert_eq!(lines.len(), 3);
         assert!(lines[0].starts_with("a line of 4194314 bytes, more than the 4194304 that are read: {\"begins\":"));
         assert!(lines[0].len() < KEPT + 300 && lines[0] != lines[1] && lines[2] == "{}");
+    }
+
+    // Half an address at its end would not be known for one, and not be redacted.
+    #[test]
+    fn what_is_kept_of_a_line_that_is_too_long_ends_where_a_word_does() {
+        let line =
+            format!("{{\"id\":\"{} ada.lovelace@example.com {}", "x".repeat(KEPT - 30), "y".repeat(LONGEST_LINE));
+        let kept: serde_json::Value = serde_json::from_str(&beginning(&line)).unwrap();
+        let kept = kept["begins"].as_str().unwrap();
+        assert!(kept.ends_with('x') && kept.len() > KEPT - 40, "{}", &kept[kept.len() - 40..]);
     }
 
     #[test]

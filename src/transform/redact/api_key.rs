@@ -32,10 +32,13 @@ const fn mixed(prefix: &'static str, least: usize) -> Shape {
 /// So many letters are looked at for whether it is a key; all that follow are of it.
 const LONGEST: usize = 512;
 
-const PEM: &str = "-----BEGIN ";
+const PEM: &str = "-----BEGIN";
+
+/// No private key is longer.
+const LONGEST_PEM: usize = 64 << 10;
 
 /// The more telling of two that begin alike stands first.
-static SHAPES: [Shape; 52] = [
+static SHAPES: &[Shape] = &[
     // Amazon Web Services: access key ids, long-lived and temporary.
     shape("AKIA", capital, 16, 16),
     shape("ASIA", capital, 16, 16),
@@ -99,6 +102,33 @@ static SHAPES: [Shape; 52] = [
     shape("hvs.", url_safe, 24, LONGEST),
     shape("dp.pt.", word, 40, LONGEST),
     shape("PMAK-", hex_or_dash, 40, LONGEST),
+    shape("ATATT3", dotted_or_equals, 40, LONGEST),
+    shape("ATCTT3", dotted_or_equals, 40, LONGEST),
+    shape("doo_v1_", hex, 64, 64),
+    shape("dor_v1_", hex, 64, 64),
+    shape("dp.st.", dotted, 40, LONGEST),
+    shape("dckr_oat_", url_safe, 20, LONGEST),
+    shape("glptt-", url_safe, 20, LONGEST),
+    shape("gloas-", url_safe, 20, LONGEST),
+    shape("glcbt-", url_safe, 20, LONGEST),
+    shape("glft-", url_safe, 20, LONGEST),
+    shape("hvb.", url_safe, 24, LONGEST),
+    shape("lin_oauth_", word, 32, LONGEST),
+    shape("NRAK-", capital, 27, 27),
+    shape("ntn_", word, 40, LONGEST),
+    shape("pscale_tkn_", dotted, 32, LONGEST),
+    shape("r8_", word, 37, LONGEST),
+    shape("rubygems_", hex, 48, 48),
+    shape("shpca_", hex, 32, 32),
+    shape("shppa_", hex, 32, 32),
+    shape("sntrys_", dotted_or_equals, 40, LONGEST),
+    shape("sq0atp-", url_safe, 22, LONGEST),
+    shape("sq0csp-", url_safe, 40, LONGEST),
+    shape("tskey-", url_safe, 20, LONGEST),
+    shape("xoxc-", url_safe, 20, LONGEST),
+    shape("xoxd-", url_safe, 20, LONGEST),
+    shape("gsk_", word, 40, LONGEST),
+    shape("xai-", word, 40, LONGEST),
     shape(PEM, pem, 20, usize::MAX),
 ];
 
@@ -116,12 +146,17 @@ pub(super) fn may_be_in(text: &[u8]) -> bool {
 pub(super) fn find(text: &Text<'_>, found: &mut Vec<Found>) {
     let bytes = text.bytes;
     let mut floor = 0;
+    let mut ends = Ends { bytes, next: None };
     for prefix in PREFIXES.find_iter(bytes) {
         let (start, shape) = (prefix.start(), &SHAPES[prefix.pattern().as_usize()]);
         if start < floor {
             continue;
         }
-        if let Some(end) = shape.end(bytes, start, prefix.end()) {
+        let end = match shape.prefix {
+            PEM => pem_end(bytes, prefix.end(), &mut ends),
+            _ => shape.end(bytes, start, prefix.end()),
+        };
+        if let Some(end) = end {
             found.push(Found { start, end, what: What::Text(Detector::ApiKey) });
             floor = end;
         }
@@ -131,9 +166,6 @@ pub(super) fn find(text: &Text<'_>, found: &mut Vec<Found>) {
 impl Shape {
     /// Where the key ends that begins at `start`; `None` when it is none.
     fn end(&self, bytes: &[u8], start: usize, from: usize) -> Option<usize> {
-        if self.prefix == PEM {
-            return pem_end(bytes, from);
-        }
         if start.checked_sub(1).is_some_and(|before| bytes[before].is_ascii_alphanumeric()) {
             return None;
         }
@@ -158,21 +190,47 @@ impl Shape {
     }
 }
 
-/// Where a private key ends whose `-----BEGIN ` ends at `from`: after its last line, or where something else begins.
-fn pem_end(bytes: &[u8], from: usize) -> Option<usize> {
-    const TITLE: usize = 40;
+/// Where the next `-----END` is: looked for once, however many keys begin before it.
+struct Ends<'b> {
+    bytes: &'b [u8],
+    next: Option<usize>,
+}
+
+impl Ends<'_> {
+    fn behind(&mut self, from: usize) -> Option<usize> {
+        let known = self.next.filter(|next| *next >= from);
+        let next = known.unwrap_or_else(|| {
+            memmem::find(&self.bytes[from..], b"-----END").map_or(usize::MAX, |offset| from + offset)
+        });
+        self.next = Some(next);
+        (next != usize::MAX && next - from <= LONGEST_PEM).then_some(next)
+    }
+}
+
+/// Where a private key ends whose `-----BEGIN` ends at `from`: after its last line, whatever is between; or, where that
+/// is cut off or of another, where something else begins.
+fn pem_end(bytes: &[u8], from: usize, ends: &mut Ends<'_>) -> Option<usize> {
+    const TITLE: usize = 48;
     const TAIL: usize = 60;
     let title = &bytes[from..bytes.len().min(from + TITLE)];
-    let title = &title[..memmem::find(title, b"PRIVATE KEY")?];
-    if !title.iter().all(|b| b.is_ascii_uppercase() || *b == b' ') {
+    let is_blank = |byte: u8| matches!(byte, b' ' | b'+');
+    let is_key = |title: &[u8]| title.starts_with(b"PRIVATE") && is_blank(title[7]) && title.ends_with(b"KEY");
+    let length = title.windows(11).position(is_key)?;
+    if !is_blank(title[0])
+        || !title[..length].iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || is_blank(*b))
+    {
         return None;
     }
-    let body = &bytes[from..];
-    let length = body.iter().take_while(|b| pem(**b)).count();
-    let Some(last) = memmem::find(&body[..length], b"-----END ") else { return Some(from + length) };
-    let tail = &body[last + 9..body.len().min(last + 9 + TAIL)];
+    let body = from + length + 11;
+    let letters = |bytes: &[u8]| body + bytes[body..].iter().take_while(|b| pem(**b)).count();
+    let Some(last) = ends.behind(body) else { return Some(letters(bytes)) };
+    let cut = letters(&bytes[..last]);
+    if memmem::find(&bytes[cut..last], PEM.as_bytes()).is_some() {
+        return Some(cut);
+    }
+    let tail = &bytes[last + 8..bytes.len().min(last + 8 + TAIL)];
     let end = memmem::find(tail, b"-----").map_or(0, |end| end + 5);
-    Some(from + last + 9 + end)
+    Some(last + 8 + end)
 }
 
 fn word(byte: u8) -> bool {
@@ -185,6 +243,10 @@ fn url_safe(byte: u8) -> bool {
 
 fn dotted(byte: u8) -> bool {
     url_safe(byte) || byte == b'.'
+}
+
+fn dotted_or_equals(byte: u8) -> bool {
+    dotted(byte) || matches!(byte, b'=' | b'+' | b'/')
 }
 
 fn base64(byte: u8) -> bool {
@@ -249,6 +311,18 @@ mod tests {
     fn finds_private_keys_whole() {
         let key = "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA7\nq2w=\n-----END RSA PRIVATE KEY-----";
         assert_eq!(keys(&format!("a {key} b {key}")), [key, key]);
+        // Marks that no key has, as those of a log or of a form, ended it and left the rest.
+        for between in ["\n> ", " | ", "*", "\u{1b}[0m", "%0A", "é", "<br>"] {
+            let key = format!(
+                "-----BEGIN EC PRIVATE KEY-----{between}MIIEpAIBAAKCAQEA7{between}q2w={between}-----END EC PRIVATE KEY-----"
+            );
+            assert_eq!(keys(&format!("a {key} b")), [key.as_str()]);
+        }
+        let form = "-----BEGIN+RSA+PRIVATE+KEY-----+MIIEpAIBAAKCAQEA7+-----END+RSA+PRIVATE+KEY-----";
+        assert_eq!(keys(&format!("key={form}&x=1")), [form]);
+        // The end is of the other.
+        let cut = "-----BEGIN PRIVATE KEY-----\nMIIE\n";
+        assert_eq!(keys(&format!("{cut}\"; {key}")), [cut, key]);
         // One that is cut off is still one, as far as it goes.
         assert_eq!(keys("-----BEGIN PRIVATE KEY-----\nMIIE\n\", b"), ["-----BEGIN PRIVATE KEY-----\nMIIE\n"]);
         assert_eq!(keys("-----BEGIN CERTIFICATE-----\nMIIE\n-----END CERTIFICATE-----"), [""; 0]);

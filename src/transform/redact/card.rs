@@ -49,6 +49,8 @@ impl Run {
         if group != 4 {
             return run;
         }
+        // A number behind it, as that of a month or a check, is not of it: the longest that is a card counts.
+        let mut longest = None;
         // In the query of a URL a blank is a `+`.
         while let Some(mark @ (b' ' | b'-' | b'+')) = bytes.get(run.end).copied() {
             let fits = run.mark.is_none_or(|known| known == mark);
@@ -59,12 +61,15 @@ impl Run {
             run.mark = Some(mark);
             run.end += 1;
             run.group(bytes);
+            if run.is_card(bytes) {
+                longest = Some((run.end, run.count));
+            }
             if digits < 3 {
                 break;
             }
         }
-        if run.is_card(bytes) {
-            run.next = run.end;
+        if let Some((end, count)) = longest {
+            (run.end, run.count, run.next) = (end, count, end);
         }
         run
     }
@@ -98,7 +103,12 @@ impl Run {
             Some(b'-') => self.mark == Some(b'-') && is_word(beyond),
             mark => is_word(mark),
         };
-        !is_part(before(1), before(2)) && !is_part(after(0), after(1))
+        let rest = &bytes[self.end..];
+        let digits = rest.iter().skip(1).take(5).take_while(|b| b.is_ascii_digit()).count();
+        let is_short_number = rest.first() == Some(&b'-')
+            && (1..=4).contains(&digits)
+            && !rest.get(1 + digits).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+        !is_part(before(1), before(2)) && (is_short_number || !is_part(after(0), after(1)))
     }
 }
 
@@ -170,6 +180,20 @@ mod tests {
             assert_eq!(cards(&format!("\"{card}\"")), [card]);
         }
         assert_eq!(cards("n=4111111111111111&m=card-4111111111111111."), ["4111111111111111"; 2]);
+    }
+
+    // The number behind it was taken for a part of it, and no card is so long.
+    #[test]
+    fn a_card_that_a_short_number_follows_is_one() {
+        for (text, card) in [
+            ("4111 1111 1111 1111 123", "4111 1111 1111 1111"),
+            ("4111 1111 1111 1111 12 27", "4111 1111 1111 1111"),
+            ("4111+1111+1111+1111+7", "4111+1111+1111+1111"),
+            ("4111-1111-1111-1111-123", "4111-1111-1111-1111"),
+            ("3782 822463 10005 1234", "3782 822463 10005"),
+        ] {
+            assert_eq!(cards(text), [card], "{text}");
+        }
     }
 
     #[test]

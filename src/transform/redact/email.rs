@@ -129,7 +129,7 @@ fn run_start(bytes: &[u8], floor: usize, end: usize) -> usize {
         if is_core(byte) || (inside && is_inner(byte) && is_word(bytes[start]) && is_word(bytes[start - 2])) {
             start -= 1;
         } else if inside && byte == b'=' {
-            match rewritten_sender(bytes, floor, start - 1) {
+            match rewritten_sender(bytes, floor, start - 1, &bytes[start..end]) {
                 Some(earlier) => start = earlier,
                 None => break,
             }
@@ -137,19 +137,28 @@ fn run_start(bytes: &[u8], floor: usize, end: usize) -> usize {
             break;
         }
     }
-    while start < end && matches!(bytes[start], b'.' | b'-') {
+    // A `%` of a pattern, too: `like '%ada@example.com'`.
+    while start < end && matches!(bytes[start], b'.' | b'-' | b'%') {
         start += 1;
     }
     start
 }
 
-/// `bounces+anna=example.com@lists.example` and `SRS0=x=y=example.com=anna@…` hold another address,
-/// where the `=` of `user=anna@example.com` ends a name.
-fn rewritten_sender(bytes: &[u8], floor: usize, equals: usize) -> Option<usize> {
+/// `bounces+anna=example.com@lists.example`, `bounces-anna=example.com@…` and `SRS0=x=y=example.com=anna@…` hold another
+/// address, where the `=` of `user=anna@example.com` ends a name.
+fn rewritten_sender(bytes: &[u8], floor: usize, equals: usize, behind: &[u8]) -> Option<usize> {
+    const ENDINGS: [&[u8]; 18] = [
+        b"com", b"org", b"net", b"edu", b"gov", b"io", b"de", b"uk", b"fr", b"eu", b"nl", b"ch", b"at", b"us", b"jp",
+        b"au", b"info", b"example",
+    ];
     let length = bytes[floor..equals].iter().rev().take_while(|&&b| is_core(b) || b == b'=').count();
     let head = &bytes[equals - length..equals];
     let is_srs = head.get(..4).is_some_and(|h| h.eq_ignore_ascii_case(b"SRS0") || h.eq_ignore_ascii_case(b"SRS1"));
-    (is_srs || head.contains(&b'+')).then_some(equals - length)
+    // `client-email=anna.b@…` is no sender, `bounces-anna=example.com@…` names a host.
+    let names_host = head.contains(&b'-')
+        && memchr::memrchr(b'.', behind)
+            .is_some_and(|dot| ENDINGS.iter().any(|e| behind[dot + 1..].eq_ignore_ascii_case(e)));
+    (is_srs || head.contains(&b'+') || names_host).then_some(equals - length)
 }
 
 /// What nearly all local parts are made of. `%` too: whatever it means, it is not a border.
@@ -232,7 +241,10 @@ fn is_lone_host(before: &[u8], local: &[u8], host: &[u8]) -> bool {
     const DIGESTS: [&[u8]; 5] = [b"sha256", b"sha512", b"sha384", b"sha1", b"md5"];
     let is_mailto = before.len() >= 7 && before[before.len() - 7..].eq_ignore_ascii_case(b"mailto:");
     let named = |b: &u8| b.is_ascii_alphabetic() || *b >= 0x80;
-    let is_person = local.first().is_some_and(named)
+    // A workflow, at the branch or tag it is of.
+    let is_file = local.ends_with(b".yml") || local.ends_with(b".yaml");
+    let is_person = !is_file
+        && local.first().is_some_and(named)
         && local.iter().any(|b| matches!(b, b'.' | b'+'))
         && named(&host[0])
         && !is_version(host)
@@ -252,7 +264,7 @@ fn is_version(host: &[u8]) -> bool {
     match labels.clone().next_back() {
         None => numbers.len() < host.len(),
         Some(last) => {
-            labels.next().is_some_and(|second| second.first().is_some_and(u8::is_ascii_digit))
+            labels.next().is_some_and(|second| second == b"x" || second.first().is_some_and(u8::is_ascii_digit))
                 && (last.first().is_some_and(u8::is_ascii_digit) || STAGES.contains(&last))
         }
     }

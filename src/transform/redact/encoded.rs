@@ -24,9 +24,18 @@ pub(super) struct Decoded {
 impl Decoded {
     /// `None` when the text says what it says: there is nothing to decode in it.
     pub(super) fn of(text: &str) -> Option<Decoded> {
-        let mut decoded = round(text.as_bytes(), |at| at)?;
+        Self::read(text, percent)
+    }
+
+    /// The other reading: `%` is a `%`, and `%25` is all that is written with one.
+    pub(super) fn but_percent(text: &str) -> Option<Decoded> {
+        Self::read(text, percent_sign)
+    }
+
+    fn read(text: &str, percent: Percent) -> Option<Decoded> {
+        let mut decoded = round(text.as_bytes(), percent, |at| at)?;
         for _ in 1..ROUNDS {
-            match round(&decoded.bytes, |at| decoded.starts[at]) {
+            match round(&decoded.bytes, percent, |at| decoded.starts[at]) {
                 Some(next) => decoded = next,
                 None => break,
             }
@@ -80,15 +89,15 @@ impl<'a> Text<'a> {
 }
 
 /// One decoding of everything that is encoded once, or `None` when nothing is.
-fn round(bytes: &[u8], origin: impl Fn(usize) -> usize) -> Option<Decoded> {
-    let first = first_escape(bytes)?;
+fn round(bytes: &[u8], percent: Percent, origin: impl Fn(usize) -> usize) -> Option<Decoded> {
+    let first = first_escape(bytes, percent)?;
     let mut out = Decoded { bytes: Vec::with_capacity(bytes.len()), starts: Vec::with_capacity(bytes.len() + 1) };
     out.bytes.extend_from_slice(&bytes[..first]);
     out.starts.extend((0..first).map(&origin));
     let mut at = first;
     while at < bytes.len() {
         let before = at;
-        match unit(bytes, at) {
+        match unit(bytes, at, percent) {
             Unit::Same(length) => {
                 out.bytes.extend_from_slice(&bytes[at..at + length]);
                 out.starts.extend((at..at + length).map(&origin));
@@ -106,11 +115,11 @@ fn round(bytes: &[u8], origin: impl Fn(usize) -> usize) -> Option<Decoded> {
 }
 
 /// Where the first thing is that does not mean itself.
-fn first_escape(bytes: &[u8]) -> Option<usize> {
+fn first_escape(bytes: &[u8], percent: Percent) -> Option<usize> {
     let mut at = 0;
     loop {
-        at += bytes[at..].iter().position(|b| matches!(b, b'%' | b'\\' | b'&' | 0x80..))?;
-        match unit(bytes, at) {
+        at += bytes[at..].iter().position(|b| matches!(b, b'%' | b'\\' | b'&' | 0x1B | 0x80..))?;
+        match unit(bytes, at, percent) {
             Unit::Same(length) => at += length,
             Unit::Means(..) => return Some(at),
         }
@@ -124,15 +133,20 @@ enum Unit {
     Means(Meaning, usize),
 }
 
+/// What a text means that begins with `%`.
+type Percent = fn(&[u8]) -> Unit;
+
 enum Meaning {
     Byte(u8),
     Char(u32),
+    Nothing,
 }
 
 impl Meaning {
     fn push(self, out: &mut Vec<u8>) {
         match self {
             Meaning::Byte(byte) => out.push(byte),
+            Meaning::Nothing => {}
             Meaning::Char(code) => {
                 // Half of a surrogate pair is a piece of a letter, and all letters are alike to us.
                 let letter = char::from_u32(code).unwrap_or('\u{FFFD}');
@@ -142,13 +156,14 @@ impl Meaning {
     }
 }
 
-fn unit(bytes: &[u8], at: usize) -> Unit {
+fn unit(bytes: &[u8], at: usize, percent: Percent) -> Unit {
     let rest = &bytes[at..];
     match rest[0] {
         b'%' => percent(rest),
-        b'\\' => backslash(rest),
+        b'\\' => backslash(rest, &bytes[..at]),
         b'&' => entity(rest),
-        0x80.. => outside_ascii(rest),
+        0x1B => colour(rest, 1),
+        0x80.. => outside_ascii(rest, at.checked_sub(1).map(|before| bytes[before])),
         _ => Unit::Same(1),
     }
 }
@@ -171,9 +186,18 @@ fn percent(rest: &[u8]) -> Unit {
     }
 }
 
+/// A `%` that is one, as often as it was encoded.
+fn percent_sign(rest: &[u8]) -> Unit {
+    let mut digits = 1;
+    while rest[digits..].starts_with(b"25") {
+        digits += 2;
+    }
+    if digits > 1 { Unit::Means(Meaning::Byte(b'%'), digits) } else { Unit::Same(1) }
+}
+
 /// The escapes of JSON (RFC 8259 section 7) and `\x40`, behind any number of backslashes, since
 /// each nesting of a string in a string doubles them.
-fn backslash(rest: &[u8]) -> Unit {
+fn backslash(rest: &[u8], before: &[u8]) -> Unit {
     let run = rest.iter().take_while(|&&b| b == b'\\').count();
     let byte = |byte| Unit::Means(Meaning::Byte(byte), run + 1);
     match rest.get(run) {
@@ -185,9 +209,34 @@ fn backslash(rest: &[u8]) -> Unit {
             Some(code) => Unit::Means(Meaning::Char(code), run + 3),
             None => Unit::Same(run),
         },
+        Some(b'e') if rest.get(run + 1) == Some(&b'[') => colour(rest, run + 1),
+        Some(b'0') if rest[run..].starts_with(b"033[") => colour(rest, run + 3),
+        // `AzureAD\bob` and `CORP\fay`: nobody writes bells and form feeds into a word.
+        Some(b'b' | b'f') if rest.get(run + 1).is_some_and(u8::is_ascii_alphanumeric) => Unit::Same(run),
+        Some(b'n' | b'r' | b't') if is_domain(before) => Unit::Same(run),
         Some(b'n' | b'r' | b't' | b'b' | b'f') => byte(BREAK),
         Some(&quote @ (b'"' | b'\'' | b'/')) => byte(quote),
         _ => Unit::Same(run),
+    }
+}
+
+/// The domains that Windows names itself, before the name of a person.
+fn is_domain(before: &[u8]) -> bool {
+    const DOMAINS: [&[u8]; 3] = [b"AzureAD", b"MicrosoftAccount", b"WORKGROUP"];
+    DOMAINS.iter().any(|domain| before.ends_with(domain))
+}
+
+/// What changes the colour in a terminal (ECMA-48 section 5.4) ends with a letter, which is of no word.
+fn colour(rest: &[u8], escape: usize) -> Unit {
+    const MOST_PARAMETERS: usize = 32;
+    if rest.get(escape) != Some(&b'[') {
+        return Unit::Same(escape);
+    }
+    let parameters = &rest[escape + 1..];
+    let length = parameters.iter().take(MOST_PARAMETERS).take_while(|b| (0x20..0x40).contains(*b)).count();
+    match parameters.get(length) {
+        Some(0x40..=0x7E) => Unit::Means(Meaning::Byte(BREAK), escape + length + 2),
+        _ => Unit::Same(escape),
     }
 }
 
@@ -224,18 +273,35 @@ fn entity(rest: &[u8]) -> Unit {
     }
 }
 
-/// Punctuation becomes a break and full-width ASCII becomes ASCII; everything else is a letter to us.
-fn outside_ascii(rest: &[u8]) -> Unit {
+/// Punctuation becomes a break, full-width ASCII becomes ASCII, and what nobody sees is not there; everything else is a
+/// letter to us.
+fn outside_ascii(rest: &[u8], before: Option<u8>) -> Unit {
     let next = |at: usize| rest.get(at).copied().filter(|b| (0x80..0xC0).contains(b));
+    let byte = |byte| Unit::Means(Meaning::Byte(byte), 3);
+    let is_before_word = rest.get(3).is_some_and(u8::is_ascii_alphanumeric);
     match (rest[0], next(1), next(2)) {
-        // U+0080..U+00BF, and U+2000..U+207F, U+3000..U+303F, U+FEFF.
-        (0xC2, Some(_), _) => Unit::Means(Meaning::Byte(BREAK), 2),
-        (0xE2, Some(0x80 | 0x81), Some(_)) | (0xE3, Some(0x80), Some(_)) | (0xEF, Some(0xBB), Some(0xBF)) => {
-            Unit::Means(Meaning::Byte(BREAK), 3)
+        // Soft hyphen.
+        (0xC2, Some(0xAD), _) => Unit::Means(Meaning::Nothing, 2),
+        // Joiners and marks of no width. The blank of no width parts numbers, and words nobody can tell.
+        (0xE2, Some(0x80), Some(0x8B)) if !before.is_some_and(|b| b.is_ascii_digit()) => {
+            Unit::Means(Meaning::Nothing, 3)
         }
+        (0xE2, Some(0x80), Some(0x8C | 0x8D)) | (0xE2, Some(0x81), Some(0xA0)) | (0xEF, Some(0xBB), Some(0xBF)) => {
+            Unit::Means(Meaning::Nothing, 3)
+        }
+        // Full stops of other scripts that IDNA takes for dots (RFC 3490 section 3.1): before a word, for they end
+        // sentences, too.
+        (0xE3, Some(0x80), Some(0x82)) | (0xEF, Some(0xBD), Some(0xA1)) if is_before_word => byte(b'.'),
+        (0xEF, Some(0xB9), Some(0x92)) => byte(b'.'),
+        (0xEF, Some(0xB9), Some(0x95)) => byte(b':'),
+        (0xEF, Some(0xB9), Some(0xAB)) => byte(b'@'),
+        // U+0080..U+00BF, and U+2000..U+207F, U+3000..U+303F.
+        (0xC2, Some(_), _) => Unit::Means(Meaning::Byte(BREAK), 2),
+        (0xE2, Some(0x80 | 0x81), Some(_)) | (0xE3, Some(0x80), Some(_)) => byte(BREAK),
         // U+FF01..U+FF5E
-        (0xEF, Some(0xBC), Some(low @ 0x81..)) => Unit::Means(Meaning::Byte(low - 0x60), 3),
-        (0xEF, Some(0xBD), Some(low @ ..=0x9E)) => Unit::Means(Meaning::Byte(low - 0x20), 3),
+        (0xEF, Some(0xBC), Some(low @ 0x81..)) => byte(low - 0x60),
+        (0xEF, Some(0xBD), Some(low @ ..=0x9E)) => byte(low - 0x20),
+        (0xEF, Some(0xBD), Some(0xA1)) => byte(BREAK),
         _ => Unit::Same(1),
     }
 }

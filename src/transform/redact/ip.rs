@@ -43,6 +43,7 @@ fn dotted_run(bytes: &[u8], start: usize, end: usize, found: &mut Vec<Found>) {
         while at < stop && bytes[at] == b'.' {
             at += 1;
         }
+        let stop = at + address_before_port(&bytes[at..stop]).unwrap_or(stop - at);
         if let Some(address) = quad(&bytes[at..stop])
             && !address.is_unspecified()
             && !is_version(bytes, at, stop)
@@ -71,12 +72,30 @@ pub(super) fn quad(text: &[u8]) -> Option<Ipv4Addr> {
     (count == 4).then(|| Ipv4Addr::from(octets))
 }
 
-/// Four numbers that are a version: `v1.2.3.4`, `1.2.3.4-beta`, `Chrome/120.0.0.0`.
+/// How long the address is in `203.0.113.4.443`, as `tcpdump` writes a port. Object identifiers begin with 0, 1 or 2.
+fn address_before_port(run: &[u8]) -> Option<usize> {
+    let dot = run.iter().rposition(|b| *b == b'.')?;
+    let (address, port) = (quad(&run[..dot])?, &run[dot + 1..]);
+    if !(1..=5).contains(&port.len()) || port[0] == b'0' {
+        return None;
+    }
+    let number = port.iter().try_fold(0u32, |n, b| b.is_ascii_digit().then(|| n * 10 + u32::from(b - b'0')))?;
+    (number <= u32::from(u16::MAX) && address.octets()[0] > 2).then_some(dot)
+}
+
+/// Four numbers that are a version: `v1.2.3.4`, `1.2.3.4-beta`, `1.2.3.4rc1`, `Chrome/120.0.0.0`.
+///
+/// Any other word that touches them is one that somebody forgot to part from an address.
 fn is_version(bytes: &[u8], start: usize, end: usize) -> bool {
-    letter_at(bytes, end)
-        || start.checked_sub(1).is_some_and(|before| bytes[before].is_ascii_alphabetic())
-        || is_prerelease(&bytes[end..])
-        || is_product(bytes, start, end)
+    is_called_version(&bytes[..start]) || is_prerelease(&bytes[end..]) || is_product(bytes, start, end)
+}
+
+fn is_called_version(before: &[u8]) -> bool {
+    const WORDS: [&[u8]; 7] = [b"v", b"ver", b"version", b"rel", b"release", b"build", b"rev"];
+    const LONGEST: usize = 7;
+    let length = before.iter().rev().take(LONGEST + 1).take_while(|b| b.is_ascii_alphabetic()).count();
+    let word = &before[before.len() - length..];
+    WORDS.iter().any(|version| word.eq_ignore_ascii_case(version))
 }
 
 fn is_prerelease(rest: &[u8]) -> bool {
@@ -94,7 +113,7 @@ fn is_prerelease(rest: &[u8]) -> bool {
         b"ga",
         b"build",
     ];
-    let Some(rest) = rest.strip_prefix(b"-") else { return false };
+    let rest = rest.strip_prefix(b"-").unwrap_or(rest);
     STAGES.iter().any(|stage| starts_with_ignoring_case(rest, stage) && !letter_at(rest, stage.len()))
 }
 
@@ -104,32 +123,31 @@ fn is_prerelease(rest: &[u8]) -> bool {
 /// product can, and either be a product's, or be in what a browser sends, or the number must end in
 /// `.0.0`, which is a network at most and nobody's machine.
 fn is_product(bytes: &[u8], start: usize, end: usize) -> bool {
-    const PRODUCTS: [&[u8]; 25] = [
-        b"chrome",
-        b"chromium",
-        b"headlesschrome",
-        b"crios",
-        b"edg",
-        b"edge",
-        b"edga",
-        b"edgios",
-        b"opr",
-        b"opera",
-        b"firefox",
-        b"fxios",
-        b"safari",
-        b"version",
-        b"electron",
-        b"slack",
-        b"teams",
-        b"zoom",
-        b"outlook",
-        b"samsungbrowser",
-        b"yabrowser",
-        b"vivaldi",
-        b"brave",
-        b"curl",
-        b"okhttp",
+    // As they write themselves: `slack/203.0.113.4` is a channel's or a path.
+    const PRODUCTS: [&[u8]; 23] = [
+        b"Chrome",
+        b"Chromium",
+        b"HeadlessChrome",
+        b"CriOS",
+        b"Edg",
+        b"Edge",
+        b"EdgA",
+        b"EdgiOS",
+        b"OPR",
+        b"Opera",
+        b"Firefox",
+        b"FxiOS",
+        b"Safari",
+        b"Version",
+        b"Electron",
+        b"Slack",
+        b"Teams",
+        b"Zoom",
+        b"Outlook",
+        b"SamsungBrowser",
+        b"YaBrowser",
+        b"Vivaldi",
+        b"Brave",
     ];
     const LONGEST_NAME: usize = 32;
     let Some(before) = bytes[..start].strip_suffix(b"/") else { return false };
@@ -141,9 +159,7 @@ fn is_product(bytes: &[u8], start: usize, end: usize) -> bool {
     if !stands_alone || !name.first().is_some_and(u8::is_ascii_alphabetic) {
         return false;
     }
-    bytes[start..end].ends_with(b".0.0")
-        || starts_with_ignoring_case(bytes, b"mozilla/")
-        || PRODUCTS.iter().any(|product| name.eq_ignore_ascii_case(product))
+    bytes[start..end].ends_with(b".0.0") || starts_with_ignoring_case(bytes, b"mozilla/") || PRODUCTS.contains(&name)
 }
 
 /// `4.113.0.203.in-addr.arpa` is 203.0.113.4 (RFC 1035 section 3.5).
@@ -189,7 +205,7 @@ pub(super) fn find_v6(text: &Text<'_>, found: &mut Vec<Found>) {
     while let Some(offset) = memchr(b':', &bytes[floor..]) {
         let run = Run::read(bytes, floor, floor + offset);
         if let Some((address, mut end)) = run.judge() {
-            end = zone_end(text, end);
+            end = zone_end(bytes, end);
             found.push(Found { start: run.start, end, what: What::Ip(address.into()) });
         }
         floor = run.next;
@@ -250,6 +266,10 @@ impl Run {
                     run.start = colon - word;
                     run.push(bytes, run.start, end);
                 }
+                None if begins_grown_together(&bytes[colon - word..colon]) => {
+                    run.start = colon - 4;
+                    run.push(bytes, run.start, colon);
+                }
                 None => {
                     run.start = colon + 1;
                     at = colon + 1;
@@ -266,7 +286,7 @@ impl Run {
             let colons = bytes[at..].iter().take_while(|&&b| b == b':').count();
             at += colons;
             self.next = at;
-            let group_end = group(bytes, at);
+            let group_end = group(bytes, at).or_else(|| self.last_group(bytes, at));
             if colons == 1 && self.count == 0 && self.start == self.end {
                 self.start = at;
             } else if colons > 1 && (group_end.is_some() || !letter_or_digit_at(bytes, at)) {
@@ -291,6 +311,14 @@ impl Run {
                 return;
             }
         }
+    }
+
+    /// A group that a word follows at once, `2001:db8::1and`, where what is before it is more than a path's beginning.
+    fn last_group(&self, bytes: &[u8], start: usize) -> Option<usize> {
+        let is_more = self.has_digit && (self.count > 1 || (self.count == 1 && self.has_long_group));
+        let digits = bytes[start..].iter().take(5).take_while(|b| b.is_ascii_hexdigit()).count();
+        let has_digit = bytes[start..start + digits].iter().any(u8::is_ascii_digit);
+        (is_more && has_digit && (1..=4).contains(&digits)).then_some(start + digits)
     }
 
     fn push(&mut self, bytes: &[u8], start: usize, end: usize) {
@@ -335,6 +363,12 @@ impl Run {
             }
             (0, _) => self.pairs + 1 < self.count,
             (1, 0) => false,
+            // `B::C1` is a path: nobody has addresses below 2000::, but for those of translation and of nothing.
+            (1, 2)
+                if self.before_gap == 1 && self.groups[0] < 0x2000 && !matches!(self.groups[0], 0 | 0x64 | 0x100) =>
+            {
+                false
+            }
             (1, 1..8) => self.has_digit || self.has_long_group || self.count >= 3,
             // Not one address but not a path either: a label or port grown together with one.
             _ => self.has_digit && self.count > 0,
@@ -361,6 +395,16 @@ impl Run {
     }
 }
 
+/// The first group of an address in use, with a letter before it that is of a word: `h2001`, `xfe80`.
+fn begins_grown_together(word: &[u8]) -> bool {
+    let &[letter, first, _, _, _] = word else { return false };
+    let group = &word[1..];
+    letter.is_ascii_alphabetic()
+        && matches!(first, b'2' | b'3' | b'f' | b'F')
+        && group.iter().all(u8::is_ascii_hexdigit)
+        && group.iter().any(u8::is_ascii_digit)
+}
+
 /// The end of a group of one to four hexadecimal digits, if one begins here.
 fn group(bytes: &[u8], start: usize) -> Option<usize> {
     let digits = bytes[start..].iter().take(5).take_while(|b| b.is_ascii_hexdigit()).count();
@@ -370,21 +414,19 @@ fn group(bytes: &[u8], start: usize) -> Option<usize> {
 
 /// The dotted quad that begins here.
 fn embedded(bytes: &[u8], start: usize) -> Option<(Ipv4Addr, usize)> {
-    let length = bytes[start..].iter().take(17).take_while(|b| b.is_ascii_digit() || **b == b'.').count();
+    let length = bytes[start..].iter().take(23).take_while(|b| b.is_ascii_digit() || **b == b'.').count();
     let run = &bytes[start..start + length];
     let trimmed = run.len() - run.iter().rev().take_while(|&&b| b == b'.').count();
-    let address = quad(&run[..trimmed])?;
-    (!letter_or_digit_at(bytes, start + length)).then_some((address, start + trimmed))
+    let end = address_before_port(&run[..trimmed]).unwrap_or(trimmed);
+    let address = quad(&run[..end])?;
+    (!digit_at(bytes, start + length)).then_some((address, start + end))
 }
 
 /// `%eth0` behind a link-local address (RFC 4007 section 11).
-fn zone_end(text: &Text<'_>, end: usize) -> usize {
+///
+/// Windows numbers its zones: whether `%12` is one or an escape, the caller has to find out.
+fn zone_end(bytes: &[u8], end: usize) -> usize {
     const LONGEST_ZONE: usize = 64;
-    let bytes = text.bytes;
-    // Windows numbers its zones, and `%12` has been taken for an escape.
-    if bytes.get(end).is_some_and(|b| (0x10..0x1A).contains(b)) && text.unit(end).starts_with('%') {
-        return end + 1;
-    }
     if bytes.get(end) != Some(&b'%') || !letter_or_digit_at(bytes, end + 1) {
         return end;
     }

@@ -43,6 +43,7 @@
 mod api_key;
 mod base32;
 mod card;
+mod copies;
 mod email;
 mod encoded;
 mod fields;

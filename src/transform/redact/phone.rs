@@ -3,13 +3,19 @@
 //! A number without `+` is not told from an id, and is left alone. So are UTC offsets (`+02:00`: no country's code begins
 //! with 0), sums and scores.
 
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 use super::encoded::Text;
 use super::{Detector, Found, What};
 
 /// No number is longer (E.164 section 6).
 const MOST_DIGITS: usize = 15;
+
+/// In more there is none: those are versions behind each other.
+const MOST_GROUPS: usize = 8;
+
+/// As in `)- `.
+const MOST_MARKS: usize = 3;
 
 /// Countries whose numbers have a known length: the code, the least and the most digits with it.
 const LENGTHS: [(&str, usize, usize); 38] = [
@@ -76,7 +82,7 @@ fn number_end(bytes: &[u8], start: usize) -> Option<usize> {
     let (mut digits, mut count) = ([0; MOST_DIGITS], 0);
     let mut at = start;
     let mut end = None;
-    loop {
+    for _ in 0..MOST_GROUPS {
         let group = bytes[at..].iter().take(MOST_DIGITS + 1).take_while(|b| b.is_ascii_digit()).count();
         if group == 0 || count + group > MOST_DIGITS {
             break;
@@ -84,22 +90,38 @@ fn number_end(bytes: &[u8], start: usize) -> Option<usize> {
         digits[count..count + group].copy_from_slice(&bytes[at..at + group]);
         count += group;
         at += group;
-        let closes = !bytes.get(at).is_some_and(|&b| is_word(b));
+        let closes = !bytes.get(at).is_some_and(|&b| is_word(b)) || is_extension(&bytes[at..]);
         if closes && is_number(&digits[..count]) {
             end = Some(at);
         }
-        // ` (0)`, `) `, and single marks between groups; in the query of a URL a blank is a `+`.
-        let marks = bytes[at..]
-            .iter()
-            .take(3)
-            .take_while(|b| matches!(b, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'+'))
-            .count();
-        if marks == 0 || marks > 2 {
+        // ` (0)`, `) `, and few marks between groups; in the query of a URL a blank is a `+`.
+        let trunk = trunk_prefix(&bytes[at..]);
+        at += trunk;
+        let marks = bytes[at..].iter().take(MOST_MARKS + 1).take_while(|b| is_mark(**b)).count();
+        if marks + trunk == 0 || marks > MOST_MARKS {
             break;
         }
         at += marks;
     }
     end
+}
+
+/// `(0)`, with marks before it: who is abroad does not dial it, so it is not of the number.
+fn trunk_prefix(bytes: &[u8]) -> usize {
+    let marks = bytes.iter().take(2).take_while(|b| is_mark(**b) && **b != b'(').count();
+    if bytes[marks..].starts_with(b"(0)") { marks + 3 } else { 0 }
+}
+
+/// `x12` and `ext12`: the number of a room, not of the telephone.
+fn is_extension(rest: &[u8]) -> bool {
+    let letters = rest.iter().take(4).take_while(|b| b.is_ascii_alphabetic()).count();
+    let is_named = rest[..letters].eq_ignore_ascii_case(b"x") || rest[..letters].eq_ignore_ascii_case(b"ext");
+    let digits = rest[letters..].iter().take(8).take_while(|b| b.is_ascii_digit()).count();
+    is_named && ((1..8).contains(&digits) || matches!(rest.get(letters), Some(b'.' | b' ')))
+}
+
+fn is_mark(byte: u8) -> bool {
+    matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')' | b'+')
 }
 
 fn is_number(digits: &[u8]) -> bool {
@@ -125,7 +147,12 @@ fn is_code(digits: &[u8]) -> bool {
 
 /// The number without its marks: one number is one however it is written.
 pub(super) fn canonical(written: &[u8]) -> Vec<u8> {
-    written.iter().copied().filter(|b| b.is_ascii_digit() || *b == b'+').collect()
+    let (trunk, rest) = match memmem::find(written, b"(0)") {
+        Some(at) => (&written[..at], &written[at + 3..]),
+        None => (written, &[][..]),
+    };
+    let digits = trunk.iter().chain(rest).copied().filter(u8::is_ascii_digit);
+    std::iter::once(b'+').chain(digits).collect()
 }
 
 fn is_word(byte: u8) -> bool {
@@ -153,6 +180,12 @@ mod tests {
             ("phone=+12025550143&x=1", &["+12025550143"]),
             ("+12025550143 2026-09-14", &["+12025550143"]),
             ("+49+151+23456789", &["+49+151+23456789"]),
+            // The 0 made it too long, or another number.
+            ("+44 (0)20 7946 0958", &["+44 (0)20 7946 0958"]),
+            ("+44(0)2079460958", &["+44(0)2079460958"]),
+            ("+33 (0) 1 23 45 67 89", &["+33 (0) 1 23 45 67 89"]),
+            ("+1 (202)- 555-0143", &["+1 (202)- 555-0143"]),
+            ("+12025550143x99, +1 202 555 0143ext. 7", &["+12025550143", "+1 202 555 0143"]),
         ] {
             assert_eq!(numbers(text), expected, "{text}");
         }
@@ -183,5 +216,7 @@ mod tests {
     #[test]
     fn one_number_is_one_however_it_is_written() {
         assert_eq!(canonical(b"+1 (202) 555-0143"), canonical(b"+12025550143"));
+        assert_eq!(canonical(b"+44 (0)20 7946 0958"), canonical(b"+442079460958"));
+        assert_eq!(canonical(b"+49+151+23456789"), canonical(b"+4915123456789"));
     }
 }

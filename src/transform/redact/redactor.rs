@@ -1,12 +1,15 @@
 //! Finds what a policy names, and replaces it.
 
+use std::ops::Range;
 use std::sync::Arc;
+
+use memchr::memchr;
 
 use super::encoded::{Decoded, Text};
 use super::fields::Tree;
 use super::pattern::Pattern;
 use super::policy::{Detector, Policy, PolicyError, Treatment};
-use super::{Found, Tally, What, api_key, card, email, ip, jwt, ours, phone, scan};
+use super::{Found, Tally, What, api_key, card, email, ip, jwt, ours, phone, scan, stand_in};
 
 /// A pseudonym with an epoch of five digits; room for one spares nearly every text a second allocation.
 const LONGEST_STAND_IN: usize = 50;
@@ -61,7 +64,7 @@ impl More {
 
     /// Whether anything could be found in a text without escapes.
     fn may_find(&self, text: &[u8], traits: &scan::Traits) -> bool {
-        (self.phones.is_some() && memchr::memchr(b'+', text).is_some())
+        (self.phones.is_some() && memchr(b'+', text).is_some())
             || (self.jwts.is_some() && traits.jwt())
             || (self.cards.is_some() && card::may_be_in(text))
             || (self.api_keys.is_some() && api_key::may_be_in(text))
@@ -163,48 +166,75 @@ impl Redactor {
     }
 
     fn round(&self, text: &str, traits: scan::Traits, tally: &mut impl Tally) -> Option<Redacted> {
-        if traits.written_otherwise()
-            && let Some(decoded) = Decoded::of(text)
-        {
-            let traits = scan::traits(&decoded.bytes);
-            return self.replace(&Text::decoded(text, &decoded), traits, tally);
+        let Some(decoded) = traits.written_otherwise().then(|| Decoded::of(text)).flatten() else {
+            let plain = Text::plain(text);
+            return self.replace(text, items(&plain, self.find(&plain, &traits, true)), tally);
+        };
+        let means = Text::decoded(text, &decoded);
+        let found = self.find(&means, &scan::traits(&decoded.bytes), true);
+        if memchr(b'%', text.as_bytes()).is_none() {
+            return self.replace(text, items(&means, found), tally);
         }
-        self.replace(&Text::plain(text), traits, tally)
+        // A `%` may be one: of a pattern (`%10.20.30.40%`), before a zone, behind a number. So both readings are searched.
+        let otherwise = Decoded::but_percent(text);
+        let says = otherwise.as_ref().map_or_else(|| Text::plain(text), |otherwise| Text::decoded(text, otherwise));
+        let plain = Text::plain(text);
+        let found = items(&means, found).into_iter().map(|item| item.as_utf8(&plain)).collect();
+        let literal = self.find(&says, &scan::traits(says.bytes), false);
+        let mut literal = items(&says, literal);
+        literal.retain(Item::has_to_do_with_percent);
+        self.without_ours(&mut literal, &means);
+        self.replace(text, of_both_readings(found, literal), tally)
     }
 
-    fn replace(&self, text: &Text<'_>, traits: scan::Traits, tally: &mut impl Tally) -> Option<Redacted> {
-        let found = self.find(text, &traits);
-        if found.is_empty() {
+    /// `%20::` is a blank and a stand-in, and no `20::`.
+    fn without_ours(&self, literal: &mut Vec<Item<'_>>, means: &Text<'_>) {
+        if literal.is_empty() {
+            return;
+        }
+        let names = self.more.iter().flat_map(|more| more.patterns.iter().map(|(pattern, _)| pattern.name.as_str()));
+        let mut spans = Vec::new();
+        ours::find(means, names, |start, end, _| spans.push(means.written(start..end)));
+        spans.sort_by_key(|span| span.end);
+        literal.retain(|item| {
+            let first = spans.partition_point(|span| span.end <= item.span.start);
+            spans.get(first).is_none_or(|span| span.start >= item.span.end)
+        });
+    }
+
+    fn replace(&self, raw: &str, items: Vec<Item<'_>>, tally: &mut impl Tally) -> Option<Redacted> {
+        if items.is_empty() {
             return None;
         }
-        let mut out = Redacted { text: String::with_capacity(text.raw.len() + LONGEST_STAND_IN), calm: true };
+        let mut out = Redacted { text: String::with_capacity(raw.len() + LONGEST_STAND_IN), calm: true };
         let (mut copied, mut changed) = (0, false);
-        for item in found.iter().filter(|item| item.what != What::Ours) {
-            let span = text.written(item.start..item.end);
-            out.text.push_str(&text.raw[copied..span.start]);
+        for Item { span, text, found } in items.iter().filter(|item| item.found.what != What::Ours) {
+            // Two that are written apart may share a character.
+            let start = span.start.max(copied);
+            out.text.push_str(&raw[copied..start]);
             let stand_in = out.text.len();
-            self.write(text, item, &mut out.text);
-            copied = span.end;
-            let written = &text.raw[span.clone()];
+            self.write(text, found, &mut out.text);
+            copied = span.end.max(start);
+            let written = &raw[start..copied];
             // What is there already is written again: to begin the copy anew behind it would copy the rest many times.
             if out.text[stand_in..] == *written {
                 continue;
             }
             changed = true;
-            tally.hit(item.what.detector(), written, &out.text[stand_in..]);
-            out.calm &= is_calm(text.raw, span.start, span.end);
+            tally.hit(found.what.detector(), written, &out.text[stand_in..]);
+            out.calm &= is_calm(raw, start, copied);
         }
         if !changed {
             return None;
         }
-        out.text.push_str(&text.raw[copied..]);
+        out.text.push_str(&raw[copied..]);
         Some(out)
     }
 
     /// All that is to be replaced, from left to right; none overlaps with the next.
-    fn find(&self, text: &Text<'_>, traits: &scan::Traits) -> Vec<Found> {
+    fn find(&self, text: &Text<'_>, traits: &scan::Traits, emails: bool) -> Vec<Found> {
         let mut found = Vec::new();
-        if self.emails.is_some() && traits.email() {
+        if emails && self.emails.is_some() && traits.email() {
             email::find(text, &mut found);
         }
         let emails = found.len();
@@ -224,6 +254,86 @@ impl Redactor {
         }
         if found.len() > emails.max(1) { merged(found) } else { found }
     }
+}
+
+/// Something to be replaced: where it is written, and in which reading of the text it was found.
+struct Item<'t> {
+    span: Range<usize>,
+    text: &'t Text<'t>,
+    found: Found,
+}
+
+fn items<'t>(text: &'t Text<'t>, found: Vec<Found>) -> Vec<Item<'t>> {
+    found.into_iter().map(|found| Item { span: text.written(found.start..found.end), text, found }).collect()
+}
+
+impl<'t> Item<'t> {
+    /// `%ada@example.com` is no letter and `a@example.com`: what decodes to no UTF-8 was not encoded.
+    fn as_utf8(self, plain: &'t Text<'t>) -> Self {
+        let (What::Email { at } | What::EmailWithMore { at }) = self.found.what else { return self };
+        if self.text.unit(at) != "@" || std::str::from_utf8(&self.text.bytes[self.found.start..self.found.end]).is_ok()
+        {
+            return self;
+        }
+        let at = self.text.written(at..at + 1).start;
+        let local = &plain.bytes[self.span.start..at];
+        let start = self.span.start + usize::from(local.len() > 1 && local[0] == b'%');
+        let end = self.span.end;
+        let what = match self.found.what {
+            _ if stand_in::is_email(&plain.bytes[start..at], &plain.bytes[at + 1..end]) => What::Ours,
+            What::Email { .. } => What::Email { at },
+            _ => What::EmailWithMore { at },
+        };
+        Item { span: start..end, text: plain, found: Found { start, end, what } }
+    }
+
+    /// Found where a `%` is a `%`, whether it would be without one is not known: directly behind it, or with it inside.
+    fn has_to_do_with_percent(&self) -> bool {
+        let Found { start, end, .. } = self.found;
+        memchr(b'%', &self.text.bytes[start.saturating_sub(1)..end]).is_some()
+    }
+
+    /// Whether the other reading only takes an escape before it or behind it, as `%20`, for a part of it.
+    fn is_all_of(&self, other: &Self) -> bool {
+        let ends = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_punctuation() || b.is_ascii_whitespace());
+        let Found { start, end, .. } = self.found;
+        let (before, behind) =
+            (&self.text.raw.as_bytes()[..self.span.start], &self.text.raw.as_bytes()[self.span.end..]);
+        let escape = before.len().checked_sub(3).map(|at| before[at]);
+        let begins =
+            other.span.start >= self.span.start || (escape == Some(b'%') && ends(self.text.bytes[..start].last()));
+        begins && (other.span.end <= self.span.end || (behind.first() == Some(&b'%') && ends(self.text.bytes.get(end))))
+    }
+}
+
+/// What was found where escapes mean something, and where `%` is a `%`: in order, and none overlaps with the next.
+fn of_both_readings<'t>(meant: Vec<Item<'t>>, mut literal: Vec<Item<'t>>) -> Vec<Item<'t>> {
+    literal.retain(|item| {
+        let first = meant.partition_point(|meant| meant.span.end <= item.span.start);
+        let overlaps = meant[first..].iter().take_while(|meant| meant.span.start < item.span.end);
+        !overlaps.into_iter().any(|meant| meant.is_all_of(item))
+    });
+    if literal.is_empty() {
+        return meant;
+    }
+    // Of two that say different things, the one that takes the `%` for one knows both ends.
+    let mut all: Vec<(bool, Item<'t>)> = literal.into_iter().map(|item| (true, item)).collect();
+    all.extend(meant.into_iter().map(|item| (false, item)));
+    all.sort_by_key(|(_, item)| item.span.start);
+    let mut apart: Vec<(bool, Item<'t>)> = Vec::with_capacity(all.len());
+    for (is_literal, item) in all {
+        let overlaps = apart.last_mut().filter(|(_, last)| item.span.start < last.span.end);
+        let Some((last_is_literal, last)) = overlaps else {
+            apart.push((is_literal, item));
+            continue;
+        };
+        let span = last.span.start..last.span.end.max(item.span.end);
+        if (is_literal && !*last_is_literal) || last.found.what == What::Ours {
+            (*last_is_literal, *last) = (is_literal, item);
+        }
+        last.span = span;
+    }
+    apart.into_iter().map(|(_, item)| item).collect()
 }
 
 /// A text after one round.

@@ -13,12 +13,12 @@ const LONGEST_PART: usize = 3;
 const AT: u8 = 1;
 const DOT: u8 = 1 << 1;
 const COLON: u8 = 1 << 2;
-/// `%` or `\`: something may be written in another way.
+/// `%`, `\` or the byte before a colour: something may be written in another way.
 const ESCAPE: u8 = 1 << 3;
 /// Both of them in `&#64;`, one of them in most URLs and user agents.
 const AMPERSAND: u8 = 1 << 4;
 const SEMICOLON: u8 = 1 << 5;
-/// The first byte of U+F000..U+FFFF, where the full-width forms `＠．：` are.
+/// The first byte of U+F000..U+FFFF, where the full-width forms `＠．：` are, and of U+3000..U+3FFF, where `。` is.
 const WIDE: u8 = 1 << 6;
 const HIGH: u8 = 1 << 7;
 
@@ -38,7 +38,9 @@ impl Traits {
     #[inline]
     pub(super) fn harmless(&self, emails: bool, ips: bool) -> bool {
         let email = emails && self.email();
-        let ip = ips && (self.ipv4() || self.ipv6());
+        // Between numbers there may be something that nobody sees.
+        let unseen = self.seen & HIGH != 0 && (self.dots >= 3 || self.colons >= 2);
+        let ip = ips && (self.ipv4() || self.ipv6() || unseen);
         !(email || ip || self.escaped())
     }
 
@@ -111,7 +113,7 @@ pub(super) fn traits(text: &[u8]) -> Traits {
 fn mark_telling(seen: &mut [u8; LANES], chunk: &[u8; LANES]) {
     for (seen, &byte) in seen.iter_mut().zip(chunk) {
         let telling = (byte == b'@') | (byte == b'.') | (byte == b':') | (byte == b'%') | (byte == b'\\');
-        *seen |= u8::from(telling | (byte == b'&') | (byte == 0xEF));
+        *seen |= u8::from(telling | (byte == b'&') | (byte == 0xEF) | (byte == 0xE3) | (byte == 0x1B));
     }
 }
 
@@ -153,12 +155,14 @@ static CLASSES: [u8; 256] = {
         classes[byte] = HIGH;
         byte += 1;
     }
+    classes[0xE3] |= WIDE;
     classes[0xEF] |= WIDE;
     classes[b'@' as usize] = AT;
     classes[b'.' as usize] = DOT;
     classes[b':' as usize] = COLON;
     classes[b'%' as usize] = ESCAPE;
     classes[b'\\' as usize] = ESCAPE;
+    classes[0x1B] = ESCAPE;
     classes[b'&' as usize] = AMPERSAND;
     classes[b';' as usize] = SEMICOLON;
     classes
@@ -172,7 +176,7 @@ mod tests {
     fn sees_every_telling_byte_at_every_place() {
         for length in 1..50 {
             for place in 0..length {
-                for byte in [b'@', b'.', b':', b'%', b'\\', b'&', 0xEF] {
+                for byte in [b'@', b'.', b':', b'%', b'\\', b'&', 0xEF, 0xE3, 0x1B] {
                     let mut text = vec![b'a'; length];
                     text[place] = byte;
                     assert_eq!(traits(&text), count(&text), "{byte:#x} at {place} of {length}");

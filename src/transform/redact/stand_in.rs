@@ -44,22 +44,44 @@ impl Redactor {
 
 /// The stand-in of a text as a whole: an address where the text is one. `None` where it is a stand-in already.
 pub(super) fn whole(written: &str, treatment: &Treatment) -> Option<String> {
-    let text = Text::plain(written);
+    // With blanks around it, it is the same address.
+    let trimmed = written.trim();
+    let text = Text::plain(trimmed);
     let mut found = Vec::new();
     email::find(&text, &mut found);
     ip::find_v6(&text, &mut found);
     ip::find_v4(&text, &mut found);
     let mut out = String::new();
     match found.first() {
-        Some(found) if (found.start, found.end) == (0, written.len()) => match found.what {
+        Some(found) if (found.start, found.end) == (0, trimmed.len()) => match found.what {
             What::Email { at } => write_email(Some(treatment), &text, found, at, false, &mut out),
             What::Ip(ip) => write_ip(Some(treatment), &text, found, ip, &mut out),
             _ => {}
         },
-        _ if super::ours::is_one(written) => return None,
-        _ => write_text(Some(treatment), Detector::Field.mask(), written.as_bytes(), &mut out),
+        _ if super::ours::is_one(trimmed) => return None,
+        _ => {
+            let canonical = match treatment {
+                Treatment::Pseudonym(_) => canonical_number(&text),
+                _ => None,
+            };
+            let canonical = canonical.as_deref().unwrap_or(written.as_bytes());
+            write_text(Some(treatment), Detector::Field.mask(), canonical, &mut out);
+        }
     }
     (out != written).then_some(out)
+}
+
+/// A telephone number or that of a card as the detectors compare it, so that a field has the pseudonym a text has.
+fn canonical_number(text: &Text<'_>) -> Option<Vec<u8>> {
+    let mut found = Vec::new();
+    phone::find(text, &mut found);
+    card::find(text, &mut found);
+    let whole = found.iter().find(|found| (found.start, found.end) == (0, text.bytes.len()))?;
+    match whole.what {
+        What::Text(Detector::Phone) => Some(phone::canonical(text.bytes)),
+        What::Text(Detector::Card) => Some(card::canonical(text.bytes)),
+        _ => None,
+    }
 }
 
 fn write_text(treatment: Option<&Treatment>, mask: &str, canonical: &[u8], out: &mut String) {
@@ -127,10 +149,14 @@ fn holds_ip(host: &[u8]) -> bool {
 }
 
 /// Whether an IPv6 address would run into its surroundings: a port, an URL's authority, a label that
-/// could be a group; and letters that could be of its zone.
+/// could be a group; a word that touches it; and letters that could be of its zone.
 fn needs_brackets(bytes: &[u8], found: &Found, is_zoned: bool) -> bool {
     let before = &bytes[..found.start];
     let after = bytes.get(found.end);
+    let touches = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    if touches(before.last()) || touches(after) {
+        return true;
+    }
     if after == Some(&b':') || before.ends_with(b"//") || before.ends_with(b"@") {
         return true;
     }

@@ -7,12 +7,9 @@ use bumpalo::collections::Vec as ArenaVec;
 
 use super::fields::{FieldTreatment, Here};
 use super::policy::Treatment;
-use super::{Detector, EmailAction, Hits, IpAction, Key, Policy, Redactor, Tally, stand_in};
-use crate::event::{Arena, Event, Member, RecordKey, Value, json};
+use super::{Detector, EmailAction, Hits, IpAction, Key, Policy, Redactor, Tally, copies, stand_in};
+use crate::event::{Arena, Event, Member, RecordKey, Value};
 use crate::transform::{Exit, Notes, Transform};
-
-/// What is left of a record that was never read, where fields are to be hidden and nobody can tell where they are.
-const UNREADABLE: &str = "masked: this step hides fields, and this text has none that could be told apart";
 
 /// Redacts every text of an event.
 #[derive(Debug)]
@@ -44,8 +41,17 @@ impl Redact {
     /// The redacted value, `None` when there is nothing in it to redact: nothing is copied then. `tally` learns what was
     /// replaced, and where.
     pub fn value<'a>(&self, value: Value<'a>, arena: &'a Arena, tally: &mut impl Tally) -> Option<Value<'a>> {
+        let hidden = self.hide_copies(value, arena, tally);
         let mut walk = Walk { redactor: &self.redactor, arena, tally, id: None };
-        walk.value(value, &Here::at(&self.redactor.fields), true)
+        walk.value(hidden.unwrap_or(value), &Here::at(&self.redactor.fields), true).or(hidden)
+    }
+
+    /// Before anything else, for the copies are known by what the fields held.
+    fn hide_copies<'a>(&self, body: Value<'a>, arena: &'a Arena, tally: &mut impl Tally) -> Option<Value<'a>> {
+        if !self.redactor.hides_fields {
+            return None;
+        }
+        copies::hide(body, &self.redactor.fields, arena, tally)
     }
 
     /// The text as it would be inside an event; `None` when there is nothing in it to redact.
@@ -242,8 +248,9 @@ impl fmt::Display for Redact {
 impl Transform for Redact {
     fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, notes: &mut Notes) -> Result<Event<'a>, Exit> {
         let tally = &mut notes.hits;
+        let body = self.hide_copies(event.body, arena, tally).unwrap_or(event.body);
         let mut walk = Walk { redactor: &self.redactor, arena, tally, id: Some((event.id, None)) };
-        let body = walk.value(event.body, &Here::at(&self.redactor.fields), true).unwrap_or(event.body);
+        let body = walk.value(body, &Here::at(&self.redactor.fields), true).unwrap_or(body);
         let id = walk.id.and_then(|(_, becomes)| becomes).unwrap_or(event.id);
         Ok(Event { id, body, ..event })
     }
@@ -256,16 +263,12 @@ impl Transform for Redact {
         if !self.redactor.hides_fields {
             return self.text(text);
         }
-        // The record is in the vendor's form, and the paths are in that of the events. So nothing tells which of its
-        // values are those that must not be seen: all of them are hidden, and its form remains.
-        let arena = Arena::new();
-        let Ok(body) = json::decode(text.as_bytes(), &arena) else { return UNREADABLE.to_owned() };
-        if !matches!(body, Value::Array(_) | Value::Object(_)) {
-            return UNREADABLE.to_owned();
-        }
-        let mut hits = Hits::default();
-        let mut walk = Walk { redactor: &self.redactor, arena: &arena, tally: &mut hits, id: None };
-        json::to_string(&walk.whole(body, &Treatment::Mask).unwrap_or(body))
+        copies::masked_record(&text)
+    }
+
+    fn dead_reason(&self, text: String) -> String {
+        let text = if self.redactor.hides_fields { copies::masked_reason(&text) } else { text };
+        self.text(text)
     }
 
     fn as_redact(&self) -> Option<&Redact> {
@@ -273,19 +276,27 @@ impl Transform for Redact {
     }
 }
 
+static MASK: LazyLock<Redactor> = LazyLock::new(|| {
+    let policy = Policy { emails: Some(EmailAction::Mask), ips: Some(IpAction::Mask), ..Policy::default() };
+    Redactor::new(policy).expect("masking needs no key")
+});
+
+/// The value with every text and number in it masked, `None` when there are none.
+pub(super) fn mask_all<'a>(value: Value<'a>, arena: &'a Arena) -> Option<Value<'a>> {
+    let mut walk = Walk { redactor: &MASK, arena, tally: &mut Hits::default(), id: None };
+    walk.whole(value, &Treatment::Mask)
+}
+
 /// A text for people, with all addresses masked: what a vendor said, before it reaches a log.
 #[must_use]
 pub fn masked(text: &str) -> String {
-    static MASK: LazyLock<Redactor> = LazyLock::new(|| {
-        let policy = Policy { emails: Some(EmailAction::Mask), ips: Some(IpAction::Mask), ..Policy::default() };
-        Redactor::new(policy).expect("masking needs no key")
-    });
     MASK.text(text, &mut Hits::default()).unwrap_or_else(|| text.to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::json;
     use crate::transform::redact::{FieldAction, TextAction};
 
     fn redact(fields: &[(&str, FieldAction)]) -> Redact {
@@ -385,9 +396,64 @@ mod tests {
         let hides = redact(&[("actor.user.name", FieldAction::Remove)]);
         let body = r#"{"who":"Ada","at":1789374151,"ok":true,"in":["x"]}"#;
         assert_eq!(hides.dead_body(body.to_owned()), r#"{"who":"masked","at":0,"ok":false,"in":["masked"]}"#);
-        assert_eq!(hides.dead_body("half a {record".to_owned()), UNREADABLE);
-        assert_eq!(hides.dead_body("\"Ada\"".to_owned()), UNREADABLE);
+        assert_eq!(hides.dead_body("half a {record".to_owned()), copies::UNREADABLE);
+        assert_eq!(hides.dead_body("\"Ada\"".to_owned()), copies::UNREADABLE);
         let keeps = redact(&[("actor.user.name", FieldAction::Keep)]);
         assert_eq!(keeps.dead_body("by ada@example.com".to_owned()), "by masked@masked.invalid");
+    }
+
+    // Our own copies of what a field holds told what the field was not to tell.
+    #[test]
+    fn a_field_is_hidden_wherever_the_event_tells_it_again() {
+        let key = Key::new(1, b"0123456789abcdef").unwrap();
+        let redact = redact(&[
+            ("actor.user.name", FieldAction::Pseudonym),
+            ("device.hostname", FieldAction::Remove),
+            ("device.ok", FieldAction::Mask),
+        ]);
+        let (_, body) = apply(
+            &redact,
+            "1",
+            r#"{"actor":{"user":{"name":"Ada"}},"device":{"hostname":"ada-mac","ok":"ok"},"note":"Ada",
+                "observables":[{"name":"actor.user.name","value":"Ada"},{"value":"ada-mac"},{"value":"ok"}],
+                "related":{"user":["ada","bob"]},"client":{"address":"ada-mac"},
+                "raw_data":"{\"who\":\"Ada\",\"n\":7}","event":{"original":"[\"Ada\"]","kind":"event"}}"#,
+        );
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let ada = key.pseudonym("text", b"Ada");
+        assert_eq!(body["actor"]["user"]["name"], ada);
+        assert_eq!(body["observables"][0]["value"], ada);
+        assert_eq!(body["observables"][0]["name"], "actor.user.name");
+        assert_eq!(
+            (&body["observables"][1]["value"], &body["observables"][2]["value"]),
+            (&"masked".into(), &"ok".into())
+        );
+        assert!(body["related"]["user"][0].as_str().unwrap().starts_with("e1-"));
+        assert_eq!(body["related"]["user"][1], "bob");
+        assert_eq!(body["client"]["address"], "masked");
+        assert_eq!(body["raw_data"], r#"{"who":"masked","n":0}"#);
+        assert_eq!(body["event"], serde_json::json!({ "original": r#"["masked"]"#, "kind": "event" }));
+        // Elsewhere an equal text is another.
+        assert_eq!(body["note"], "Ada");
+        let kept = r#"{"raw_data":"{\"who\":\"Ada\"}"}"#;
+        assert_eq!(
+            apply(&self::redact(&[("a", FieldAction::Mask), ("raw_data", FieldAction::Keep)]), "1", kept).1,
+            kept
+        );
+    }
+
+    // The reason of a dead letter quoted the value that its body was not to show.
+    #[test]
+    fn the_reason_of_a_dead_letter_quotes_nothing_where_fields_are_hidden() {
+        let hides = redact(&[("actor.user.name", FieldAction::Remove)]);
+        let reason = |text: &str| hides.dead_reason(text.to_owned());
+        assert_eq!(
+            reason(r#"`at` holds no time in a known form: "Ada: x""#),
+            r#"`at` holds no time in a known form: "masked""#
+        );
+        assert_eq!(reason("`at` holds no time in a known form: 20260301"), "`at` holds no time in a known form: 0");
+        let kept = "normalize: no rule of the OCSF map fits this record";
+        assert_eq!(reason(kept), kept);
+        assert_eq!(redact(&[]).dead_reason("at \"Ada\": \"Ada\"".to_owned()), "at \"Ada\": \"Ada\"");
     }
 }
