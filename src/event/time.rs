@@ -84,8 +84,6 @@ fn from_epoch(digits: &str) -> Option<DateTime<Utc>> {
 mod tests {
     use proptest::prelude::*;
 
-    // By name, for proptest has an `any` of its own.
-    use super::any;
     use super::*;
 
     proptest! {
