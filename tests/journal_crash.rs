@@ -150,7 +150,8 @@ fn check_delivered(delivered: &str, last: Sequence) {
         .map(|line| line.split_once(' ').unwrap())
         .map(|(first, last)| (first.parse().unwrap(), last.parse().unwrap()))
         .collect();
-    assert_eq!(bounds[0].0, 1);
+    // One that is killed with its first page in the journal has delivered nothing yet.
+    assert!(bounds.first().is_none_or(|bound| bound.0 == 1), "{bounds:?}");
     for pair in bounds.windows(2) {
         assert!(pair[1] == pair[0] || pair[1].0 == pair[0].1 + 1, "{pair:?}");
     }
