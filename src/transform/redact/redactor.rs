@@ -179,7 +179,7 @@ impl Redactor {
         let otherwise = Decoded::but_percent(text);
         let says = otherwise.as_ref().map_or_else(|| Text::plain(text), |otherwise| Text::decoded(text, otherwise));
         let plain = Text::plain(text);
-        let found = items(&means, found).into_iter().map(|item| item.as_utf8(&plain)).collect();
+        let found = items(&means, found).into_iter().map(|item| item.in_utf8(&plain)).collect();
         let literal = self.find(&says, &scan::traits(says.bytes), false);
         let mut literal = items(&says, literal);
         literal.retain(Item::has_to_do_with_percent);
@@ -269,7 +269,7 @@ fn items<'t>(text: &'t Text<'t>, found: Vec<Found>) -> Vec<Item<'t>> {
 
 impl<'t> Item<'t> {
     /// `%ada@example.com` is no letter and `a@example.com`: what decodes to no UTF-8 was not encoded.
-    fn as_utf8(self, plain: &'t Text<'t>) -> Self {
+    fn in_utf8(self, plain: &'t Text<'t>) -> Self {
         let (What::Email { at } | What::EmailWithMore { at }) = self.found.what else { return self };
         if self.text.unit(at) != "@" || std::str::from_utf8(&self.text.bytes[self.found.start..self.found.end]).is_ok()
         {

@@ -43,7 +43,7 @@ pub fn separated(path: &Path, separator: u8, shape: &Shape, rows: &mut Rows) -> 
         if record.as_slice().len() > LONGEST_ROW {
             return Err(endless(line));
         }
-        has_many_lines = record.iter().last().is_some_and(|cell| cell.contains('\n')).then_some(line);
+        has_many_lines = record.iter().next_back().is_some_and(|cell| cell.contains('\n')).then_some(line);
         let cell = |at: usize| record.get(at).unwrap_or_default();
         rows.add(line, cell(by), take.iter().map(|at| cell(*at)))?;
     }
