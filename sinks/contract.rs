@@ -239,6 +239,7 @@ pub fn batch_of<T: Into<String>>(pipeline: &str, first: u64, bodies: impl IntoIt
     Batch {
         journal: "j7k2".into(),
         pipeline: pipeline.into(),
+        sink: "siem".into(),
         vendor: "example".into(),
         first,
         last: first + records.len() as u64 - 1,

@@ -55,6 +55,8 @@ pub struct Batch {
     pub journal: Arc<str>,
     /// The pipeline the records came through.
     pub pipeline: Arc<str>,
+    /// The sink's name in the configuration. Of a pipeline and a sink, batches come one after the other.
+    pub sink: Arc<str>,
     /// The connector that read them, `{vendor}` in templates.
     pub vendor: Arc<str>,
     /// The sequence of the first record.

@@ -172,6 +172,7 @@ impl Journal for SqliteJournal {
             return Ok(Some(Batch {
                 journal: self.id.clone(),
                 pipeline: lane.pipeline.clone(),
+                sink: lane.sink.clone(),
                 vendor: vendor.clone(),
                 first: draft.first(),
                 last: draft.last(),
