@@ -2,6 +2,8 @@
 
 mod lines;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Datelike as _, Utc};
 
 use super::download;
@@ -51,7 +53,8 @@ pub fn page<'a>(
     arena: &'a Arena,
     each: &mut Each<'_>,
 ) -> Result<json::Around<'a>, json::JsonError> {
-    let text = String::from_utf8_lossy(body);
+    // Asked first whether it is UTF-8, for that is answered much faster.
+    let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     match decode.format {
         Format::Json => {
             let mut each = |value: Value<'_>, arena: &Arena| each(Found::Value(value), arena);

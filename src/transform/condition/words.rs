@@ -32,6 +32,8 @@ pub enum Pattern {
 #[derive(Clone, Debug)]
 pub struct Words<T> {
     entries: Vec<(Pattern, T)>,
+    /// So many of them, the first, are exact.
+    exact: usize,
 }
 
 impl Pattern {
@@ -77,8 +79,12 @@ impl Pattern {
 
     /// What counts first.
     fn rank(&self) -> (bool, std::cmp::Reverse<usize>) {
+        (!matches!(self, Self::Exact(_)), std::cmp::Reverse(self.len()))
+    }
+
+    fn len(&self) -> usize {
         let (Self::Exact(own) | Self::Prefix(own) | Self::Suffix(own) | Self::Part(own)) = self;
-        (!matches!(self, Self::Exact(_)), std::cmp::Reverse(own.len()))
+        own.len()
     }
 }
 
@@ -87,7 +93,8 @@ impl<T> Words<T> {
     #[must_use]
     pub fn new(mut entries: Vec<(Pattern, T)>) -> Self {
         entries.sort_by_key(|(pattern, _)| pattern.rank());
-        Self { entries }
+        let exact = entries.partition_point(|(pattern, _)| matches!(pattern, Pattern::Exact(_)));
+        Self { entries, exact }
     }
 
     /// Whether there is no word.
@@ -99,13 +106,17 @@ impl<T> Words<T> {
     /// What `word` means.
     #[must_use]
     pub fn get(&self, word: &str) -> Option<&T> {
-        self.entries.iter().find(|(pattern, _)| pattern.matches(word)).map(|(_, meaning)| meaning)
+        // Of the exact words, which are there by their length, only those that are as long can be it.
+        let (exact, patterns) = self.entries.split_at(self.exact);
+        let longer = exact.partition_point(|(pattern, _)| pattern.len() > word.len());
+        let as_long = exact[longer..].iter().take_while(|(pattern, _)| pattern.len() == word.len());
+        as_long.chain(patterns).find(|(pattern, _)| pattern.matches(word)).map(|(_, meaning)| meaning)
     }
 }
 
 impl<T> Default for Words<T> {
     fn default() -> Self {
-        Self { entries: Vec::new() }
+        Self { entries: Vec::new(), exact: 0 }
     }
 }
 

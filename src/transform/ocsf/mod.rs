@@ -91,6 +91,7 @@ pub mod validate;
 
 pub use self::form::Form;
 pub use self::map::Map;
+pub use self::schema::is_fact;
 pub use self::source::{Source, Taken};
 use crate::event::Path;
 

@@ -1,10 +1,11 @@
 //! One record on its way through a shape: what was taken of it, what did not fit, what there is to search for.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use bumpalo::collections::Vec as ArenaVec;
 
-use super::schema::Word;
+use super::schema::{Word, schema};
 use super::source::Source;
 use crate::event::{Arena, Event, Member, Value};
 
@@ -19,6 +20,12 @@ pub struct Spot {
     /// As which of the observables OCSF counts it.
     pub observable: Option<&'static Word>,
 }
+
+/// The members of an observable, in the schema's own letters.
+static KEYS: LazyLock<[&str; 4]> = LazyLock::new(|| {
+    let observable = schema().object("observable").expect("OCSF has observables");
+    ["name", "type_id", "type", "value"].map(|key| observable.get(key).expect("an observable has it").name)
+});
 
 /// Something a SIEM searches for.
 struct Observed<'a, 's> {
@@ -206,12 +213,14 @@ impl<'a, 's> Run<'a, 's> {
             if path.contains("[]") && !seen.insert((path, kind.key, value)) {
                 continue;
             }
-            let mut members = ArenaVec::with_capacity_in(4, arena);
-            members.push(Member::new("name", Value::String(arena.alloc_str(path))));
-            members.push(Member::new("type_id", Value::Number(kind.key)));
-            members.push(Member::new("type", Value::String(kind.caption)));
-            members.extend(value.map(|value| Member::new("value", Value::String(value))));
-            all.push(Value::Object(members.into_bump_slice()));
+            let name = Member::new(KEYS[0], Value::String(arena.alloc_str(path)));
+            let type_id = Member::new(KEYS[1], Value::Number(kind.key));
+            let caption = Member::new(KEYS[2], Value::String(kind.caption));
+            let members: &[Member] = match value {
+                Some(value) => arena.alloc([name, type_id, caption, Member::new(KEYS[3], Value::String(value))]),
+                None => arena.alloc([name, type_id, caption]),
+            };
+            all.push(Value::Object(members));
         }
         (!all.is_empty()).then(|| Value::Array(all.into_bump_slice()))
     }

@@ -9,6 +9,14 @@ use super::scalar::Scalar;
 
 const FACTS: &str = include_str!("schema-1.8.0.txt");
 
+/// Whether it is a piece of the facts themselves, as the names, captions and numbers are that events borrow from them.
+/// So nobody wrote it but OCSF, and there is nothing to look for in it.
+#[inline]
+#[must_use]
+pub fn is_fact(text: &str) -> bool {
+    FACTS.as_bytes().as_ptr_range().contains(&text.as_ptr())
+}
+
 /// The part of OCSF an audit log needs: eight classes and every object they reach.
 #[derive(Debug, Default)]
 pub struct Schema {

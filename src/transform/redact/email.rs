@@ -57,6 +57,9 @@ fn is_ours(bytes: &[u8], address: &Found) -> bool {
 /// The form in which one mailbox is written one way: in small letters, the domain as DNS has it (RFC 5890), which is how
 /// `bücher.example` and `xn--bcher-kva.example` are one. What is behind a `+` stays: it may be another person.
 pub(super) fn canonical(address: &[u8]) -> String {
+    if let (true, Ok(plain)) = (address.is_ascii(), std::str::from_utf8(address)) {
+        return plain.to_ascii_lowercase();
+    }
     let mut address = String::from_utf8_lossy(address).to_lowercase();
     if let Some(at) = address.rfind('@')
         && !address[at..].is_ascii()

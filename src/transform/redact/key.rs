@@ -126,7 +126,7 @@ impl Key {
     /// One text has another pseudonym of each kind.
     pub(super) fn pseudonym(&self, kind: &str, canonical: &[u8]) -> String {
         let digest = digest(&self.0.keyed, &[kind.as_bytes(), b"\0", canonical]);
-        format!("e{}-{}", self.0.epoch, base32::encode(&digest[..16]))
+        self.token("e", &digest[..16])
     }
 
     /// `3fff:add:EPOCH:` and 80 bits. An IPv4 address and its v4-mapped form are one address.
@@ -143,7 +143,17 @@ impl Key {
     pub(super) fn seal(&self, text: &[u8]) -> String {
         let mut siv = Aes256Siv::new(&self.0.siv.into());
         let sealed = siv.encrypt([HEADER], text).expect("a text in memory is not too long");
-        format!("x{}-{}", self.0.epoch, base32::encode(&with_length(&sealed)))
+        self.token("x", &with_length(&sealed))
+    }
+
+    /// The kind, the epoch and the bytes in letters.
+    fn token(&self, kind: &str, bytes: &[u8]) -> String {
+        let mut out = String::with_capacity(kind.len() + 6 + base32::length(bytes.len()));
+        out.push_str(kind);
+        out.push_str(itoa::Buffer::new().format(self.0.epoch));
+        out.push('-');
+        base32::encode(bytes, &mut out);
+        out
     }
 
     /// The text of a token that [`Self::seal`] made; `None` when another key did.
@@ -165,7 +175,9 @@ impl Key {
                 self.0.block.encrypt_block(&mut block);
                 sealed.copy_from_slice(&block);
                 sealed.extend_from_slice(&tag[..V6_TAG]);
-                format!("{SEALED_V6}{:x}-{}", self.0.epoch, base32::encode(&sealed))
+                let mut out = format!("{SEALED_V6}{:x}-", self.0.epoch);
+                base32::encode(&sealed, &mut out);
+                out
             }
         }
     }

@@ -126,13 +126,19 @@ impl Redactor {
     /// `tally` is told what was replaced. Redacting the result again gives `None`.
     #[inline]
     pub fn text(&self, text: &str, tally: &mut impl Tally) -> Option<String> {
-        let traits = scan::traits(text.as_bytes());
-        if traits.harmless(self.emails.is_some(), self.ips.is_some())
-            && self.more.as_ref().is_none_or(|more| !more.may_find(text.as_bytes(), &traits))
-        {
+        self.suspicion(text).and_then(|traits| self.settle(text, traits, tally))
+    }
+
+    /// What makes the text worth a second look; `None` where nothing can be in it.
+    #[inline]
+    pub(super) fn suspicion(&self, text: &str) -> Option<scan::Traits> {
+        if self.more.is_none() && !scan::is_telling(text.as_bytes()) {
             return None;
         }
-        self.settle(text, traits, tally)
+        let traits = scan::traits(text.as_bytes());
+        let is_harmless = traits.harmless(self.emails.is_some(), self.ips.is_some())
+            && self.more.as_ref().is_none_or(|more| !more.may_find(text.as_bytes(), &traits));
+        (!is_harmless).then_some(traits)
     }
 
     /// The text of a number, where a detector that is on could find something in it.
@@ -148,7 +154,7 @@ impl Redactor {
     ///
     /// One round is nearly always enough. Where a stand-in touches what could be read together with
     /// it (`1:` and `:5` around a removed address are `1::5`), only another look can tell.
-    fn settle(&self, text: &str, traits: scan::Traits, tally: &mut impl Tally) -> Option<String> {
+    pub(super) fn settle(&self, text: &str, traits: scan::Traits, tally: &mut impl Tally) -> Option<String> {
         let mut done = self.round(text, traits, tally)?;
         // What a pattern leaves may match it once more, wherever it stands.
         let is_restless = self.more.as_ref().is_some_and(|more| !more.patterns.is_empty());

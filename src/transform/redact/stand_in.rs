@@ -120,9 +120,12 @@ fn write_email(
 }
 
 fn write_ip(treatment: Option<&Treatment>, text: &Text<'_>, found: &Found, ip: IpAddr, out: &mut String) {
+    let colon = text.bytes[found.start..found.end].iter().position(|&b| b == b':');
     let from = out.len();
     let stand_in = match (treatment, ip) {
         (None | Some(Treatment::Remove), _) => return,
+        // What is done most often by far.
+        (Some(Treatment::Coarsen), IpAddr::V4(_)) if colon.is_none() => return write_v4(ip::network(ip), out),
         (Some(Treatment::Mask), IpAddr::V4(_)) => Ipv4Addr::UNSPECIFIED.to_string(),
         (Some(Treatment::Mask), IpAddr::V6(_)) => Ipv6Addr::UNSPECIFIED.to_string(),
         (Some(Treatment::Pseudonym(key)), ip) => key.ip_pseudonym(ip).to_string(),
@@ -133,13 +136,22 @@ fn write_ip(treatment: Option<&Treatment>, text: &Text<'_>, found: &Found, ip: I
     let in_brackets = stand_in.contains(':') && needs_brackets(text.bytes, found, is_zoned);
     let written = if in_brackets { write!(out, "[{stand_in}]") } else { write!(out, "{stand_in}") };
     written.expect("a string takes all that is written to it");
-    let colon = text.bytes[found.start..found.end].iter().position(|&b| b == b':');
     if let Some(colon) = colon.map(|colon| text.unit(found.start + colon)).filter(|colon| *colon != ":") {
         let mut encoded = out.split_off(from);
         if colon.starts_with('%') {
             encoded = encoded.replace('%', "%25");
         }
         out.push_str(&encoded.replace(':', colon));
+    }
+}
+
+fn write_v4(address: IpAddr, out: &mut String) {
+    let IpAddr::V4(address) = address else { return out.push_str(&address.to_string()) };
+    for (at, octet) in address.octets().into_iter().enumerate() {
+        if at > 0 {
+            out.push('.');
+        }
+        out.push_str(itoa::Buffer::new().format(octet));
     }
 }
 

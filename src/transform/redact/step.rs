@@ -9,6 +9,7 @@ use super::fields::{FieldTreatment, Here};
 use super::policy::Treatment;
 use super::{Detector, EmailAction, Hits, IpAction, Key, Policy, Redactor, Tally, copies, stand_in};
 use crate::event::{Arena, Event, Member, RecordKey, Value};
+use crate::transform::ocsf::is_fact;
 use crate::transform::{Exit, Notes, Transform};
 
 /// Redacts every text of an event.
@@ -42,7 +43,7 @@ impl Redact {
     /// replaced, and where.
     pub fn value<'a>(&self, value: Value<'a>, arena: &'a Arena, tally: &mut impl Tally) -> Option<Value<'a>> {
         let hidden = self.hide_copies(value, arena, tally);
-        let mut walk = Walk { redactor: &self.redactor, arena, tally, id: None };
+        let mut walk = Walk::new(&self.redactor, arena, tally);
         walk.value(hidden.unwrap_or(value), &Here::at(&self.redactor.fields), true).or(hidden)
     }
 
@@ -67,9 +68,22 @@ struct Walk<'w, 'a, T> {
     tally: &'w mut T,
     /// The record's id, and what becomes of it where it is the value of a field.
     id: Option<(&'w str, Option<&'a str>)>,
+    /// What was looked at twice before: who did it and from where stands in an event several times.
+    known: ArenaVec<'a, Known<'a>>,
 }
 
-impl<'a, T: Tally> Walk<'_, 'a, T> {
+/// What becomes of a text.
+struct Known<'a> {
+    text: &'a str,
+    becomes: Option<&'a str>,
+    hits: Hits,
+}
+
+impl<'w, 'a, T: Tally> Walk<'w, 'a, T> {
+    fn new(redactor: &'w Redactor, arena: &'a Arena, tally: &'w mut T) -> Self {
+        Self { redactor, arena, tally, id: None, known: ArenaVec::new_in(arena) }
+    }
+
     /// Detectors look at the texts unless a field is kept.
     fn value(&mut self, value: Value<'a>, here: &Here<'_>, detects: bool) -> Option<Value<'a>> {
         match value {
@@ -204,8 +218,24 @@ impl<'a, T: Tally> Walk<'_, 'a, T> {
         }
     }
 
-    fn share(&mut self, text: &str) -> Option<&'a str> {
-        self.redactor.text(text, self.tally).map(|text| &*self.arena.alloc_str(&text))
+    fn share(&mut self, text: &'a str) -> Option<&'a str> {
+        if is_fact(text) {
+            return None;
+        }
+        let traits = self.redactor.suspicion(text)?;
+        let Some(counted) = self.tally.counts() else {
+            return self.redactor.settle(text, traits, self.tally).map(|text| &*self.arena.alloc_str(&text));
+        };
+        let known = self.known.iter().find(|known| known.text == text);
+        if let Some(Known { becomes, hits, .. }) = known {
+            *counted += *hits;
+            return *becomes;
+        }
+        let mut hits = Hits::default();
+        let becomes = self.redactor.settle(text, traits, &mut hits).map(|text| &*self.arena.alloc_str(&text));
+        *counted += hits;
+        self.known.push(Known { text, becomes, hits });
+        becomes
     }
 }
 
@@ -249,7 +279,7 @@ impl Transform for Redact {
     fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, notes: &mut Notes) -> Result<Event<'a>, Exit> {
         let tally = &mut notes.hits;
         let body = self.hide_copies(event.body, arena, tally).unwrap_or(event.body);
-        let mut walk = Walk { redactor: &self.redactor, arena, tally, id: Some((event.id, None)) };
+        let mut walk = Walk { id: Some((event.id, None)), ..Walk::new(&self.redactor, arena, tally) };
         let body = walk.value(body, &Here::at(&self.redactor.fields), true).unwrap_or(body);
         let id = walk.id.and_then(|(_, becomes)| becomes).unwrap_or(event.id);
         Ok(Event { id, body, ..event })
@@ -283,7 +313,8 @@ static MASK: LazyLock<Redactor> = LazyLock::new(|| {
 
 /// The value with every text and number in it masked, `None` when there are none.
 pub(super) fn mask_all<'a>(value: Value<'a>, arena: &'a Arena) -> Option<Value<'a>> {
-    let mut walk = Walk { redactor: &MASK, arena, tally: &mut Hits::default(), id: None };
+    let mut hits = Hits::default();
+    let mut walk = Walk::new(&MASK, arena, &mut hits);
     walk.whole(value, &Treatment::Mask)
 }
 

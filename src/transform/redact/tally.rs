@@ -9,6 +9,11 @@ pub trait Tally {
     /// `found` was replaced by `stand_in`.
     fn hit(&mut self, detector: Detector, found: &str, stand_in: &str);
 
+    /// Where it is all about how many, the numbers: then the same text is not looked at twice.
+    fn counts(&mut self) -> Option<&mut Hits> {
+        None
+    }
+
     /// What follows is below this name or index, until [`leave`](Self::leave).
     fn enter(&mut self, part: &str) {
         let _ = part;
@@ -39,6 +44,11 @@ impl Tally for Hits {
     #[inline]
     fn hit(&mut self, detector: Detector, _: &str, _: &str) {
         self.count(detector);
+    }
+
+    #[inline]
+    fn counts(&mut self) -> Option<&mut Hits> {
+        Some(self)
     }
 }
 
