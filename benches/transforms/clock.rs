@@ -34,3 +34,19 @@ pub fn stay_on_one_core() {
         let _ = sched_setaffinity(None, &one);
     }
 }
+
+/// Has the allocator keep what is freed. Otherwise it gives a page's memory back to the kernel at its end, or not, as it
+/// happens to lie, and whose turn comes then pays for it.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the allocator is told by a call of C")]
+pub fn keep_what_is_freed() {
+    // SAFETY: no memory is passed, and no other thread runs yet.
+    unsafe {
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+    }
+}
+
+/// Where there is another allocator, nothing is known of it.
+#[cfg(not(target_env = "gnu"))]
+pub fn keep_what_is_freed() {}
