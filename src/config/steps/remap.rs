@@ -39,7 +39,7 @@ enum OnError {
 impl Written {
     pub fn build(&self, step: &Place, context: &Context<'_>) -> Option<Box<dyn Transform>> {
         let problem = Problem::error("this auditline is built without `remap`").at(step);
-        context.problems.push(problem.hint("build one that has it: `cargo build --features remap`"));
+        context.problems.push(problem.hint("build one that has it: `cargo build` without `--no-default-features`"));
         None
     }
 }

@@ -101,16 +101,11 @@ pub(super) fn is_telling(text: &[u8]) -> bool {
         return seen & OTHER != 0 || seen & (DOT | DIGIT) == DOT | DIGIT;
     };
     let (mut other, mut dot, mut digit) = ([0u8; LANES], [0u8; LANES], [0u8; LANES]);
-    let mut look = |chunk: &[u8; LANES]| {
+    // The last bytes are looked at together with some that were seen: cheaper than one by one.
+    for chunk in chunks.iter().chain((!rest.is_empty()).then_some(last)) {
         mark_telling(&mut other, chunk, u8::MAX);
-        for ((dot, digit), &byte) in dot.iter_mut().zip(&mut digit).zip(chunk) {
-            *dot |= u8::from(byte == b'.');
-            *digit |= u8::from((byte.wrapping_sub(b'0') < 10) | (byte >= 0x80));
-        }
-    };
-    chunks.iter().for_each(&mut look);
-    if !rest.is_empty() {
-        look(last);
+        mark(&mut dot, chunk, |byte| byte == b'.');
+        mark(&mut digit, chunk, |byte| (byte.wrapping_sub(b'0') < 10) | (byte >= 0x80));
     }
     let any = |lanes: [u8; LANES]| u128::from_ne_bytes(lanes) != 0;
     any(other) || (any(dot) && any(digit))
@@ -143,6 +138,13 @@ fn mark_telling(seen: &mut [u8; LANES], chunk: &[u8; LANES], or: u8) {
     for (seen, &byte) in seen.iter_mut().zip(chunk) {
         let telling = (byte == b'@') | (byte == or) | (byte == b':') | (byte == b'%') | (byte == b'\\');
         *seen |= u8::from(telling | (byte == b'&') | (byte == 0xEF) | (byte == 0xE3) | (byte == 0x1B));
+    }
+}
+
+#[inline(always)]
+fn mark(seen: &mut [u8; LANES], chunk: &[u8; LANES], is_one: impl Fn(u8) -> bool) {
+    for (seen, &byte) in seen.iter_mut().zip(chunk) {
+        *seen |= u8::from(is_one(byte));
     }
 }
 
