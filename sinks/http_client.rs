@@ -96,7 +96,8 @@ impl Client {
         let (client, request) = request.build_split();
         let request = request.map_err(|error| broken::unmakeable(error.without_url()))?;
         let origin = request.url().origin().ascii_serialization();
-        let broken = |error: reqwest::Error| broken::explain(error.without_url(), &origin, self.timeout);
+        let anonymous = self.encrypted && self.tls.cert.is_none();
+        let broken = |error: reqwest::Error| broken::explain(error.without_url(), &origin, self.timeout, anonymous);
         let mut response = client.execute(request).await.map_err(broken)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();

@@ -9,7 +9,8 @@ use crate::tls::explain_cause;
 use crate::units::HumanDuration;
 
 /// The error of a request that went to `origin` and brought no answer. `error` holds no URL any more: it may be secret.
-pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration) -> DeliveryError {
+/// `anonymous` says that we have shown no certificate over TLS.
+pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration, anonymous: bool) -> DeliveryError {
     if let Some((what, hint)) = explain_cause(&error) {
         return DeliveryError::refused(format!("no TLS with `{origin}`: {what}"), hint, error);
     }
@@ -42,6 +43,11 @@ pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration) ->
         }
         _ if said.contains("dns error") => format!("the name in `{origin}` cannot be resolved: check its spelling"),
         _ if error.is_connect() => format!("cannot connect to `{origin}`"),
+        // A server that wants a certificate need not say so: TLS 1.3 has let us in before it looks.
+        _ if anonymous && (said.contains("UnexpectedEof") || said.contains("ConnectionReset")) => format!(
+            "`{origin}` closed the connection without an answer: if it asks for a client's certificate, set `tls.cert` \
+             and `tls.key`"
+        ),
         _ => format!("the connection to `{origin}` broke before an answer was complete"),
     };
     DeliveryError::retryable(message, error)

@@ -140,6 +140,10 @@ fn judge(mut answer: Answer) -> Result<Outcome, DeliveryError> {
     match answer.judge(&HINTS) {
         Verdict::Taken => Err(answer.refused(NOT_OTLP)),
         Verdict::TooLarge => Ok(Outcome::TooLarge(answer.sentence())),
+        // The Collector has no 413: Go's own words come with a 400.
+        Verdict::Malformed if answer.excerpt().contains("request body too large") => {
+            Ok(Outcome::TooLarge(answer.sentence()))
+        }
         Verdict::Malformed => Ok(Outcome::Malformed(answer)),
         // By the protocol it will not pass by itself.
         Verdict::Failed(_) if answer.status.as_u16() == 500 => {
