@@ -237,17 +237,26 @@ async fn tls_is_verified() {
 #[tokio::test]
 async fn what_is_too_large_is_halved_until_one_is_left() {
     let Some(base) = server("what_is_too_large_is_halved_until_one_is_left", "http", HTTP) else { return };
+    // Uncompressed, the server answers while we are still sending.
+    for compression in ["gzip", "none"] {
+        halves(&base, compression).await;
+    }
+}
+
+async fn halves(base: &str, compression: &str) {
     let name = contract::unique("halves");
     // The server takes a million bytes.
     let body = |n: usize, size: usize| format!(r#"{{"n":{n},"x":"{}"}}"#, "x".repeat(size));
     let sizes = [10, 400_000, 400_000, 400_000, 1_200_000, 10, 300_000];
     let batch = contract::batch_of("halves", 1, sizes.iter().enumerate().map(|(n, size)| body(n, *size)));
-    let sink = sink(json!({ "url": format!("{base}/in/{name}"), "format": "ndjson", "max_request_bytes": "8MiB" }));
+    let sink = sink(json!({
+        "url": format!("{base}/in/{name}"), "format": "ndjson", "max_request_bytes": "8MiB", "compression": compression,
+    }));
     let Delivery { rejected } = sink.deliver(&batch).await.unwrap();
     let [rejected] = rejected.as_slice() else { panic!("{rejected:?}") };
     assert_eq!(rejected.at, 4);
     assert!(rejected.reason.contains("413"), "{}", rejected.reason);
-    let arrived = requests(&base, &format!("in/{name}")).await;
+    let arrived = requests(base, &format!("in/{name}")).await;
     let arrived: String = arrived.into_iter().map(|(_, body)| body).collect();
     let mut expected = contract::texts(&[batch]);
     expected.remove(4);
@@ -438,6 +447,27 @@ async fn statuses_say_what_to_do() {
     refusal(outcome(&answering(conflict).await, json!({})).await);
     passing(outcome(&answering(conflict).await, json!({ "answers": { "retry": [409] } })).await);
     outcome(&answering(conflict).await, json!({ "answers": { "taken": [200, 409] } })).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_before_the_end_of_a_request_counts() {
+    // Answers as soon as it has the head, and closes on the body that is still coming.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4096]).await;
+            let answer = b"HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            let _ = stream.write_all(answer).await;
+        }
+    });
+    let config = json!({
+        "url": format!("{base}/in"), "format": "ndjson", "compression": "none", "max_request_bytes": "64MiB",
+    });
+    let large = format!(r#"{{"x":"{}"}}"#, "x".repeat(20_000_000));
+    let outcome = sink(config).deliver(&contract::batch_of("early", 1, [large])).await;
+    println!("{outcome:?}");
+    assert_eq!(outcome.unwrap().rejected.len(), 1);
 }
 
 #[tokio::test]
