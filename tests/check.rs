@@ -29,6 +29,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("SECOPS_API_KEY", "key-of-secops"),
     ("SECOPS_FEED_SECRET", "secret-of-secops"),
     ("OTEL_TOKEN", "token-of-otel"),
+    ("WEBHOOK_SECRET", "whsec_MDEyMzQ1Njc4OWFiY2RlZg=="),
     ("AUDITLINE_REDACTION_KEY", "0123456789abcdef0123456789abcdef"),
     ("SHORT_KEY", "tooshort"),
     ("EMPTY", ""),
