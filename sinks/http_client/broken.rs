@@ -23,7 +23,7 @@ pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration, an
         );
     }
     // `hyper-util` says so of a CONNECT that got a 407.
-    if said.contains("proxy authentication required") {
+    if said.contains("proxy authorization required") {
         return DeliveryError::refused(
             "the HTTP proxy asks for credentials",
             "put them into the proxy's URL in the environment: `https_proxy=http://user:password@host:port`",
@@ -38,6 +38,9 @@ pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration, an
         return DeliveryError::retryable(what, error);
     }
     let message = match kind(&error) {
+        _ if said.contains("tunnel error") => {
+            format!("the HTTP proxy of the environment does not take us to `{origin}`: check the proxy, and `NO_PROXY`")
+        }
         Some(io::ErrorKind::ConnectionRefused) => {
             format!("nobody listens at `{origin}`: check that it runs, and its port")
         }
