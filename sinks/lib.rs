@@ -7,8 +7,11 @@
 pub mod address;
 pub mod contract;
 pub mod file;
+pub mod http;
+pub mod http_client;
 pub mod kafka;
 pub mod memory;
+pub mod otlp;
 pub mod s3;
 pub mod secret;
 pub mod stdout;
@@ -190,6 +193,10 @@ pub enum SinkConfig {
     S3(s3::Config),
     /// RFC 5424 messages for a syslog receiver.
     Syslog(syslog::Config),
+    /// Requests to whatever takes JSON over HTTP.
+    Http(Box<http::Config>),
+    /// Log records by the OpenTelemetry protocol.
+    Otlp(Box<otlp::Config>),
 }
 
 impl SinkConfig {
@@ -200,6 +207,8 @@ impl SinkConfig {
             Self::File(config) => config.path = config.path.clone().rooted_in(folder),
             Self::Kafka(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Syslog(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::Http(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::Otlp(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Stdout(_) | Self::S3(_) => {}
         }
         self
@@ -211,7 +220,7 @@ impl SinkConfig {
     pub fn file_of(&self, pipeline: &str, vendor: &str) -> Option<PathBuf> {
         match self {
             Self::File(config) => Some(config.path.of_pipeline(pipeline, vendor, Place::Path).into()),
-            Self::Stdout(_) | Self::Kafka(_) | Self::S3(_) | Self::Syslog(_) => None,
+            Self::Stdout(_) | Self::Kafka(_) | Self::S3(_) | Self::Syslog(_) | Self::Http(_) | Self::Otlp(_) => None,
         }
     }
 
@@ -221,7 +230,7 @@ impl SinkConfig {
     pub fn objects_of(&self, pipeline: &str, vendor: &str) -> Option<String> {
         match self {
             Self::S3(config) => Some(config.objects_of(pipeline, vendor)),
-            Self::File(_) | Self::Stdout(_) | Self::Kafka(_) | Self::Syslog(_) => None,
+            Self::File(_) | Self::Stdout(_) | Self::Kafka(_) | Self::Syslog(_) | Self::Http(_) | Self::Otlp(_) => None,
         }
     }
 
@@ -233,6 +242,8 @@ impl SinkConfig {
             Self::Kafka(config) => Arc::new(config.build()?),
             Self::S3(config) => Arc::new(config.build()?),
             Self::Syslog(config) => Arc::new(config.build()?),
+            Self::Http(config) => Arc::new(config.build()?),
+            Self::Otlp(config) => Arc::new(config.build()?),
         })
     }
 
@@ -245,6 +256,8 @@ impl SinkConfig {
             Self::Kafka(_) => kafka::BATCH,
             Self::S3(_) => s3::BATCH,
             Self::Syslog(_) => syslog::BATCH,
+            Self::Http(_) => http::BATCH,
+            Self::Otlp(_) => otlp::BATCH,
         }
     }
 }

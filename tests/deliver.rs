@@ -1,4 +1,4 @@
-//! All five pipelines through the binary to the destinations themselves: Kafka, S3, rsyslog, syslog-ng.
+//! All five pipelines through the binary to the destinations themselves: Kafka, S3, rsyslog, syslog-ng, HTTP, OTLP.
 //!
 //! `tests/servers/run` starts them; without it each test says that it was skipped.
 
@@ -117,6 +117,77 @@ fn consume(broker: &str, topic: &str) -> Vec<Json> {
         }
     }
     events
+}
+
+#[tokio::test]
+async fn all_vendors_reach_http() {
+    let Some(base) = server("all_vendors_reach_http", "http", "AUDITLINE_TEST_HTTP") else { return };
+    let (simulator, arrived) = through_http(&base, 0).await;
+    expect_once("http", arrived, &all(&simulator));
+}
+
+#[tokio::test]
+async fn killed_on_the_way_http_has_each_at_least_once() {
+    let test = "killed_on_the_way_http_has_each_at_least_once";
+    let Some(base) = server(test, "http", "AUDITLINE_TEST_HTTP") else { return };
+    let (simulator, arrived) = through_http(&base, KILLS).await;
+    expect_at_least_once("http", arrived, &all(&simulator));
+}
+
+async fn through_http(base: &str, kills: u64) -> (Simulator, Vec<String>) {
+    let path = format!("in/{}", unique("deliver"));
+    let sink = format!(
+        "[sinks.real.http]\nurl = \"{base}/{path}\"\nformat = \"ndjson\"\nmax_request_records = 7\n\
+         record = {{ of = \"{{vendor}}\", event = \"{{event}}\" }}\n"
+    );
+    let simulator = deliver(&sink, kills).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let stored = client.get(format!("{base}/stored/{path}")).send().await.unwrap().text().await.unwrap();
+    let mut arrived = Vec::new();
+    for request in stored.lines() {
+        let request: Json = serde_json::from_str(request).unwrap();
+        for line in request["body"].as_str().unwrap().lines() {
+            let record: Json = serde_json::from_str(line).unwrap();
+            assert_eq!(record["of"], record["event"]["metadata"]["log_name"]);
+            arrived.push(named(&record["event"]));
+        }
+    }
+    (simulator, arrived)
+}
+
+#[tokio::test]
+async fn all_vendors_reach_otlp() {
+    let Some(endpoint) = server("all_vendors_reach_otlp", "otlp", "AUDITLINE_TEST_OTLP") else { return };
+    let (simulator, arrived) = through_otlp(&endpoint, 0).await;
+    expect_once("otlp", arrived, &all(&simulator));
+}
+
+#[tokio::test]
+async fn killed_on_the_way_otlp_has_each_at_least_once() {
+    let test = "killed_on_the_way_otlp_has_each_at_least_once";
+    let Some(endpoint) = server(test, "otlp", "AUDITLINE_TEST_OTLP") else { return };
+    let (simulator, arrived) = through_otlp(&endpoint, KILLS).await;
+    expect_at_least_once("otlp", arrived, &all(&simulator));
+}
+
+async fn through_otlp(endpoint: &str, kills: u64) -> (Simulator, Vec<String>) {
+    let name = unique("deliver");
+    let sink =
+        format!("[sinks.real.otlp]\nendpoint = \"{endpoint}\"\nbody = \"json\"\nresource = {{ test = \"{name}\" }}\n");
+    let simulator = deliver(&sink, kills).await;
+    let output = std::fs::read_to_string(variable("AUDITLINE_TEST_OTLP_OUTPUT")).unwrap();
+    let mut arrived = Vec::new();
+    for request in output.lines().filter(|line| line.contains(&name)) {
+        let request: Json = serde_json::from_str(request).unwrap();
+        let records = request["resourceLogs"][0]["scopeLogs"][0]["logRecords"].as_array().unwrap();
+        for record in records {
+            let event: Json = serde_json::from_str(record["body"]["stringValue"].as_str().unwrap()).unwrap();
+            assert_eq!(record["attributes"][0]["value"]["stringValue"], id(&event));
+            assert_ne!(record["severityNumber"], Json::Null, "{record}");
+            arrived.push(named(&event));
+        }
+    }
+    (simulator, arrived)
 }
 
 #[tokio::test]

@@ -1,0 +1,185 @@
+//! One request after the other, until the receiver has taken or rejected every record of a piece.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
+use prost::Message;
+use reqwest::Method;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde_json::Value;
+
+use super::Otlp;
+use super::encode::{Around, Item};
+use crate::http::OnMalformed;
+use crate::http_client::{Answer, Hints, Verdict};
+use crate::{Batch, DeliveryError, Rejected};
+
+const HINTS: Hints = Hints {
+    credentials: "check `auth` and `secret_headers`, and that these credentials may write logs",
+    target: "check `endpoint` and `path`, and that the receiver takes logs: `/v1/logs` is where OTLP has them",
+};
+
+const NOT_OTLP: &str = "what answers there is no OTLP receiver: check `endpoint` and `path`";
+
+const PROTOBUF: &str = "application/x-protobuf";
+
+/// What a request came to.
+enum Outcome {
+    /// So many were rejected, with these words.
+    Taken(usize, String),
+    TooLarge(String),
+    Malformed(Answer),
+}
+
+/// `google.rpc.Status`, by which a receiver says why it takes nothing.
+#[derive(Clone, PartialEq, Message)]
+struct Status {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+impl Otlp {
+    /// Sends no records at all, which every receiver takes from whoever may write there.
+    pub(super) async fn ask(&self) -> Result<(), DeliveryError> {
+        match self.request(None, bytes::Bytes::new()).await? {
+            Outcome::Taken(..) => Ok(()),
+            Outcome::TooLarge(reason) => {
+                Err(DeliveryError::Refused { message: reason, hint: NOT_OTLP.to_owned(), source: None })
+            }
+            Outcome::Malformed(answer) => Err(answer.refused(NOT_OTLP)),
+        }
+    }
+
+    /// Sends `items` and returns those that the receiver will never take.
+    ///
+    /// A receiver says how many it has rejected. Which ones, is found by sending halves again: those of them that it had
+    /// taken, it gets twice. That one half has all of the rejected is no proof that the other was taken: a receiver may
+    /// reject for want of a quota. So what is not listed here was in a request of which nothing was rejected.
+    pub(super) fn settle<'a>(
+        &'a self,
+        batch: &'a Batch,
+        around: &'a Around,
+        items: &'a [Item],
+    ) -> BoxFuture<'a, Result<Vec<Rejected>, DeliveryError>> {
+        async move {
+            let (first, second) = items.split_at(items.len() / 2);
+            let (count, reason) = match self.request(Some(batch), around.request(items)).await? {
+                Outcome::Taken(0, _) => return Ok(Vec::new()),
+                Outcome::Taken(count, reason) => (count, reason),
+                // Nothing of it was taken, so each half is as good as new.
+                Outcome::TooLarge(reason) if items.len() == 1 => return Ok(all(items, &reason)),
+                Outcome::Malformed(answer) if self.config.on_400 == OnMalformed::Stop => {
+                    return Err(answer.refused(
+                        "see what the receiver says about the request; to have the records it refuses found and kept \
+                         as dead letters, set `on_400 = \"bisect\"`",
+                    ));
+                }
+                Outcome::Malformed(answer) if items.len() == 1 => return Ok(all(items, &answer.sentence())),
+                Outcome::TooLarge(_) | Outcome::Malformed(_) => {
+                    let mut rejected = self.settle(batch, around, first).await?;
+                    rejected.extend(self.settle(batch, around, second).await?);
+                    return Ok(rejected);
+                }
+            };
+            if count >= items.len() {
+                return Ok(all(items, &reason));
+            }
+            let mut rejected = self.settle(batch, around, first).await?;
+            match count == rejected.len() + second.len() {
+                true => rejected.extend(all(second, &reason)),
+                false => rejected.extend(self.settle(batch, around, second).await?),
+            }
+            Ok(rejected)
+        }
+        .boxed()
+    }
+
+    async fn request(&self, batch: Option<&Batch>, body: bytes::Bytes) -> Result<Outcome, DeliveryError> {
+        let body = self.config.compression.pack(body).await?;
+        let mut is_renewed = false;
+        loop {
+            let mut headers = HeaderMap::new();
+            match batch {
+                Some(batch) => self.headers.add(&mut headers, batch)?,
+                None => self.headers.add_secrets(&mut headers),
+            }
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROTOBUF));
+            if let Some(encoding) = self.config.compression.content_encoding() {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+            }
+            let used = self.authenticator.add(&mut headers).await?;
+            let request = self.client.request(Method::POST, self.url.clone())?;
+            let mut answer = self.client.send(request.headers(headers).body(body.clone())).await?;
+            answer.keep_secret(used.token());
+            if answer.status.as_u16() == 401 && !is_renewed && self.authenticator.renew(&used).await {
+                is_renewed = true;
+                continue;
+            }
+            return judge(answer);
+        }
+    }
+}
+
+fn judge(mut answer: Answer) -> Result<Outcome, DeliveryError> {
+    if answer.status == reqwest::StatusCode::OK {
+        let told = partial(&answer).ok_or_else(|| answer.refused(NOT_OTLP))?;
+        let count = usize::try_from(told.rejected_log_records).unwrap_or_default();
+        if count == 0 && !told.error_message.is_empty() {
+            tracing::warn!(said = answer.fit_to_print(&told.error_message), "the OTLP receiver took all, and warns");
+        }
+        let reason = format!("`{}` rejected the record: {}", answer.origin, answer.fit_to_print(&told.error_message));
+        return Ok(Outcome::Taken(count, reason));
+    }
+    if is(&answer, PROTOBUF)
+        && let Ok(status) = Status::decode(answer.body.clone())
+    {
+        answer.body = status.message.into();
+    }
+    match answer.judge(&HINTS) {
+        Verdict::Taken => Err(answer.refused(NOT_OTLP)),
+        Verdict::TooLarge => Ok(Outcome::TooLarge(answer.sentence())),
+        // The Collector has no 413: Go's own words come with a 400.
+        Verdict::Malformed if answer.excerpt().contains("request body too large") => {
+            Ok(Outcome::TooLarge(answer.sentence()))
+        }
+        Verdict::Malformed => Ok(Outcome::Malformed(answer)),
+        // By the protocol it will not pass by itself.
+        Verdict::Failed(_) if answer.status.as_u16() == 500 => {
+            Err(answer.refused("see the receiver's own log: by OTLP a 500 is no trouble that passes"))
+        }
+        Verdict::Failed(error) => Err(error),
+    }
+}
+
+/// What a 200 says of rejected records. `None` if it is not what a receiver says.
+fn partial(answer: &Answer) -> Option<ExportLogsPartialSuccess> {
+    if answer.body.is_empty() {
+        return Some(ExportLogsPartialSuccess::default());
+    }
+    if is(answer, "application/json") {
+        let body = answer.json().filter(Value::is_object)?;
+        let told = body.get("partialSuccess").unwrap_or(&Value::Null);
+        // A 64-bit integer is a text in JSON; some write it as a number.
+        let count = told.get("rejectedLogRecords").and_then(|count| count.as_i64().or(count.as_str()?.parse().ok()));
+        return Some(ExportLogsPartialSuccess {
+            rejected_log_records: count.unwrap_or_default(),
+            error_message: told.get("errorMessage").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        });
+    }
+    if !is(answer, PROTOBUF) || !answer.is_whole {
+        return None;
+    }
+    let response = ExportLogsServiceResponse::decode(answer.body.clone()).ok()?;
+    Some(response.partial_success.unwrap_or_default())
+}
+
+fn is(answer: &Answer, media_type: &str) -> bool {
+    let told = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    told.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
+}
+
+fn all(items: &[Item], reason: &str) -> Vec<Rejected> {
+    items.iter().map(|item| Rejected { at: item.at, reason: reason.to_owned() }).collect()
+}
