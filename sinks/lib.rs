@@ -7,6 +7,7 @@
 pub mod address;
 pub mod contract;
 pub mod file;
+pub mod format;
 pub mod kafka;
 pub mod memory;
 pub mod s3;
@@ -188,7 +189,7 @@ pub enum SinkConfig {
     Kafka(kafka::Config),
     /// Objects in an S3 bucket.
     S3(s3::Config),
-    /// RFC 5424 messages for a syslog receiver.
+    /// Messages for a syslog receiver.
     Syslog(syslog::Config),
 }
 

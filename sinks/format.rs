@@ -1,0 +1,68 @@
+//! Forms of an event that older SIEMs read in place of JSON: one line of text each, made of a record's JSON and nothing
+//! else.
+//!
+//! Neither has a place for everything an OCSF or ECS event says, so the whole JSON travels along in one field,
+//! `auditlineEvent`, unless that is turned off. What the fields are made of is told by the table in `facts.rs`.
+
+pub mod cef;
+mod facts;
+pub mod leef;
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use crate::{Batch, Record};
+
+/// How a record is written into a message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// The record's JSON as it is.
+    #[default]
+    Json,
+    /// ArcSight's Common Event Format, version 0.
+    Cef,
+    /// QRadar's Log Event Extended Format, version 2.0.
+    Leef,
+}
+
+/// What a format may be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether CEF and LEEF carry the whole JSON as well.
+    pub include_json: bool,
+    /// What stands between two attributes of LEEF.
+    pub leef_delimiter: leef::Delimiter,
+}
+
+impl Format {
+    /// The text of one record, without a line break at its end.
+    #[must_use]
+    pub fn write<'a>(self, batch: &Batch, record: &'a Record, options: Options) -> Cow<'a, [u8]> {
+        match self {
+            Self::Json => Cow::Borrowed(&record.json),
+            Self::Cef => Cow::Owned(cef::write(batch, record, options.include_json).into_bytes()),
+            Self::Leef => {
+                Cow::Owned(leef::write(batch, record, options.include_json, options.leef_delimiter).into_bytes())
+            }
+        }
+    }
+}
+
+/// OCSF's class of an event and the vendor's word for it, where it has them.
+#[must_use]
+pub fn class_and_code(record: &Record) -> (Option<String>, Option<String>) {
+    let facts = facts::Facts::of(record);
+    let own = |fact| facts.get(fact).map(Cow::into_owned);
+    (own(facts::Fact::Class), own(facts::Fact::Code))
+}
+
+/// JSON without the line breaks and tabs that may stand between its tokens. Inside its texts there are none.
+fn in_one_line(record: &Record) -> Cow<'_, str> {
+    let json = String::from_utf8_lossy(&record.json);
+    if json.bytes().any(|byte| byte < 0x20) {
+        return Cow::Owned(json.chars().map(|char| if char < ' ' { ' ' } else { char }).collect());
+    }
+    json
+}
