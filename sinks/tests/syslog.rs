@@ -128,7 +128,12 @@ async fn rsyslog_keeps_the_contract_over_relp_with_tls() {
     let Some(address) = server(test, "rsyslog", variable) else {
         return;
     };
-    contract::all(async |name| receiver(name, "relp+tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT")).await;
+    contract::all(async |name| {
+        let mut receiver = receiver(name, "relp+tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT");
+        introduce(&mut receiver);
+        receiver
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -264,6 +269,12 @@ async fn syslog_ng_reads_every_part_of_the_header() {
     );
 }
 
+/// Gives the sink a certificate of its own.
+fn introduce(receiver: &mut Receiver) {
+    receiver.config["tls"]["cert"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_CERT").unwrap());
+    receiver.config["tls"]["key"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_KEY").unwrap());
+}
+
 /// Without a certificate nothing may count as delivered, and with one everything arrives.
 async fn a_receiver_that_asks_for_a_certificate(test: &str, what: &str, transport: &str, variable: &str, output: &str) {
     let Some(address) = server(test, what, variable) else {
@@ -278,8 +289,7 @@ async fn a_receiver_that_asks_for_a_certificate(test: &str, what: &str, transpor
         assert!(format!("{error} {error:?}").contains("`tls.key`"), "{}", chain(&error));
         strangers.check().await.expect_err("a stranger is not welcome");
     }
-    receiver.config["tls"]["cert"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_CERT").unwrap());
-    receiver.config["tls"]["key"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_KEY").unwrap());
+    introduce(&mut receiver);
     receiver.sink().check().await.unwrap();
     assert_eq!(receiver.sink().deliver(&batch).await.unwrap(), Delivery::default());
     assert_eq!(receiver.read_back(3).await, contract::texts(&[batch]));
@@ -294,7 +304,7 @@ async fn rsyslog_lets_only_friends_in() {
 
 #[tokio::test]
 async fn rsyslog_lets_only_friends_in_by_relp() {
-    let variables = ("AUDITLINE_TEST_RSYSLOG_RELP_MUTUAL_TLS", "AUDITLINE_TEST_RSYSLOG_OUTPUT");
+    let variables = ("AUDITLINE_TEST_RSYSLOG_RELP_TLS", "AUDITLINE_TEST_RSYSLOG_OUTPUT");
     let test = "rsyslog_lets_only_friends_in_by_relp";
     a_receiver_that_asks_for_a_certificate(test, "rsyslog", "relp+tls", variables.0, variables.1).await;
 }

@@ -17,10 +17,9 @@ rsyslog_start() {
     free_port; rsyslog_udp=$free
     free_port; rsyslog_relp=$free
     free_port; rsyslog_relp_tls=$free
-    free_port; rsyslog_relp_mutual_tls=$free
     fill "$here/syslog/rsyslog.conf" DIR="$dir" TLS="$tls" MODULES="$modules" TCP="$rsyslog_tcp" UDP="$rsyslog_udp" \
         TLS_PORT="$rsyslog_tls" MUTUAL_TLS_PORT="$rsyslog_mutual_tls" RELP="$rsyslog_relp" RELP_TLS="$rsyslog_relp_tls" \
-        RELP_MUTUAL_TLS="$rsyslog_relp_mutual_tls" >"$dir/rsyslog.conf"
+        >"$dir/rsyslog.conf"
     touch "$dir/messages.raw" "$dir/messages.json"
     program=$(find "$rsyslog_root" -name rsyslogd -type f)
     rsyslog_own "$program" "$modules" >"$dir/own"
@@ -41,8 +40,7 @@ EOF
 
 rsyslog_ready() {
     local port
-    for port in "$rsyslog_tcp" "$rsyslog_tls" "$rsyslog_mutual_tls" "$rsyslog_relp" "$rsyslog_relp_tls" \
-        "$rsyslog_relp_mutual_tls"; do
+    for port in "$rsyslog_tcp" "$rsyslog_tls" "$rsyslog_mutual_tls" "$rsyslog_relp" "$rsyslog_relp_tls"; do
         answers "$port" || return
     done
 }
@@ -54,7 +52,6 @@ rsyslog_export() {
     export AUDITLINE_TEST_RSYSLOG_UDP=127.0.0.1:$rsyslog_udp
     export AUDITLINE_TEST_RSYSLOG_RELP=127.0.0.1:$rsyslog_relp
     export AUDITLINE_TEST_RSYSLOG_RELP_TLS=127.0.0.1:$rsyslog_relp_tls
-    export AUDITLINE_TEST_RSYSLOG_RELP_MUTUAL_TLS=127.0.0.1:$rsyslog_relp_mutual_tls
     export AUDITLINE_TEST_RSYSLOG_OWN=$run/rsyslog/own
     export AUDITLINE_TEST_RSYSLOG_OUTPUT=$run/rsyslog/messages.raw
     export AUDITLINE_TEST_RSYSLOG_JSON=$run/rsyslog/messages.json
