@@ -58,11 +58,16 @@ pub fn class_and_code(record: &Record) -> (Option<String>, Option<String>) {
     (own(facts::Fact::Class), own(facts::Fact::Code))
 }
 
-/// JSON without the line breaks and tabs that may stand between its tokens. Inside its texts there are none.
-fn in_one_line(record: &Record) -> Cow<'_, str> {
-    let json = String::from_utf8_lossy(&record.json);
-    if json.bytes().any(|byte| byte < 0x20) {
-        return Cow::Owned(json.chars().map(|char| if char < ' ' { ' ' } else { char }).collect());
+/// JSON without the line breaks and tabs that may stand between its tokens. Of control characters, JSON has only DEL and
+/// those above it in its texts, and they can be escaped there.
+fn in_one_line(record: &Record) -> String {
+    let mut line = String::with_capacity(record.json.len());
+    for char in String::from_utf8_lossy(&record.json).trim_ascii().chars() {
+        match char {
+            between if between < ' ' => line.push(' '),
+            control if control.is_control() => line.push_str(&format!("\\u{:04x}", u32::from(control))),
+            other => line.push(other),
+        }
     }
-    json
+    line
 }

@@ -83,7 +83,7 @@ pub fn write(batch: &Batch, record: &Record, include_json: bool) -> String {
     push_labelled(&mut text, "cs6", "pipeline", &batch.pipeline);
     if include_json || !facts.are_readable() {
         // The last, and without blanks at its end: those of the last extension are not kept.
-        push(&mut text, "auditlineEvent", in_one_line(record).trim_ascii());
+        push(&mut text, "auditlineEvent", &in_one_line(record));
     }
     text
 }

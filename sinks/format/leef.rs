@@ -102,7 +102,7 @@ pub fn write(batch: &Batch, record: &Record, include_json: bool, delimiter: Deli
     line.push("recordId", &record.id);
     line.push("pipeline", &batch.pipeline);
     if include_json || !facts.are_readable() {
-        line.push_json("auditlineEvent", in_one_line(record).trim_ascii());
+        line.push_json("auditlineEvent", &in_one_line(record));
     }
     line.text
 }

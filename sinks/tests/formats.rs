@@ -70,7 +70,7 @@ fn texts(places: &[(&'static str, &str)]) -> Vec<Vec<(&'static str, String)>> {
     let mut runner = TestRunner::deterministic();
     let breaking = "[ \\\\=|^\t\r\n\"a-c:0-9\\]\\[]{0,24}";
     let strategy = prop_oneof![any::<String>(), breaking.prop_map(|text| text)];
-    for _ in 0..400 {
+    for _ in 0..200 {
         let drawn: Vec<String> = places.iter().map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect();
         all.push(each(&|at| drawn[at].clone()));
     }
