@@ -81,7 +81,7 @@ impl Connection {
                 Ok(Self::Stream(Box::new(stream), framing, address.clone()))
             }
             (Transport::Relp, Some(tls)) => {
-                let stream = encrypt(stream, address, tls.clone()).await?;
+                let stream = encrypt(stream, address, tls.clone()).await.map_err(for_relp)?;
                 Self::relp(Box::new(stream), address, true).await
             }
             (Transport::Relp, None) => Self::relp(Box::new(stream), address, false).await,
@@ -192,6 +192,17 @@ async fn encrypt(stream: TcpStream, address: &Address, tls: TlsConfig) -> Result
     })?;
     let connector = TlsConnector::from(Arc::clone(&client));
     connector.connect(name, stream).await.map_err(|error| broken(error, address))
+}
+
+/// What a plain port is answered with elsewhere names a transport; here it is `tls` itself that asks for TLS.
+fn for_relp(error: DeliveryError) -> DeliveryError {
+    match error {
+        DeliveryError::Refused { message, hint, source } if hint.contains("`transport = ") => {
+            let hint = "give the port of the receiver's RELP input with TLS, or take `tls` out".to_owned();
+            DeliveryError::Refused { message, hint, source }
+        }
+        other => other,
+    }
 }
 
 /// A receiver that ends a connection with which nothing is wrong.

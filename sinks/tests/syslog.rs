@@ -391,15 +391,40 @@ async fn a_receiver_that_never_answers_is_given_up() {
 
 #[tokio::test]
 async fn tls_towards_a_port_without_it_needs_a_person() {
-    let (listener, address) = listener().await;
-    let plain = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.write_all(b"220 this is not TLS\r\n").await.unwrap();
-        let _ = stream.read_to_end(&mut Vec::new()).await;
-    });
-    let sink = sink(json!({ "address": address, "transport": "tls" }));
-    expect_refused(sink.check().await, "give the server's TLS port, or use `transport = \"tcp\"`");
-    plain.await.unwrap();
+    for (transport, hint) in [
+        ("tls", "give the server's TLS port, or use `transport = \"tcp\"`"),
+        ("relp", "give the port of the receiver's RELP input with TLS, or take `tls` out"),
+    ] {
+        let (listener, address) = listener().await;
+        let plain = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"220 this is not TLS\r\n").await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        });
+        let sink = sink(json!({ "address": address, "transport": transport, "tls": {} }));
+        expect_refused(sink.check().await, hint);
+        plain.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_tls_nothing_is_delivered_to_a_port_that_wants_it() {
+    let test = "without_tls_nothing_is_delivered_to_a_port_that_wants_it";
+    for (transport, variable) in [
+        ("relp", "AUDITLINE_TEST_RSYSLOG_RELP_TLS"),
+        ("relp", "AUDITLINE_TEST_RSYSLOG_TLS"),
+        ("relp", "AUDITLINE_TEST_RSYSLOG_TCP"),
+        ("tcp", "AUDITLINE_TEST_RSYSLOG_TLS"),
+        ("tcp", "AUDITLINE_TEST_RSYSLOG_RELP"),
+        ("tcp", "AUDITLINE_TEST_SYSLOG_NG_TLS"),
+    ] {
+        let Some(address) = server(test, "rsyslog", variable) else {
+            return;
+        };
+        let sink = sink(json!({ "address": address, "transport": transport, "timeout": "2s" }));
+        let outcome = sink.deliver(&contract::numbered("p", 1, 3)).await;
+        assert!(outcome.is_err(), "{transport} to {variable}: {outcome:?}");
+    }
 }
 
 /// Reads octet-counted frames until the stream ends.
