@@ -11,6 +11,7 @@ pub mod leef;
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{Batch, Record};
 
@@ -50,12 +51,48 @@ impl Format {
     }
 }
 
-/// OCSF's class of an event and the vendor's word for it, where it has them.
+/// OCSF's class of an event and the vendor's word for it, where OCSF and ECS have them. Reads no more of the JSON than
+/// that, for it is asked of each message.
 #[must_use]
 pub fn class_and_code(record: &Record) -> (Option<String>, Option<String>) {
-    let facts = facts::Facts::of(record);
-    let own = |fact| facts.get(fact).map(Cow::into_owned);
-    (own(facts::Fact::Class), own(facts::Fact::Code))
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Event<'a> {
+        #[serde(borrow)]
+        class_uid: Option<&'a RawValue>,
+        #[serde(borrow)]
+        metadata: Option<&'a RawValue>,
+        #[serde(borrow)]
+        event: Option<&'a RawValue>,
+        #[serde(borrow)]
+        auditline: Option<&'a RawValue>,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Within<'a> {
+        #[serde(borrow)]
+        event_code: Option<&'a RawValue>,
+        #[serde(borrow)]
+        code: Option<&'a RawValue>,
+        #[serde(borrow)]
+        ocsf: Option<&'a RawValue>,
+    }
+
+    fn within(json: Option<&RawValue>) -> Option<Within<'_>> {
+        serde_json::from_str(json?.get()).ok()
+    }
+
+    fn ocsf(auditline: Option<&RawValue>) -> Option<Event<'_>> {
+        serde_json::from_str(within(auditline)?.ocsf?.get()).ok()
+    }
+
+    let event: Event<'_> = serde_json::from_slice(&record.json).unwrap_or_default();
+    let class = event.class_uid.or_else(|| ocsf(event.auditline)?.class_uid);
+    let code = within(event.metadata).and_then(|it| it.event_code).or_else(|| within(event.event)?.code);
+    let text =
+        |json: Option<&RawValue>| facts::scalar(json?.get()).filter(|text| !text.is_empty()).map(Cow::into_owned);
+    (text(class), text(code))
 }
 
 /// JSON without the line breaks and tabs that may stand between its tokens. Of control characters, JSON has only DEL and
@@ -70,4 +107,25 @@ fn in_one_line(record: &Record) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract;
+
+    #[test]
+    fn class_and_code_are_found_in_ocsf_and_ecs() {
+        for (json, class, code) in [
+            (r#"{"class_uid":3001,"metadata":{"event_code":"user\"x"}}"#, Some("3001"), Some("user\"x")),
+            (r#"{"event":{"code":"a"},"auditline":{"ocsf":{"class_uid":3002}}}"#, Some("3002"), Some("a")),
+            (r#"{"class_uid":null,"metadata":[],"event":{"code":""}}"#, None, None),
+            ("[]", None, None),
+            ("{", None, None),
+        ] {
+            let batch = contract::batch_of("p", 1, [json]);
+            let found = class_and_code(&batch.records[0]);
+            assert_eq!((found.0.as_deref(), found.1.as_deref()), (class, code), "{json}");
+        }
+    }
 }

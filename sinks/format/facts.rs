@@ -267,7 +267,7 @@ impl<'a> Node<'a> {
 }
 
 /// A text, or the JSON of what is none or cannot be read.
-fn scalar(json: &str) -> Option<Cow<'_, str>> {
+pub(super) fn scalar(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
         b'n' => None,
         b'"' => Some(serde_json::from_str(json).map_or(Cow::Borrowed(json), Cow::Owned)),

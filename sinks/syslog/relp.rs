@@ -5,6 +5,7 @@
 //! carry the number of what they answer. Hints have the number 0, and `serverclose` is the only one.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
@@ -19,6 +20,9 @@ const LAST_NUMBER: u32 = 999_999_999;
 
 /// The longest answer that is listened to. librelp's to `open` is a hundred bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// How long the answer to `close` is waited for.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Written at once: below it, many small messages share a write.
 const WRITE: usize = 64 * 1024;
@@ -135,7 +139,7 @@ impl Relp {
 
     /// Ends the session in good order. Nothing depends on it: whatever was answered has arrived.
     pub async fn close(mut self) {
-        let _ = self.ask("close", b"").await;
+        let _ = tokio::time::timeout(FAREWELL, self.ask("close", b"")).await;
     }
 
     /// The connection, and whether the receiver has said something since its last answer, which can only be a farewell.
