@@ -115,7 +115,7 @@ const TABLE: &[Row] = &[
     row(Fact::UserAgent, &["http_request.user_agent"], &["user_agent.original"], &[]),
     row(Fact::Referrer, &["http_request.referrer"], &["http.request.referrer"], &[]),
     row(Fact::ObjectId, &["entity.uid", "resources.uid", "group.uid"], &["auditline.ocsf.entity.uid", "auditline.ocsf.resources.uid", "group.id"], &[]),
-    row(Fact::ObjectName, &["entity.name", "resources.name", "group.name", "api.operation"], &["auditline.ocsf.entity.name", "auditline.ocsf.resources.name", "group.name", "auditline.ocsf.api.operation"], &[]),
+    row(Fact::ObjectName, &["entity.name", "resources.name", "group.name"], &["auditline.ocsf.entity.name", "auditline.ocsf.resources.name", "group.name"], &[]),
     row(Fact::ObjectKind, &["entity.type", "resources.type"], &["auditline.ocsf.entity.type", "auditline.ocsf.resources.type"], &[]),
     row(Fact::Group, &["group.uid", "group.name"], &["group.id", "group.name"], &[]),
     row(Fact::Privileges, &["privileges"], &["auditline.ocsf.privileges"], &[]),
