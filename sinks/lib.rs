@@ -9,6 +9,7 @@ pub mod contract;
 pub mod file;
 pub mod http;
 pub mod http_client;
+pub mod format;
 pub mod kafka;
 pub mod memory;
 pub mod otlp;
@@ -191,7 +192,7 @@ pub enum SinkConfig {
     Kafka(kafka::Config),
     /// Objects in an S3 bucket.
     S3(s3::Config),
-    /// RFC 5424 messages for a syslog receiver.
+    /// Messages for a syslog receiver.
     Syslog(syslog::Config),
     /// Requests to whatever takes JSON over HTTP.
     Http(Box<http::Config>),

@@ -1,12 +1,15 @@
-//! RFC 5424 messages to a syslog receiver, over UDP, TCP or TLS.
+//! Syslog messages to a receiver: RFC 5424 or RFC 3164, over UDP, TCP, TLS or RELP; in them JSON, CEF or LEEF.
 //!
-//! At least once as far as TCP can tell: syslog itself has no acknowledgement. A batch counts when the receiver's system
-//! has acknowledged all of it and the receiver did not close, reset or refuse our certificate; one that dies with our
-//! bytes in its memory is not seen by anyone. UDP arrives or does not. Where each record counts, use a destination that
-//! answers.
+//! Over TCP and TLS at least once as far as TCP can tell: syslog itself has no acknowledgement. A batch counts when the
+//! receiver's system has acknowledged all of it and the receiver did not close, reset or refuse our certificate; one that
+//! dies with our bytes in its memory is not seen by anyone. UDP arrives or does not. RELP answers each message, so there
+//! a batch counts when the receiver itself has taken all of it.
+//!
+//! All batches go over one connection, one after the other, so records arrive in the order they are delivered in.
 
 mod connection;
 mod frame;
+mod relp;
 mod unacknowledged;
 
 use std::fmt;
@@ -17,12 +20,15 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use self::connection::Connection;
-use self::frame::Header;
-pub use self::frame::{AppName, Facility, Hostname};
+pub use self::frame::{AppName, Facility, Hostname, Rfc, SdId};
+use self::frame::{Header, TooLarge};
+use self::relp::Refusal;
 use crate::address::Address;
+use crate::format::leef::Delimiter;
+use crate::format::{Format, Options};
 use crate::tls::TlsConfig;
 use crate::units::{ByteSize, HumanDuration};
-use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Rejected, Sink};
+use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Record, Rejected, Sink};
 
 /// Receivers work message by message; smaller batches lose and repeat less when a connection breaks.
 pub const BATCH: BatchLimits =
@@ -36,10 +42,23 @@ const LARGEST_DATAGRAM: u64 = 65_507;
 pub struct Config {
     /// The receiver's `host:port`.
     pub address: Address,
-    /// `"udp"`, `"tcp"` or `"tls"`. TCP and TLS frames are octet-counted (RFC 6587, RFC 5425).
+    /// `"udp"`, `"tcp"`, `"tls"` or `"relp"`.
     pub transport: Transport,
-    /// With `transport = "tls"`.
+    /// With `transport = "tls"`; with `"relp"` it makes that RELP over TLS.
     pub tls: Option<TlsConfig>,
+    /// With TCP and TLS: `"octet_counting"` unless set, or `"newline"`.
+    pub framing: Option<Framing>,
+    /// `"5424"` unless set, or `"3164"`.
+    #[serde(default)]
+    pub rfc: Rfc,
+    /// `"json"` unless set, `"cef"` or `"leef"`.
+    #[serde(default)]
+    pub format: Format,
+    /// With CEF and LEEF: whether the whole JSON travels along, `true` unless set. Without it, what those have no field
+    /// for is not sent.
+    pub include_json: Option<bool>,
+    /// With LEEF: what stands between two attributes, `"tab"` unless set.
+    pub leef_delimiter: Option<Delimiter>,
     /// `"audit"` (13) unless set.
     #[serde(default)]
     pub facility: Facility,
@@ -49,12 +68,14 @@ pub struct Config {
     /// `auditline` unless set.
     #[serde(default)]
     pub app_name: AppName,
+    /// With RFC 5424: the name of the structured data, `"auditline@32473"` unless set.
+    pub sd_id: Option<SdId>,
     /// The largest message the receiver takes, header included: `"64KiB"` unless set, `"2KiB"` with UDP.
     pub max_size: Option<ByteSize>,
-    /// Cuts larger messages short, which leaves broken JSON, in place of rejecting them.
+    /// What becomes of larger ones: `"reject"` unless set, or `"truncate"`.
     #[serde(default)]
-    pub truncate: bool,
-    /// How long connecting and sending a batch, up to its acknowledgement by TCP, may take, `"30s"` unless set.
+    pub oversize: Oversize,
+    /// How long connecting and sending a batch, up to its acknowledgement by TCP or RELP, may take, `"30s"` unless set.
     #[serde(default = "half_a_minute")]
     pub timeout: HumanDuration,
 }
@@ -69,12 +90,37 @@ pub enum Transport {
     Tcp,
     /// An encrypted connection.
     Tls,
+    /// A connection on which the receiver answers each message.
+    Relp,
+}
+
+/// How a receiver finds the end of a message in a connection (RFC 6587).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Framing {
+    /// Each message after its length. Nothing in it can end it.
+    #[default]
+    OctetCounting,
+    /// Each message up to a line feed, for receivers that do not count. Those in a message become blanks.
+    Newline,
+}
+
+/// What becomes of a message that is larger than `max_size`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Oversize {
+    /// Its record is a dead letter, whole.
+    #[default]
+    Reject,
+    /// It is cut between two characters and ends in `...[truncated]`. JSON is broken then.
+    Truncate,
 }
 
 /// Sends batches over one connection, one after the other.
 pub struct Syslog {
     config: Config,
     header: Header,
+    options: Options,
     max_size: usize,
     // Taken out while in use: a delivery that fails or is dropped leaves half a frame, and so must leave no connection.
     connection: Mutex<Option<Connection>>,
@@ -92,8 +138,9 @@ impl Config {
                 "choose at least `1KiB`; with UDP, at most `63KiB`",
             ));
         }
+        self.check_keys()?;
         match (&self.tls, self.transport) {
-            (Some(tls), Transport::Tls) => {
+            (Some(tls), Transport::Tls | Transport::Relp) => {
                 tls.client()?;
             }
             (None, Transport::Tls) => {
@@ -105,53 +152,128 @@ impl Config {
             (None, _) => {}
         }
         Ok(Syslog {
+            header: Header {
+                rfc: self.rfc,
+                priority: self.facility.priority(),
+                hostname: self.hostname.as_str().to_owned(),
+                app_name: self.app_name.as_str().to_owned(),
+                sd_id: self.sd_id.clone().unwrap_or_default().as_str().to_owned(),
+                format: self.format,
+            },
+            options: Options {
+                include_json: self.include_json.unwrap_or(true),
+                leef_delimiter: self.leef_delimiter.unwrap_or_default(),
+            },
             config: self.clone(),
-            header: Header::new(self.facility, &self.hostname, &self.app_name),
             max_size: usize::try_from(max_size).unwrap_or(usize::MAX),
             connection: Mutex::new(None),
         })
+    }
+
+    /// A key that would do nothing is a mistake.
+    fn check_keys(&self) -> Result<(), BuildError> {
+        let streams = matches!(self.transport, Transport::Tcp | Transport::Tls);
+        if self.framing.is_some() && !streams {
+            return Err(BuildError::new(
+                "framing",
+                format!("`framing` has no meaning over `{}`", self.transport),
+                "take `framing` out, or set `transport` to `\"tcp\"` or `\"tls\"`",
+            ));
+        }
+        if self.sd_id.is_some() && self.rfc == Rfc::Rfc3164 {
+            return Err(BuildError::new(
+                "sd_id",
+                "RFC 3164 has no structured data",
+                "take `sd_id` out, or set `rfc = \"5424\"`",
+            ));
+        }
+        if self.include_json.is_some() && self.format == Format::Json {
+            return Err(BuildError::new(
+                "include_json",
+                "`include_json` beside JSON",
+                "take `include_json` out, or set `format` to `\"cef\"` or `\"leef\"`",
+            ));
+        }
+        if self.leef_delimiter.is_some() && self.format != Format::Leef {
+            return Err(BuildError::new(
+                "leef_delimiter",
+                "`leef_delimiter` without LEEF",
+                "take `leef_delimiter` out, or set `format = \"leef\"`",
+            ));
+        }
+        if self.rfc == Rfc::Rfc3164 && !frame::is_tag(&self.app_name) {
+            return Err(BuildError::new(
+                "app_name",
+                format!("`{}` is no tag of RFC 3164", self.app_name.as_str()),
+                "choose up to 32 letters, digits, `_`, `-`, `.` or `/`",
+            ));
+        }
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Sink for Syslog {
     async fn check(&self) -> Result<(), DeliveryError> {
-        self.in_time(Connection::open(&self.config)).await.map(drop)
+        self.in_time(async {
+            Connection::open(&self.config).await?.close().await;
+            Ok(())
+        })
+        .await
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
         let mut messages = Vec::with_capacity(batch.records.len());
+        // Of each message, its record's place.
+        let mut places = Vec::with_capacity(batch.records.len());
         let mut rejected = Vec::new();
         for (at, record) in batch.records.iter().enumerate() {
-            let mut message = self.header.message(batch, record);
-            if message.len() > self.max_size && !self.config.truncate {
-                let reason = format!("{} bytes are more than the {} of `max_size`", message.len(), self.max_size);
-                rejected.push(Rejected { at, reason });
-                continue;
+            match self.message(batch, record) {
+                Ok(message) => {
+                    messages.push(message);
+                    places.push(at);
+                }
+                Err(reason) => rejected.push(Rejected { at, reason }),
             }
-            frame::truncate(&mut message, self.max_size);
-            messages.push(message);
         }
         if !messages.is_empty() {
             // Waited for outside of the time that a batch has: each one before us has its own, so it comes to an end.
             let mut kept = self.connection.lock().await;
-            self.in_time(self.send(&mut kept, &messages)).await?;
+            let refused = self.in_time(self.send(&mut kept, &messages)).await?;
+            rejected.extend(refused.into_iter().map(|Refusal { at, reason }| Rejected { at: places[at], reason }));
+            rejected.sort_by_key(|rejected| rejected.at);
         }
         Ok(Delivery { rejected })
     }
 }
 
 impl Syslog {
-    async fn send(&self, kept: &mut Option<Connection>, messages: &[Vec<u8>]) -> Result<(), DeliveryError> {
+    /// The message of a record, or why there is none.
+    fn message(&self, batch: &Batch, record: &Record) -> Result<Vec<u8>, String> {
+        let mut message = self.header.message(batch, record, self.options);
+        let (length, max) = (message.text.len(), self.max_size);
+        if length > max && self.config.oversize == Oversize::Reject {
+            return Err(format!("{length} bytes are more than the {max} of `max_size`"));
+        }
+        message.cut(max).map_err(|TooLarge(least)| {
+            format!("its header and the mark of a cut take {least} bytes, more than the {max} of `max_size`")
+        })?;
+        if self.config.framing == Some(Framing::Newline) {
+            message.in_one_line();
+        }
+        Ok(message.text)
+    }
+
+    async fn send(&self, kept: &mut Option<Connection>, messages: &[Vec<u8>]) -> Result<Vec<Refusal>, DeliveryError> {
         // A receiver that was restarted has closed: what we wrote there would be lost without a word.
         let open = kept.take().and_then(Connection::if_open);
         let mut connection = match open {
             Some(connection) => connection,
             None => Connection::open(&self.config).await?,
         };
-        connection.send(messages).await?;
+        let refused = connection.send(messages).await?;
         *kept = Some(connection);
-        Ok(())
+        Ok(refused)
     }
 
     async fn in_time<T>(
@@ -169,7 +291,9 @@ impl Syslog {
 
 impl fmt::Display for Syslog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "syslog {}://{}", self.config.transport, self.config.address)
+        let encrypted = self.config.transport == Transport::Relp && self.config.tls.is_some();
+        let tls = if encrypted { "+tls" } else { "" };
+        write!(f, "syslog {}{tls}://{}", self.config.transport, self.config.address)
     }
 }
 
@@ -179,6 +303,7 @@ impl fmt::Display for Transport {
             Self::Udp => "udp",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
+            Self::Relp => "relp",
         })
     }
 }

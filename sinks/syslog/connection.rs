@@ -15,8 +15,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ProtocolVersion;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+use super::relp::{Failure, Refusal, Relp};
 use super::unacknowledged::unacknowledged;
-use super::{Config, Transport};
+use super::{Config, Framing, Transport};
 use crate::address::Address;
 use crate::tls::{TlsConfig, explain};
 use crate::{BuildError, DeliveryError};
@@ -40,7 +41,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Something to write frames to.
 pub(super) enum Connection {
     Udp(UdpSocket, Address),
-    Stream(Box<dyn Stream>, Address),
+    Stream(Box<dyn Stream>, Framing, Address),
+    Relp(Relp, Address),
 }
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {
@@ -70,11 +72,43 @@ impl Connection {
         }
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
-        if config.transport == Transport::Tcp {
-            return Ok(Self::Stream(Box::new(stream), address.clone()));
+        let framing = config.framing.unwrap_or_default();
+        match (config.transport, &config.tls) {
+            (Transport::Tls, tls) => {
+                let mut stream = encrypt(stream, address, tls.clone().unwrap_or_default()).await?;
+                let objection = objection(&mut stream).await;
+                objection.map_err(|error| refused_after_handshake(error, address))?;
+                Ok(Self::Stream(Box::new(stream), framing, address.clone()))
+            }
+            (Transport::Relp, Some(tls)) => {
+                let stream = encrypt(stream, address, tls.clone()).await.map_err(for_relp)?;
+                Self::relp(Box::new(stream), address, true).await
+            }
+            (Transport::Relp, None) => Self::relp(Box::new(stream), address, false).await,
+            (Transport::Tcp | Transport::Udp, _) => Ok(Self::Stream(Box::new(stream), framing, address.clone())),
         }
-        let stream = encrypt(stream, address, config.tls.clone().unwrap_or_default()).await?;
-        Ok(Self::Stream(Box::new(stream), address.clone()))
+    }
+
+    /// Here no wait is needed to know that TLS was accepted: the receiver answers the first command.
+    async fn relp(stream: Box<dyn Stream>, address: &Address, encrypted: bool) -> Result<Self, DeliveryError> {
+        match Relp::open(stream).await {
+            Ok(session) => Ok(Self::Relp(session, address.clone())),
+            Err(Failure::Broken(error)) if encrypted => Err(refused_after_handshake(error, address)),
+            Err(Failure::Broken(error)) => Err(broken(error, address)),
+            Err(failure @ Failure::Closing) => Err(closing(failure, address)),
+            Err(failure) => Err(DeliveryError::refused(
+                format!("`{address}` does not take syslog over RELP"),
+                "give the port of the receiver's RELP input (`imrelp` in rsyslog), with `tls` only if that asks for it",
+                failure,
+            )),
+        }
+    }
+
+    /// Ends what was opened only to see whether it can be.
+    pub async fn close(self) {
+        if let Self::Relp(session, _) = self {
+            session.close().await;
+        }
     }
 
     /// Itself, if the other end is still there as far as one look without waiting tells.
@@ -82,23 +116,44 @@ impl Connection {
         let open = match &mut self {
             // An answer to an earlier datagram, "port unreachable", is an error of the socket.
             Self::Udp(socket, _) => matches!(socket.take_error(), Ok(None)),
-            Self::Stream(stream, _) => {
+            Self::Stream(stream, ..) => {
                 let mut context = Context::from_waker(Waker::noop());
                 poll_farewell(stream, &mut context).is_pending()
             }
+            Self::Relp(session, _) => session.idle().is_some_and(is_silent),
         };
         open.then_some(self)
     }
 
-    /// Returns when the other end's system has acknowledged everything, and the receiver had a moment to object. A
-    /// datagram is not acknowledged by anybody.
-    pub async fn send(&mut self, messages: &[Vec<u8>]) -> Result<(), DeliveryError> {
+    /// Returns when the other end's system has acknowledged everything, and the receiver had a moment to object; with
+    /// RELP, when the receiver itself has answered each message. A datagram is not acknowledged by anybody.
+    pub async fn send(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Refusal>, DeliveryError> {
         let (sent, address) = match self {
             Self::Udp(socket, address) => (send_datagrams(socket, messages).await, address),
-            Self::Stream(stream, address) => (send_frames(stream, messages).await, address),
+            Self::Stream(stream, framing, address) => (send_frames(stream, *framing, messages).await, address),
+            Self::Relp(session, address) => {
+                return session.send(messages).await.map_err(|failure| match failure {
+                    Failure::Broken(error) => broken(error, address),
+                    failure @ Failure::Closing => closing(failure, address),
+                    other => DeliveryError::retryable(format!("`{address}` does not keep to RELP"), other),
+                });
+            }
         };
-        sent.map_err(|error| broken(error, address))
+        sent.map(|()| Vec::new()).map_err(|error| broken(error, address))
     }
+}
+
+/// Whether nothing has come from the other end, neither bytes nor its end. Between two batches RELP has nothing to say
+/// but that it closes.
+fn is_silent(stream: &mut Box<dyn Stream>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    let mut ignored = [0; 1];
+    let mut buffer = ReadBuf::new(&mut ignored);
+    Pin::new(stream).poll_read(&mut context, &mut buffer).is_pending()
+}
+
+fn closing(failure: Failure, address: &Address) -> DeliveryError {
+    DeliveryError::retryable(format!("`{address}` closed the session"), failure)
 }
 
 async fn udp(address: &Address) -> io::Result<UdpSocket> {
@@ -136,19 +191,33 @@ async fn encrypt(stream: TcpStream, address: &Address, tls: TlsConfig) -> Result
         )
     })?;
     let connector = TlsConnector::from(Arc::clone(&client));
-    let mut stream = connector.connect(name, stream).await.map_err(|error| broken(error, address))?;
-    match objection(&mut stream).await {
-        // No alert, only an end. It may be a proxy without a receiver behind it, so it is not taken for a refusal.
-        Err(error) if explain(&error).is_none() => Err(DeliveryError::retryable(
+    connector.connect(name, stream).await.map_err(|error| broken(error, address))
+}
+
+/// What a plain port is answered with elsewhere names a transport; here it is `tls` itself that asks for TLS.
+fn for_relp(error: DeliveryError) -> DeliveryError {
+    match error {
+        DeliveryError::Refused { message, hint, source } if hint.contains("`transport = ") => {
+            let hint = "give the port of the receiver's RELP input with TLS, or take `tls` out".to_owned();
+            DeliveryError::Refused { message, hint, source }
+        }
+        other => other,
+    }
+}
+
+/// A receiver that ends a connection with which nothing is wrong.
+fn refused_after_handshake(error: io::Error, address: &Address) -> DeliveryError {
+    // No alert, only an end. It may be a proxy without a receiver behind it, so it is not taken for a refusal.
+    if explain(&error).is_none() {
+        return DeliveryError::retryable(
             format!(
                 "`{address}` closed the connection right after the TLS handshake: if it asks for a certificate, set \
                  `tls.cert` and `tls.key` to one its authority has signed"
             ),
             error,
-        )),
-        Err(error) => Err(broken(error, address)),
-        Ok(()) => Ok(stream),
+        );
     }
+    broken(error, address)
 }
 
 /// Waits for a receiver that has not taken us yet to do so, or to say why not.
@@ -181,14 +250,19 @@ async fn send_datagrams(socket: &UdpSocket, messages: &[Vec<u8>]) -> io::Result<
     }
 }
 
-async fn send_frames(stream: &mut Box<dyn Stream>, messages: &[Vec<u8>]) -> io::Result<()> {
+async fn send_frames(stream: &mut Box<dyn Stream>, framing: Framing, messages: &[Vec<u8>]) -> io::Result<()> {
     let length: usize = messages.iter().map(|message| message.len() + 8).sum();
     let mut frames = Vec::with_capacity(length);
     for message in messages {
-        // RFC 6587 section 3.4.1, octet counting.
-        frames.extend_from_slice(message.len().to_string().as_bytes());
-        frames.push(b' ');
+        // RFC 6587, sections 3.4.1 and 3.4.2.
+        if framing == Framing::OctetCounting {
+            frames.extend_from_slice(message.len().to_string().as_bytes());
+            frames.push(b' ');
+        }
         frames.extend_from_slice(message);
+        if framing == Framing::Newline {
+            frames.push(b'\n');
+        }
     }
     write(stream, &frames).await?;
     // A connection that died in silence takes what is written like any other.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use auditline_sinks::contract::{self, Destination, Guarantees, chain, server};
+use auditline_sinks::format::{Format, Options};
 use auditline_sinks::{Batch, Delivery, DeliveryError, Sink, SinkConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -84,8 +85,8 @@ fn from_syslog_ng(line: &str) -> Option<(String, String)> {
 
 fn receiver(name: &str, transport: &str, address: &str, output: &str) -> Receiver {
     let udp = transport == "udp";
-    let mut config = json!({ "address": address, "transport": transport, "app_name": name });
-    if transport == "tls" {
+    let mut config = json!({ "address": address, "transport": transport.trim_end_matches("+tls"), "app_name": name });
+    if transport.ends_with("tls") {
         config["tls"] = json!({ "ca": std::env::var("AUDITLINE_TEST_TLS_CA").unwrap() });
     }
     Receiver {
@@ -111,6 +112,107 @@ async fn rsyslog_keeps_the_contract_over_tls() {
         return;
     };
     contract::all(async |name| receiver(name, "tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT")).await;
+}
+
+#[tokio::test]
+async fn rsyslog_keeps_the_contract_over_relp() {
+    let Some(address) = server("rsyslog_keeps_the_contract_over_relp", "rsyslog", "AUDITLINE_TEST_RSYSLOG_RELP") else {
+        return;
+    };
+    contract::all(async |name| receiver(name, "relp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT")).await;
+}
+
+#[tokio::test]
+async fn rsyslog_keeps_the_contract_over_relp_with_tls() {
+    let (test, variable) = ("rsyslog_keeps_the_contract_over_relp_with_tls", "AUDITLINE_TEST_RSYSLOG_RELP_TLS");
+    let Some(address) = server(test, "rsyslog", variable) else {
+        return;
+    };
+    contract::all(async |name| {
+        let mut receiver = receiver(name, "relp+tls", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT");
+        introduce(&mut receiver);
+        receiver
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rsyslog_keeps_the_contract_with_lines() {
+    let Some(address) = server("rsyslog_keeps_the_contract_with_lines", "rsyslog", "AUDITLINE_TEST_RSYSLOG_TCP") else {
+        return;
+    };
+    contract::all(async |name| {
+        let mut receiver = receiver(name, "tcp", &address, "AUDITLINE_TEST_RSYSLOG_OUTPUT");
+        receiver.config["framing"] = json!("newline");
+        receiver
+    })
+    .await;
+}
+
+/// What rsyslog makes of messages of RFC 3164, by the name in their text.
+async fn by_rsyslog(name: &str, expected: usize) -> Vec<Value> {
+    let output = std::env::var("AUDITLINE_TEST_RSYSLOG_JSON").unwrap();
+    let give_up = Instant::now() + Duration::from_secs(30);
+    loop {
+        let text = tokio::fs::read_to_string(&output).await.unwrap();
+        let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(name));
+        let found: Vec<Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        if found.len() >= expected || Instant::now() > give_up {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn rsyslog_reads_every_part_of_an_old_header() {
+    let test = "rsyslog_reads_every_part_of_an_old_header";
+    for (transport, variable) in [("tcp", "AUDITLINE_TEST_RSYSLOG_TCP"), ("udp", "AUDITLINE_TEST_RSYSLOG_UDP")] {
+        let Some(address) = server(test, "rsyslog", variable) else {
+            return;
+        };
+        let name = contract::unique("old");
+        for (format, text, tag) in [("json", format!(r#" {{"name":"{name}"}}"#), "corp"), ("cef", String::new(), "CEF")]
+        {
+            let sink = sink(json!({
+                "address": address, "transport": transport, "rfc": "3164", "format": format,
+                "hostname": "host.example", "app_name": "corp", "facility": "local3",
+            }));
+            let batch = contract::batch_of("p", 1, [format!(r#"{{"name":"{name}"}}"#)]);
+            sink.deliver(&batch).await.unwrap();
+            let expected = if tag == "CEF" { 2 } else { 1 };
+            let found = by_rsyslog(&name, expected).await;
+            let found = found.iter().find(|found| found["programname"] == tag).unwrap_or_else(|| panic!("{found:?}"));
+            assert_eq!((&found["hostname"], &found["pri"]), (&json!("host.example"), &json!("157")), "{found}");
+            let time = found["timereported"].as_str().unwrap();
+            assert!(time[4..].starts_with("-03-14T09:26:54"), "{time}");
+            if !text.is_empty() {
+                assert_eq!(found["msg"], text);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn cef_and_leef_arrive_as_they_were_written() {
+    let test = "cef_and_leef_arrive_as_they_were_written";
+    let Some(address) = server(test, "syslog-ng", "AUDITLINE_TEST_SYSLOG_NG_TCP") else {
+        return;
+    };
+    let text: String = ('\0'..='\u{ff}').collect();
+    let event = json!({ "class_uid": 3001, "message": text, "actor": { "user": { "name": text } } }).to_string();
+    for (format, start) in [(Format::Cef, "CEF:0|example|"), (Format::Leef, "LEEF:2.0|example|")] {
+        let name = contract::unique("formats");
+        let mut receiver = receiver(&name, "tcp", &address, "AUDITLINE_TEST_SYSLOG_NG_OUTPUT");
+        receiver.config["format"] = json!(if format == Format::Cef { "cef" } else { "leef" });
+        let batch = contract::batch_of("p", 1, [event.clone()]);
+        receiver.sink().deliver(&batch).await.unwrap();
+        let arrived = receiver.read_back(1).await;
+        let options = Options { include_json: true, leef_delimiter: Default::default() };
+        let written = format.write(&batch, &batch.records[0], options);
+        assert_eq!(arrived, [String::from_utf8_lossy(&written)]);
+        assert!(arrived[0].starts_with(start), "{arrived:?}");
+    }
 }
 
 #[tokio::test]
@@ -167,13 +269,19 @@ async fn syslog_ng_reads_every_part_of_the_header() {
     );
 }
 
+/// Gives the sink a certificate of its own.
+fn introduce(receiver: &mut Receiver) {
+    receiver.config["tls"]["cert"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_CERT").unwrap());
+    receiver.config["tls"]["key"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_KEY").unwrap());
+}
+
 /// Without a certificate nothing may count as delivered, and with one everything arrives.
-async fn a_receiver_that_asks_for_a_certificate(test: &str, what: &str, variable: &str, output: &str) {
+async fn a_receiver_that_asks_for_a_certificate(test: &str, what: &str, transport: &str, variable: &str, output: &str) {
     let Some(address) = server(test, what, variable) else {
         return;
     };
     let name = contract::unique("mutual");
-    let mut receiver = receiver(&name, "tls", &address, output);
+    let mut receiver = receiver(&name, transport, &address, output);
     let batch = contract::numbered("mutual", 1, 3);
     let strangers = receiver.sink();
     for _ in 0..5 {
@@ -181,8 +289,7 @@ async fn a_receiver_that_asks_for_a_certificate(test: &str, what: &str, variable
         assert!(format!("{error} {error:?}").contains("`tls.key`"), "{}", chain(&error));
         strangers.check().await.expect_err("a stranger is not welcome");
     }
-    receiver.config["tls"]["cert"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_CERT").unwrap());
-    receiver.config["tls"]["key"] = json!(std::env::var("AUDITLINE_TEST_TLS_CLIENT_KEY").unwrap());
+    introduce(&mut receiver);
     receiver.sink().check().await.unwrap();
     assert_eq!(receiver.sink().deliver(&batch).await.unwrap(), Delivery::default());
     assert_eq!(receiver.read_back(3).await, contract::texts(&[batch]));
@@ -191,34 +298,44 @@ async fn a_receiver_that_asks_for_a_certificate(test: &str, what: &str, variable
 #[tokio::test]
 async fn rsyslog_lets_only_friends_in() {
     let variables = ("AUDITLINE_TEST_RSYSLOG_MUTUAL_TLS", "AUDITLINE_TEST_RSYSLOG_OUTPUT");
-    a_receiver_that_asks_for_a_certificate("rsyslog_lets_only_friends_in", "rsyslog", variables.0, variables.1).await;
+    let test = "rsyslog_lets_only_friends_in";
+    a_receiver_that_asks_for_a_certificate(test, "rsyslog", "tls", variables.0, variables.1).await;
+}
+
+#[tokio::test]
+async fn rsyslog_lets_only_friends_in_by_relp() {
+    let variables = ("AUDITLINE_TEST_RSYSLOG_RELP_TLS", "AUDITLINE_TEST_RSYSLOG_OUTPUT");
+    let test = "rsyslog_lets_only_friends_in_by_relp";
+    a_receiver_that_asks_for_a_certificate(test, "rsyslog", "relp+tls", variables.0, variables.1).await;
 }
 
 #[tokio::test]
 async fn syslog_ng_lets_only_friends_in() {
     let variables = ("AUDITLINE_TEST_SYSLOG_NG_MUTUAL_TLS", "AUDITLINE_TEST_SYSLOG_NG_OUTPUT");
-    a_receiver_that_asks_for_a_certificate("syslog_ng_lets_only_friends_in", "syslog-ng", variables.0, variables.1)
-        .await;
+    let test = "syslog_ng_lets_only_friends_in";
+    a_receiver_that_asks_for_a_certificate(test, "syslog-ng", "tls", variables.0, variables.1).await;
 }
 
 #[tokio::test]
 async fn a_certificate_we_cannot_trust_needs_a_person() {
     let test = "a_certificate_we_cannot_trust_needs_a_person";
-    let Some(address) = server(test, "rsyslog", "AUDITLINE_TEST_RSYSLOG_TLS") else {
-        return;
-    };
-    let ca = std::env::var("AUDITLINE_TEST_TLS_CA").unwrap();
-    let wrong = std::env::var("AUDITLINE_TEST_TLS_WRONG_CA").unwrap();
-    for (tls, hint) in [
-        (json!({ "ca": wrong }), "set `tls.ca` to the certificate of the authority that signed it"),
-        (
-            json!({ "ca": ca, "server_name": "other.example" }),
-            "set `tls.server_name` to a name in the certificate, or connect by that name",
-        ),
-    ] {
-        let sink = sink(json!({ "address": address, "transport": "tls", "tls": tls }));
-        expect_refused(sink.check().await, hint);
-        expect_refused(sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop), hint);
+    for (transport, variable) in [("tls", "AUDITLINE_TEST_RSYSLOG_TLS"), ("relp", "AUDITLINE_TEST_RSYSLOG_RELP_TLS")] {
+        let Some(address) = server(test, "rsyslog", variable) else {
+            return;
+        };
+        let ca = std::env::var("AUDITLINE_TEST_TLS_CA").unwrap();
+        let wrong = std::env::var("AUDITLINE_TEST_TLS_WRONG_CA").unwrap();
+        for (tls, hint) in [
+            (json!({ "ca": wrong }), "set `tls.ca` to the certificate of the authority that signed it"),
+            (
+                json!({ "ca": ca, "server_name": "other.example" }),
+                "set `tls.server_name` to a name in the certificate, or connect by that name",
+            ),
+        ] {
+            let sink = sink(json!({ "address": address, "transport": transport, "tls": tls }));
+            expect_refused(sink.check().await, hint);
+            expect_refused(sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop), hint);
+        }
     }
 }
 
@@ -246,7 +363,7 @@ async fn listener() -> (TcpListener, String) {
 async fn a_closed_port_may_open() {
     let (listener, address) = listener().await;
     drop(listener);
-    for transport in ["tcp", "tls"] {
+    for transport in ["tcp", "tls", "relp"] {
         let sink = sink(json!({ "address": address, "transport": transport }));
         let expected = format!("cannot connect to `{address}`");
         expect_retryable(sink.check().await, &expected);
@@ -274,15 +391,40 @@ async fn a_receiver_that_never_answers_is_given_up() {
 
 #[tokio::test]
 async fn tls_towards_a_port_without_it_needs_a_person() {
-    let (listener, address) = listener().await;
-    let plain = tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.write_all(b"220 this is not TLS\r\n").await.unwrap();
-        let _ = stream.read_to_end(&mut Vec::new()).await;
-    });
-    let sink = sink(json!({ "address": address, "transport": "tls" }));
-    expect_refused(sink.check().await, "give the server's TLS port, or use `transport = \"tcp\"`");
-    plain.await.unwrap();
+    for (transport, hint) in [
+        ("tls", "give the server's TLS port, or use `transport = \"tcp\"`"),
+        ("relp", "give the port of the receiver's RELP input with TLS, or take `tls` out"),
+    ] {
+        let (listener, address) = listener().await;
+        let plain = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"220 this is not TLS\r\n").await.unwrap();
+            let _ = stream.read_to_end(&mut Vec::new()).await;
+        });
+        let sink = sink(json!({ "address": address, "transport": transport, "tls": {} }));
+        expect_refused(sink.check().await, hint);
+        plain.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn without_tls_nothing_is_delivered_to_a_port_that_wants_it() {
+    let test = "without_tls_nothing_is_delivered_to_a_port_that_wants_it";
+    for (transport, variable) in [
+        ("relp", "AUDITLINE_TEST_RSYSLOG_RELP_TLS"),
+        ("relp", "AUDITLINE_TEST_RSYSLOG_TLS"),
+        ("relp", "AUDITLINE_TEST_RSYSLOG_TCP"),
+        ("tcp", "AUDITLINE_TEST_RSYSLOG_TLS"),
+        ("tcp", "AUDITLINE_TEST_RSYSLOG_RELP"),
+        ("tcp", "AUDITLINE_TEST_SYSLOG_NG_TLS"),
+    ] {
+        let Some(address) = server(test, "rsyslog", variable) else {
+            return;
+        };
+        let sink = sink(json!({ "address": address, "transport": transport, "timeout": "2s" }));
+        let outcome = sink.deliver(&contract::numbered("p", 1, 3)).await;
+        assert!(outcome.is_err(), "{transport} to {variable}: {outcome:?}");
+    }
 }
 
 /// Reads octet-counted frames until the stream ends.
@@ -378,21 +520,52 @@ async fn waiting_for_another_pipeline_takes_nothing_of_the_timeout() {
 #[tokio::test]
 async fn what_is_too_large_is_cut_only_where_that_is_wanted() {
     let (listener, address) = listener().await;
-    let config = json!({ "address": address, "transport": "tcp", "max_size": "1KiB", "truncate": true });
+    let config = json!({ "address": address, "transport": "tcp", "max_size": "1KiB", "oversize": "truncate" });
     let large = format!(r#"{{"large":"{}"}}"#, "ü".repeat(1000));
-    let batch = contract::batch_of("p", 1, [large.as_str(), "{}"]);
+    let mut batch = contract::batch_of("p", 1, [large.as_str(), "{}", "{}"]);
+    batch.records[2].id = "i".repeat(2000);
     let cutting = sink(config.clone());
-    assert_eq!(cutting.deliver(&batch).await.unwrap(), Delivery::default());
+    let Delivery { rejected } = cutting.deliver(&batch).await.unwrap();
+    assert_eq!(rejected.len(), 1, "{rejected:?}");
+    assert_eq!(rejected[0].at, 2);
+    assert!(rejected[0].reason.ends_with("bytes, more than the 1024 of `max_size`"), "{rejected:?}");
     drop(cutting);
     let (mut stream, _) = listener.accept().await.unwrap();
     let frames = frames(&mut stream).await;
-    assert!((1023..=1024).contains(&frames[0].len()) && frames[1].ends_with("] {}"), "{frames:?}");
+    assert!((1023..=1024).contains(&frames[0].len()) && frames[0].ends_with("üü...[truncated]"), "{frames:?}");
+    assert!(frames[1].ends_with("] {}"), "{frames:?}");
 
     let mut config = config;
-    config["truncate"] = json!(false);
+    config["oversize"] = json!("reject");
+    batch.records.pop();
     let Delivery { rejected } = sink(config).deliver(&batch).await.unwrap();
     assert_eq!(rejected.len(), 1);
     assert!(rejected[0].reason.ends_with("bytes are more than the 1024 of `max_size`"), "{rejected:?}");
+}
+
+/// With the lines of a receiver that reads to the line feed, no record makes two of them.
+#[tokio::test]
+async fn a_record_is_one_line() {
+    let (listener, address) = listener().await;
+    for format in ["json", "cef", "leef"] {
+        for rfc in ["5424", "3164"] {
+            let sink = sink(json!({
+                "address": address, "transport": "tcp", "framing": "newline", "rfc": rfc, "format": format,
+            }));
+            let event = "{\"class_uid\":1,\r\n\"message\":\"a\\nb\\r\\u0000\"\n,\"x\":1}\n";
+            let mut batch = contract::batch_of("p\nq", 1, [event; 3]);
+            batch.vendor = "v\n<13>1".into();
+            batch.records[1].id = "evil\n<13>1 - - - - - - forged".to_owned();
+            assert_eq!(sink.deliver(&batch).await.unwrap(), Delivery::default());
+            drop(sink);
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.unwrap();
+            let lines: Vec<&str> = text.split('\n').collect();
+            assert_eq!(lines.len(), 4, "{format} {rfc}: {text}");
+            assert!(lines[..3].iter().all(|line| line.starts_with("<109>")) && lines[3].is_empty(), "{text}");
+        }
+    }
 }
 
 #[test]
@@ -403,6 +576,12 @@ fn mistakes_are_told_before_anything_is_sent() {
     for (mut config, key) in [
         (json!({ "transport": "tcp", "tls": {} }), "tls"),
         (json!({ "transport": "udp", "max_size": "64KiB" }), "max_size"),
+        (json!({ "transport": "udp", "framing": "newline" }), "framing"),
+        (json!({ "transport": "relp", "framing": "octet_counting" }), "framing"),
+        (json!({ "transport": "tcp", "rfc": "3164", "sd_id": "corp@32473" }), "sd_id"),
+        (json!({ "transport": "tcp", "include_json": false }), "include_json"),
+        (json!({ "transport": "tcp", "format": "cef", "leef_delimiter": "^" }), "leef_delimiter"),
+        (json!({ "transport": "tcp", "rfc": "3164", "app_name": "corp:audit" }), "app_name"),
         (json!({ "transport": "tls", "tls": { "ca": "/none/ca.pem" } }), "tls.ca"),
         (json!({ "transport": "tls", "tls": { "ca": not_pem } }), "tls.ca"),
         (json!({ "transport": "tls", "tls": { "cert": "/none/cert.pem" } }), "tls.cert"),

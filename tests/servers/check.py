@@ -234,6 +234,30 @@ def rsyslog():
     syslog_over_tls("RSYSLOG", output)
 
 
+def relp(connection, mark):
+    """The answers to opening a session, to one message and to closing it again."""
+    offers = b"relp_version=0\nrelp_software=check\ncommands=syslog\n"
+    answers = []
+    with connection:
+        for number, (command, data) in enumerate([("open", offers), ("syslog", message(mark)), ("close", b"")], 1):
+            connection.sendall(f"{number} {command} {len(data)}".encode() + (b" " + data if data else b"") + b"\n")
+            answers.append(connection.recv(4096))
+    return answers
+
+
+def rsyslog_relp():
+    for connection in (
+        lambda: socket.create_connection(address("RSYSLOG_RELP"), 10),
+        lambda: connect_tls("RSYSLOG_RELP_TLS", client=True),
+    ):
+        mark = uuid.uuid4().hex
+        opened, taken, closed = relp(connection(), mark)
+        assert opened.startswith(b"1 rsp ") and b"200 OK\n" in opened and b"\ncommands=syslog" in opened, opened
+        assert taken == b"2 rsp 6 200 OK\n" and closed.startswith(b"3 rsp 0\n"), (taken, closed)
+        assert len(received("RSYSLOG_OUTPUT", mark)) == 1
+    assert hung_up_on(connect_tls("RSYSLOG_RELP_TLS"), b"1 open 0\n"), "a client without a certificate"
+
+
 def syslog_ng():
     output = "SYSLOG_NG_OUTPUT"
     mark = uuid.uuid4().hex
@@ -260,6 +284,22 @@ def syslog_ng():
     assert found[1]["MSG"] == mark + "x" * 200 * 1024
     assert found[2]["APP-NAME"] == "syslog-ng" and "Error processing log message" in found[2]["MSG"], found[2]
     syslog_over_tls("SYSLOG_NG", output)
+
+
+# --- CEF and LEEF ---
+
+
+def formats():
+    lines = [
+        r"CEF:0|a\|b|c|1|d\\|e = f|3|rt=1 act=g\=h \\ i\nj last=k",
+        "LEEF:2.0|a|b|1|c|^|devTime=2026-03-01T09:00:00.123+0000^devTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ^msg=d=e f",
+        "LEEF:2.0|a|b|1|c|x09|nothing",
+    ]
+    answer = subprocess.run([ENV["FORMATS_PARSER"]], input="\n".join(lines) + "\n", capture_output=True, text=True, check=True)
+    cef, leef, wrong = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert cef == {"head": ["a|b", "c", "1", "d\\", "e = f", "3"], "fields": {"rt": "1", "act": "g=h \\ i\nj", "last": "k"}}, cef
+    assert leef["head"] == ["a", "b", "1", "c"] and leef["fields"]["msg"] == "d=e f", leef
+    assert "no key" in wrong["error"], wrong
 
 
 # --- OCSF ---
@@ -291,7 +331,8 @@ def ocsf():
 
 def main():
     wrong = 0
-    needs = {kafka: "KAFKA", s3: "S3", rsyslog: "RSYSLOG_TCP", syslog_ng: "SYSLOG_NG_TCP", ocsf: "OCSF_VALIDATOR"}
+    needs = {kafka: "KAFKA", s3: "S3", rsyslog: "RSYSLOG_TCP", rsyslog_relp: "RSYSLOG_RELP", syslog_ng: "SYSLOG_NG_TCP"}
+    needs |= {ocsf: "OCSF_VALIDATOR", formats: "FORMATS_PARSER"}
     for check, need in needs.items():
         name, began = check.__name__, time.monotonic()
         if need not in ENV:

@@ -8,7 +8,7 @@ can_be_root() { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }
 
 kafka_jars=$work/kafka-4.1.1
 venv=$work/venv
-rsyslog_root=$work/rsyslog
+rsyslog_root=$work/rsyslog-with-relp
 syslog_ng_root=$work/syslog-ng
 
 missing_packages() {

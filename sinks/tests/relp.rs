@@ -1,0 +1,349 @@
+//! RELP against receivers that misbehave, and against an rsyslog that is killed in the middle of it. The contract is kept
+//! in `syslog.rs`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use auditline_sinks::contract::{self, chain, server};
+use auditline_sinks::{Delivery, DeliveryError, Sink, SinkConfig};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+fn sink(address: &str, timeout: &str) -> Arc<dyn Sink> {
+    let config = json!({ "syslog": { "address": address, "transport": "relp", "timeout": timeout } });
+    let config: SinkConfig = serde_json::from_value(config).unwrap();
+    config.build().unwrap()
+}
+
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+/// The receiver's end of a session: what no real receiver can be made to do.
+struct Receiver {
+    stream: TcpStream,
+    unread: Vec<u8>,
+}
+
+const WELCOME: &str = "200 OK\nrelp_version=0\nrelp_software=test\ncommands=syslog";
+
+impl Receiver {
+    async fn accept(listener: &TcpListener) -> Self {
+        let (stream, _) = listener.accept().await.unwrap();
+        Self { stream, unread: Vec::new() }
+    }
+
+    /// One that has agreed to a session.
+    async fn welcoming(listener: &TcpListener) -> Self {
+        let mut receiver = Self::accept(listener).await;
+        let (number, command, data) = receiver.next().await.unwrap();
+        assert_eq!((number, command.as_str()), (1, "open"));
+        assert!(data.contains("relp_version=0\n") && data.contains("\ncommands=syslog"), "{data}");
+        receiver.say(1, WELCOME).await;
+        receiver
+    }
+
+    async fn say(&mut self, number: u32, text: &str) {
+        self.write(&format!("{number} rsp {} {text}\n", text.len())).await;
+    }
+
+    async fn write(&mut self, text: &str) {
+        self.stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// The next frame, unless the other end has closed.
+    async fn next(&mut self) -> Option<(u32, String, String)> {
+        loop {
+            if let Some(frame) = self.take() {
+                return Some(frame);
+            }
+            if self.stream.read_buf(&mut self.unread).await.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<(u32, String, String)> {
+        let text = String::from_utf8_lossy(&self.unread).into_owned();
+        let mut words = text.splitn(3, ' ');
+        let (number, command, rest) = (words.next()?, words.next()?, words.next()?);
+        let digits = rest.find(|char: char| !char.is_ascii_digit())?;
+        let length: usize = rest[..digits].parse().unwrap();
+        let start = number.len() + command.len() + 2 + digits + usize::from(length > 0);
+        let data = self.unread.get(start..start + length)?.to_vec();
+        assert_eq!(*self.unread.get(start + length)?, b'\n');
+        self.unread.drain(..=start + length);
+        Some((number.parse().unwrap(), command.to_owned(), String::from_utf8(data).unwrap()))
+    }
+}
+
+fn expect_retryable(outcome: Result<Delivery, DeliveryError>, expected: &str) {
+    match outcome {
+        Err(error @ DeliveryError::Retryable { .. }) => assert_eq!(chain(&error), expected),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn expect_refused(outcome: Result<(), DeliveryError>, expected: &str) {
+    match outcome {
+        Err(error @ DeliveryError::Refused { .. }) => {
+            assert_eq!(chain(&error), expected);
+            let DeliveryError::Refused { hint, .. } = error else { unreachable!() };
+            assert!(hint.contains("`imrelp`"), "{hint}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_check_opens_and_closes_and_sends_nothing() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "10s");
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        let (number, command, data) = receiver.next().await.unwrap();
+        assert_eq!((number, command.as_str(), data.as_str()), (2, "close", ""));
+        receiver.say(2, "200 OK").await;
+        assert_eq!(receiver.next().await, None);
+    };
+    let (outcome, ()) = tokio::join!(sink.check(), receiving);
+    outcome.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_that_is_refused_is_rejected_and_the_others_are_taken() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "10s");
+    let batch = contract::numbered("p", 1, 5);
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        let mut numbers = Vec::new();
+        for _ in 0..5 {
+            let (number, command, data) = receiver.next().await.unwrap();
+            assert!(command == "syslog" && data.starts_with("<109>1 "), "{data}");
+            numbers.push(number);
+        }
+        assert_eq!(numbers, [2, 3, 4, 5, 6]);
+        // In any order, as the protocol allows.
+        for (number, text) in [(4, "500 no room"), (2, "200 OK"), (6, "500 too\nlong"), (3, "200"), (5, "200 OK")] {
+            receiver.say(number, text).await;
+        }
+        receiver
+    };
+    let (outcome, mut receiver) = tokio::join!(sink.deliver(&batch), receiving);
+    let rejected = outcome.unwrap().rejected;
+    let rejected: Vec<_> = rejected.iter().map(|rejected| (rejected.at, rejected.reason.as_str())).collect();
+    assert_eq!(rejected, [(2, "the receiver answered `500 no room`"), (4, "the receiver answered `500 too`")]);
+    // The session goes on, and so do its numbers.
+    let batch = contract::numbered("p", 6, 1);
+    let receiving = async {
+        let (number, ..) = receiver.next().await.unwrap();
+        assert_eq!(number, 7);
+        receiver.say(7, "200 OK").await;
+    };
+    let (outcome, ()) = tokio::join!(sink.deliver(&batch), receiving);
+    assert_eq!(outcome.unwrap(), Delivery::default());
+}
+
+#[tokio::test]
+async fn no_more_than_a_window_is_on_its_way() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "30s");
+    let batch = contract::numbered("p", 1, 1000);
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        let mut most = 0;
+        let mut waiting = Vec::new();
+        let mut answered = 0;
+        while answered < 1000 {
+            // Whoever waits for an answer sends no more.
+            match tokio::time::timeout(Duration::from_millis(50), receiver.next()).await {
+                Ok(frame) => waiting.push(frame.unwrap().0),
+                Err(_) => {
+                    most = most.max(waiting.len());
+                    for number in waiting.drain(..) {
+                        receiver.say(number, "200 OK").await;
+                        answered += 1;
+                    }
+                }
+            }
+        }
+        most
+    };
+    let (outcome, most) = tokio::join!(sink.deliver(&batch), receiving);
+    assert_eq!((outcome.unwrap(), most), (Delivery::default(), 128));
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_silent_is_given_up() {
+    let (listener, address) = listener().await;
+    let expected = format!("`{address}` did not answer in time: deadline has elapsed");
+    let hasty = sink(&address, "1s");
+    let batch = contract::numbered("p", 1, 3);
+    // Not a word, and a word of welcome only.
+    for welcomes in [false, true] {
+        let receiving = async {
+            let _held = if welcomes { Receiver::welcoming(&listener).await } else { Receiver::accept(&listener).await };
+            std::future::pending::<()>().await
+        };
+        let outcome = tokio::select! {
+            outcome = hasty.deliver(&batch) => outcome,
+            () = receiving => unreachable!(),
+        };
+        expect_retryable(outcome, &expected);
+    }
+}
+
+#[tokio::test]
+async fn a_port_without_relp_needs_a_person() {
+    let (listener, address) = listener().await;
+    for (said, told) in [
+        ("HTTP/1.1 400 Bad Request\r\n", r"it answered `HTTP/1.1 400 Bad Request\r\n`"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", r"it answered `SSH-2.0-OpenSSH_9.2\r\n`"),
+        ("1 rsp 12 500 go away \n", "the receiver answered `500 go away `"),
+        ("1 rsp 6 200 OK\n", "the receiver answered `200 OK, without `commands=syslog``"),
+        ("2 rsp 6 200 OK\n", "it answered `2`, which was not asked"),
+        ("1 rsp 9999999 200 OK", "it answered `1 rsp 9999999 200 OK`"),
+    ] {
+        let sink = sink(&address, "10s");
+        let receiving = async {
+            let mut receiver = Receiver::accept(&listener).await;
+            receiver.write(said).await;
+            receiver
+        };
+        let (outcome, _receiver) = tokio::join!(sink.check(), receiving);
+        expect_refused(outcome, &format!("`{address}` does not take syslog over RELP: {told}"));
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_answered_is_not_delivered() {
+    let (listener, address) = listener().await;
+    let batch = contract::numbered("p", 1, 3);
+    for (said, told) in [
+        ("2 rsp 6 200 OK\n", "the connection to `{}` broke: the receiver closed the connection"),
+        (
+            "2 rsp 6 200 OK\n3 rsp 6 200 OK\n4 rsp 6 20",
+            "the connection to `{}` broke: the receiver closed the connection",
+        ),
+        ("2 rsp 6 200 OK\n0 serverclose 0\n", "`{}` closed the session: the receiver is closing the session"),
+        ("2 rsp 6 200 OK\n2 rsp 6 200 OK\n", "`{}` does not keep to RELP: it answered `2`, which was not asked"),
+        ("2 rsp 6 200 OK\n9 rsp 6 200 OK\n", "`{}` does not keep to RELP: it answered `9`, which was not asked"),
+        ("no\n", r"`{}` does not keep to RELP: it answered `no\n`"),
+        ("2 syslog 2 hi\n", "`{}` does not keep to RELP: it sent the command `syslog`, and servers send none"),
+    ] {
+        let sink = sink(&address, "10s");
+        let receiving = async {
+            let mut receiver = Receiver::welcoming(&listener).await;
+            for _ in 0..3 {
+                receiver.next().await.unwrap();
+            }
+            receiver.write(said).await;
+            let _ = receiver.stream.shutdown().await;
+            receiver
+        };
+        let (outcome, _receiver) = tokio::join!(sink.deliver(&batch), receiving);
+        expect_retryable(outcome, &told.replace("{}", &address));
+    }
+}
+
+#[tokio::test]
+async fn a_farewell_between_two_batches_costs_nothing() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "10s");
+    for farewell in ["0 serverclose 0\n", ""] {
+        let batch = contract::numbered("p", 1, 1);
+        let receiving = async {
+            let mut receiver = Receiver::welcoming(&listener).await;
+            receiver.next().await.unwrap();
+            receiver.say(2, "200 OK").await;
+            receiver
+        };
+        let (outcome, mut receiver) = tokio::join!(sink.deliver(&batch), receiving);
+        assert_eq!(outcome.unwrap(), Delivery::default());
+        receiver.write(farewell).await;
+        drop(receiver);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// An rsyslog of this test's own, which is killed like that.
+struct Rsyslog(Child);
+
+impl Rsyslog {
+    async fn start(program: &str, folder: &Path, port: u16) -> Self {
+        let child = Command::new(program).arg(folder).arg(port.to_string()).stderr(Stdio::null()).spawn().unwrap();
+        let started = Self(child);
+        for _ in 0..200 {
+            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                return started;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{program} does not answer");
+    }
+}
+
+impl Drop for Rsyslog {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_killed_loses_nothing_it_has_answered() {
+    let test = "a_receiver_that_is_killed_loses_nothing_it_has_answered";
+    let Some(program) = server(test, "rsyslog", "AUDITLINE_TEST_RSYSLOG_OWN") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let address = format!("127.0.0.1:{port}");
+    let sink = sink(&address, "10s");
+    let mut kills = 0;
+    let mut batches = Vec::new();
+    let mut rsyslog = Rsyslog::start(&program, folder.path(), port).await;
+    for n in 0..12u64 {
+        let batch = contract::numbered("killed", n * 2000 + 1, 2000);
+        // At another place of each batch, and at times after its end.
+        let moment = tokio::time::sleep(Duration::from_millis(5 + n * 7));
+        let mut delivering = sink.deliver(&batch);
+        let delivered = tokio::select! {
+            outcome = &mut delivering => outcome.is_ok(),
+            () = moment => {
+                drop(rsyslog);
+                kills += 1;
+                let delivered = (&mut delivering).await.is_ok();
+                rsyslog = Rsyslog::start(&program, folder.path(), port).await;
+                delivered
+            }
+        };
+        drop(delivering);
+        if !delivered {
+            assert_eq!(sink.deliver(&batch).await.unwrap(), Delivery::default());
+        }
+        batches.push(batch);
+    }
+    assert!(kills > 0, "it was always faster");
+    let text = std::fs::read_to_string(folder.path().join("messages.raw")).unwrap();
+    let arrived = text.lines().filter_map(|line| line.split_once("] ").map(|(_, json)| json));
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    for (at, json) in arrived.enumerate() {
+        last.insert(json, at);
+    }
+    let expected = contract::texts(&batches);
+    let places: Vec<Option<&usize>> = expected.iter().map(|text| last.get(text.as_str())).collect();
+    assert!(places.iter().all(Option::is_some), "{} are lost", places.iter().filter(|place| place.is_none()).count());
+    assert!(places.is_sorted(), "out of order");
+    let whole: Value = serde_json::from_str(&expected[0]).unwrap();
+    assert_eq!(whole["n"], 1);
+}
