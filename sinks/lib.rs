@@ -7,6 +7,7 @@
 pub mod address;
 pub mod contract;
 pub mod file;
+pub mod http_client;
 pub mod kafka;
 pub mod memory;
 pub mod s3;

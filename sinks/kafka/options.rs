@@ -133,7 +133,8 @@ pub(super) fn set_tls(client: &mut ClientConfig, tls: &TlsConfig) -> Result<(), 
         ));
     }
     tls.client()?;
-    client.set("ssl.endpoint.identification.algorithm", "https");
+    client.set("ssl.endpoint.identification.algorithm", if tls.insecure.is_some() { "none" } else { "https" });
+    client.set("enable.ssl.certificate.verification", if tls.insecure.is_some() { "false" } else { "true" });
     if let Some(ca) = &tls.ca {
         client.set("ssl.ca.location", ca.to_string_lossy());
     }

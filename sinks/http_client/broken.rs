@@ -1,0 +1,75 @@
+//! What it means that a request brought no answer.
+
+use std::error::Error;
+use std::io;
+use std::time::Duration;
+
+use crate::DeliveryError;
+use crate::tls::explain_cause;
+use crate::units::HumanDuration;
+
+/// The error of a request that went to `origin` and brought no answer. `error` holds no URL any more: it may be secret.
+pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration) -> DeliveryError {
+    if let Some((what, hint)) = explain_cause(&error) {
+        return DeliveryError::refused(format!("no TLS with `{origin}`: {what}"), hint, error);
+    }
+    let said = all_said(&error);
+    if said.contains("Parse(") {
+        return DeliveryError::refused(
+            format!("what answers at `{origin}` does not speak HTTP"),
+            "check the port, and whether it wants `http://` or `https://`",
+            error,
+        );
+    }
+    // `hyper-util` says so of a CONNECT that got a 407.
+    if said.contains("proxy authentication required") {
+        return DeliveryError::refused(
+            "the HTTP proxy asks for credentials",
+            "put them into the proxy's URL in the environment: `https_proxy=http://user:password@host:port`",
+            error,
+        );
+    }
+    if error.is_timeout() {
+        let what = match error.is_connect() {
+            true => format!("cannot connect to `{origin}` in time"),
+            false => format!("`{origin}` did not answer within {}", HumanDuration(timeout)),
+        };
+        return DeliveryError::retryable(what, error);
+    }
+    let message = match kind(&error) {
+        Some(io::ErrorKind::ConnectionRefused) => {
+            format!("nobody listens at `{origin}`: check that it runs, and its port")
+        }
+        _ if said.contains("dns error") => format!("the name in `{origin}` cannot be resolved: check its spelling"),
+        _ if error.is_connect() => format!("cannot connect to `{origin}`"),
+        _ => format!("the connection to `{origin}` broke before an answer was complete"),
+    };
+    DeliveryError::retryable(message, error)
+}
+
+/// The error of a request that is none.
+pub(super) fn unmakeable(error: reqwest::Error) -> DeliveryError {
+    DeliveryError::refused("no request can be made of this configuration", "check `url` and the headers", error)
+}
+
+fn kind(error: &dyn Error) -> Option<io::ErrorKind> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return Some(error.kind());
+        }
+        cause = error.source();
+    }
+    None
+}
+
+/// The words of all causes. `hyper` has no public type for some of them.
+fn all_said(error: &dyn Error) -> String {
+    let mut text = format!("{error:?}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
