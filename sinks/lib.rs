@@ -6,12 +6,14 @@
 
 pub mod address;
 pub mod contract;
+pub mod elasticsearch;
 pub mod file;
 pub mod http_client;
 pub mod kafka;
 pub mod memory;
 pub mod s3;
 pub mod secret;
+pub mod splunk_hec;
 pub mod stdout;
 pub mod syslog;
 pub mod template;
@@ -191,6 +193,10 @@ pub enum SinkConfig {
     S3(s3::Config),
     /// RFC 5424 messages for a syslog receiver.
     Syslog(syslog::Config),
+    /// Events for Splunk's HTTP Event Collector.
+    SplunkHec(splunk_hec::Config),
+    /// Documents in Elasticsearch or OpenSearch.
+    Elasticsearch(elasticsearch::Config),
 }
 
 impl SinkConfig {
@@ -201,6 +207,8 @@ impl SinkConfig {
             Self::File(config) => config.path = config.path.clone().rooted_in(folder),
             Self::Kafka(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Syslog(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::SplunkHec(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::Elasticsearch(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Stdout(_) | Self::S3(_) => {}
         }
         self
@@ -213,6 +221,7 @@ impl SinkConfig {
         match self {
             Self::File(config) => Some(config.path.of_pipeline(pipeline, vendor, Place::Path).into()),
             Self::Stdout(_) | Self::Kafka(_) | Self::S3(_) | Self::Syslog(_) => None,
+            Self::SplunkHec(_) | Self::Elasticsearch(_) => None,
         }
     }
 
@@ -223,6 +232,7 @@ impl SinkConfig {
         match self {
             Self::S3(config) => Some(config.objects_of(pipeline, vendor)),
             Self::File(_) | Self::Stdout(_) | Self::Kafka(_) | Self::Syslog(_) => None,
+            Self::SplunkHec(_) | Self::Elasticsearch(_) => None,
         }
     }
 
@@ -234,6 +244,8 @@ impl SinkConfig {
             Self::Kafka(config) => Arc::new(config.build()?),
             Self::S3(config) => Arc::new(config.build()?),
             Self::Syslog(config) => Arc::new(config.build()?),
+            Self::SplunkHec(config) => Arc::new(config.build()?),
+            Self::Elasticsearch(config) => Arc::new(config.build()?),
         })
     }
 
@@ -246,6 +258,8 @@ impl SinkConfig {
             Self::Kafka(_) => kafka::BATCH,
             Self::S3(_) => s3::BATCH,
             Self::Syslog(_) => syslog::BATCH,
+            Self::SplunkHec(_) => splunk_hec::BATCH,
+            Self::Elasticsearch(_) => elasticsearch::BATCH,
         }
     }
 }
