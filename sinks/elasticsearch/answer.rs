@@ -85,12 +85,13 @@ impl<'a> Fates<'a> {
     ///
     /// What needs a person goes before what may pass: waiting alone would never be enough.
     pub fn sorted(self, documents: &Documents<'_>, first: usize) -> Result<Vec<Rejected>, DeliveryError> {
+        let is_stream = documents.target().is_stream;
         let mut rejected = Vec::new();
         let mut retryable = None;
         for (at, item) in self.items.iter().enumerate() {
             let at = first + at;
-            match item.fate() {
-                Fate::Done if documents.target().is_stream => self.expect_stream(item, &documents.name(at))?,
+            match item.fate(is_stream) {
+                Fate::Done if is_stream => self.expect_stream(item, &documents.name(at))?,
                 Fate::Done => {}
                 Fate::Rejected => rejected.push(Rejected { at, reason: self.reason(item) }),
                 Fate::Retryable => retryable = retryable.or(Some(at)),
@@ -102,7 +103,7 @@ impl<'a> Fates<'a> {
         }
         let Some(at) = retryable else { return Ok(rejected) };
         let item = &self.items[at - first];
-        let waiting = self.items.iter().filter(|item| item.fate() == Fate::Retryable).count();
+        let waiting = self.items.iter().filter(|item| item.fate(is_stream) == Fate::Retryable).count();
         let of = self.items.len();
         let sentence = self.sentence(item, documents, at);
         let message = format!("`{}` did not take {waiting} of {of} records: {sentence}", self.answer.origin);
@@ -136,7 +137,7 @@ impl<'a> Fates<'a> {
 }
 
 impl Item {
-    fn fate(&self) -> Fate {
+    fn fate(&self, is_stream: bool) -> Fate {
         let kind = self.error.as_ref().map_or("", |error| error.kind.as_str());
         let said = || self.error.as_ref().map(Fault::sentence).unwrap_or_default();
         match (self.status, kind) {
@@ -161,7 +162,9 @@ impl Item {
             (400, "illegal_argument_exception") if said().contains("pipeline with id") => {
                 Fate::Refused("create the ingest pipeline, or correct `ingest_pipeline` or the index's default one")
             }
-            (400, _) if said().contains("timestamp field [@timestamp] is missing") => {
+            // Elasticsearch and OpenSearch say it in other words. To a data stream each record goes with one, so there it
+            // is the record's own that is at fault.
+            (400, _) if !is_stream && said().contains("timestamp field") && said().contains("@timestamp") => {
                 Fate::Refused("the name is that of a data stream: set `data_stream` in place of `index`")
             }
             (400, _) if said().contains("op_type") => Fate::Refused("correct `index` or `data_stream`"),
@@ -190,7 +193,7 @@ mod tests {
 
     fn fate(status: u16, kind: &str, reason: &str) -> Fate {
         let error = Fault { kind: kind.to_owned(), reason: Some(reason.to_owned()), caused_by: None, _header: None };
-        Item { status, index: None, error: (!kind.is_empty()).then_some(error) }.fate()
+        Item { status, index: None, error: (!kind.is_empty()).then_some(error) }.fate(false)
     }
 
     #[test]
@@ -227,6 +230,7 @@ mod tests {
             (400, "validation_exception", "this cluster currently has [1000]/[1000] maximum shards open"),
             (400, "illegal_argument_exception", "pipeline with id [geo] does not exist"),
             (400, "illegal_argument_exception", "data stream timestamp field [@timestamp] is missing"),
+            (400, "mapper_parsing_exception", "documents must contain a single-valued timestamp field '@timestamp'"),
         ] {
             assert!(matches!(fate(status, kind, reason), Fate::Refused(_)), "{status} {kind} {reason}");
         }

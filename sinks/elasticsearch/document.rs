@@ -5,7 +5,6 @@ use std::ops::Range;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::Target;
@@ -75,12 +74,16 @@ impl<'a> Documents<'a> {
         let mut body = Vec::with_capacity(size);
         for at in range {
             let record = &self.batch.records[at];
-            let mut action = json!({ "_id": id(&self.batch.pipeline, &record.id) });
+            body.extend_from_slice(b"{\"create\":{\"_id\":");
+            put(&mut body, &id(&self.batch.pipeline, &record.id));
             if names_each {
-                action["_index"] = common.clone().unwrap_or_else(|| self.name(at)).into();
+                body.extend_from_slice(b",\"_index\":");
+                match &common {
+                    Some(name) => put(&mut body, name),
+                    None => put(&mut body, &self.name(at)),
+                }
             }
-            body.extend_from_slice(json!({ "create": action }).to_string().as_bytes());
-            body.push(b'\n');
+            body.extend_from_slice(b"}}\n");
             match self.target.is_stream {
                 true => put_stamped(&mut body, record),
                 false => body.extend_from_slice(&record.json),
@@ -89,6 +92,10 @@ impl<'a> Documents<'a> {
         }
         Bytes::from(body)
     }
+}
+
+fn put(json: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(json, text).expect("a text can be written to memory");
 }
 
 /// The id of a record's document. Two pipelines may read records of the same id, and both are to be there; what reads the

@@ -53,10 +53,12 @@ impl Said {
             0 | 24 | 25 if answer.status.is_success() => Self::Taken { ack },
             1 | 22 => refused("enable the token in Splunk, or set `token` to another one"),
             2..=4 | 21 => refused("check `token`: Splunk does not know it"),
-            6 | 12 | 13 | 15 => Self::Invalid { at: invalid, ack },
+            6 | 12 | 13 => Self::Invalid { at: invalid, ack },
             7 => refused("let the token write to that index, create the index, or correct `index`"),
             10 | 11 => refused("what stands between us and Splunk must let the header `X-Splunk-Request-Channel` pass"),
             28 => refused("a load balancer in front of several indexers must keep our requests on one of them"),
+            // All events have the same, so none would ever be taken.
+            15 => refused("correct `fields`, or send none: `fields = {}`"),
             14 => refused(NO_ACKNOWLEDGEMENTS),
             8 | 9 | 18..=20 | 23 | 26 | 27 => Self::Failed(answer.retryable()),
             _ => match answer.judge(&HINTS) {

@@ -4,7 +4,6 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
 
 use super::Config;
 use crate::template::{Place, Template};
@@ -21,23 +20,21 @@ pub(super) fn is_index(template: &Template) -> bool {
 pub(super) struct Events<'a> {
     config: &'a Config,
     batch: &'a Batch,
-    /// What is the same around each of them, and what is not.
-    common: Map<String, Value>,
+    /// Members of the envelope that are the same around each of them, each with a comma behind it; and those that are not.
+    common: Vec<u8>,
     varying: Vec<(&'static str, &'a Template)>,
 }
 
 impl<'a> Events<'a> {
     pub fn new(config: &'a Config, batch: &'a Batch) -> Self {
         let Config { index, host, source, sourcetype, .. } = config;
-        let members = [("index", index.as_ref()), ("host", host.as_ref())];
-        let members = members.into_iter().chain([("source", Some(source)), ("sourcetype", Some(sourcetype))]);
-        let mut common = Map::new();
+        let members = [("host", host.as_ref()), ("source", Some(source)), ("sourcetype", Some(sourcetype))];
+        let members = members.into_iter().chain([("index", index.as_ref())]);
+        let mut common = Vec::new();
         let mut varying = Vec::new();
         for (name, template) in members.filter_map(|(name, template)| Some((name, template?))) {
             match batch.records.first() {
-                Some(first) if !template.varies() => {
-                    common.insert(name.to_owned(), rendered(name, template, batch, first));
-                }
+                Some(first) if !template.varies() => put(&mut common, name, &rendered(name, template, batch, first)),
                 _ => varying.push((name, template)),
             }
         }
@@ -47,7 +44,7 @@ impl<'a> Events<'a> {
     /// The records from `first` on that travel together, so that no request has more bytes than this unless a single
     /// event has.
     pub fn requests(&self, first: usize, max_bytes: u64) -> Vec<Range<usize>> {
-        let around = serde_json::to_string(&self.common).map_or(0, |text| text.len()) as u64 + 64;
+        let around = self.common.len() as u64 + 64;
         let mut requests = Vec::new();
         let (mut start, mut bytes) = (first, 0);
         for (at, record) in self.batch.records.iter().enumerate().skip(first) {
@@ -69,34 +66,50 @@ impl<'a> Events<'a> {
         let size: usize = self.batch.records[range.clone()].iter().map(|record| record.json.len() + 256).sum();
         let mut body = Vec::with_capacity(size);
         for record in &self.batch.records[range] {
-            let mut envelope = self.common.clone();
-            for (name, template) in &self.varying {
-                envelope.insert((*name).to_owned(), rendered(name, template, self.batch, record));
-            }
-            let field = |template: &Template| template.render(self.batch, record, Place::Text);
-            // Splunk has no indexed field without a value.
-            let fields = self.config.fields.iter().map(|(name, template)| (name.clone(), field(&template.0)));
-            let fields: Map<String, Value> =
-                fields.filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.into())).collect();
-            if !fields.is_empty() {
-                envelope.insert("fields".to_owned(), fields.into());
-            }
             body.extend_from_slice(format!(r#"{{"time":{},"#, seconds(record.time)).as_bytes());
-            let envelope = Value::from(envelope).to_string();
-            let members = &envelope[1..envelope.len() - 1];
-            body.extend_from_slice(members.as_bytes());
-            body.extend_from_slice(if members.is_empty() { b"\"event\":" } else { b",\"event\":" });
+            body.extend_from_slice(&self.common);
+            for (name, template) in &self.varying {
+                put(&mut body, name, &rendered(name, template, self.batch, record));
+            }
+            self.put_fields(&mut body, record);
+            body.extend_from_slice(b"\"event\":");
             body.extend_from_slice(&record.json);
             body.extend_from_slice(b"}\n");
         }
         Bytes::from(body)
     }
+
+    fn put_fields(&self, body: &mut Vec<u8>, record: &Record) {
+        let start = body.len();
+        body.extend_from_slice(b"\"fields\":{");
+        let empty = body.len();
+        for (name, template) in &self.config.fields {
+            let value = template.0.render(self.batch, record, Place::Text);
+            // Splunk has no indexed field without a value.
+            if !value.is_empty() {
+                put(body, name, &value);
+            }
+        }
+        if body.len() == empty {
+            return body.truncate(start);
+        }
+        body.pop();
+        body.extend_from_slice(b"},");
+    }
 }
 
-fn rendered(name: &str, template: &Template, batch: &Batch, record: &Record) -> Value {
+/// A member and the comma behind it.
+fn put(json: &mut Vec<u8>, name: &str, value: &str) {
+    for (text, end) in [(name, b':'), (value, b',')] {
+        serde_json::to_writer(&mut *json, text).expect("a text can be written to memory");
+        json.push(end);
+    }
+}
+
+fn rendered(name: &str, template: &Template, batch: &Batch, record: &Record) -> String {
     match name {
-        "index" => template.render(batch, record, Place::Topic).to_ascii_lowercase().replace('.', "_").into(),
-        _ => template.render(batch, record, Place::Text).into(),
+        "index" => template.render(batch, record, Place::Topic).to_ascii_lowercase().replace('.', "_"),
+        _ => template.render(batch, record, Place::Text),
     }
 }
 
@@ -114,6 +127,8 @@ fn seconds(time: DateTime<Utc>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
+
     use crate::contract::batch_of;
 
     fn config(more: Value) -> Config {
@@ -131,17 +146,17 @@ mod tests {
         let batch = batch_of("corp", 1, [r#"{"n":1e400}"#, "{}"]);
         assert_eq!(
             body(&config(serde_json::json!({})), &batch),
-            "{\"time\":1773480414.589,\"fields\":{\"auditline_id\":\"corp-1\"},\"source\":\"auditline:corp\",\
-             \"sourcetype\":\"auditline:example\",\"event\":{\"n\":1e400}}\n\
-             {\"time\":1773480415.589,\"fields\":{\"auditline_id\":\"corp-2\"},\"source\":\"auditline:corp\",\
-             \"sourcetype\":\"auditline:example\",\"event\":{}}\n"
+            "{\"time\":1773480414.589,\"source\":\"auditline:corp\",\"sourcetype\":\"auditline:example\",\
+             \"fields\":{\"auditline_id\":\"corp-1\"},\"event\":{\"n\":1e400}}\n\
+             {\"time\":1773480415.589,\"source\":\"auditline:corp\",\"sourcetype\":\"auditline:example\",\
+             \"fields\":{\"auditline_id\":\"corp-2\"},\"event\":{}}\n"
         );
         let all = config(serde_json::json!({
             "index": "audit_{vendor}", "host": "{vendor}-{date}", "source": "s", "sourcetype": "_json", "fields": {},
         }));
         assert!(body(&all, &batch).starts_with(
-            "{\"time\":1773480414.589,\"host\":\"example-2026-03-14\",\"index\":\"audit_example\",\"source\":\"s\",\
-             \"sourcetype\":\"_json\",\"event\":{\"n\":1e400}}\n"
+            "{\"time\":1773480414.589,\"source\":\"s\",\"sourcetype\":\"_json\",\"index\":\"audit_example\",\
+             \"host\":\"example-2026-03-14\",\"event\":{\"n\":1e400}}\n"
         ));
     }
 

@@ -199,6 +199,17 @@ async fn each_record_goes_to_the_index_of_its_day() {
     }
 }
 
+#[tokio::test]
+async fn a_record_with_a_bad_timestamp_of_its_own_holds_up_no_data_stream() {
+    let test = "a_record_with_a_bad_timestamp_of_its_own_holds_up_no_data_stream";
+    let Some(url) = server(test, "opensearch", OPENSEARCH) else { return };
+    let stream = Index::stream(&url, &contract::unique("stamped")).await;
+    let bodies = [r#"{"@timestamp":["2026-01-01","2026-01-02"]}"#, r#"{"n":2}"#, r#"{"@timestamp":"soon"}"#];
+    let Delivery { rejected } = deliver(&*stream.sink(), &contract::batch_of("p", 1, bodies)).await.unwrap();
+    assert_eq!(rejected.iter().map(|rejected| rejected.at).collect::<Vec<_>>(), [0, 2], "{rejected:?}");
+    assert_eq!(stream.texts().await, [r#"{"n":2}"#]);
+}
+
 // A cluster may be shut against names it does not know, and a template is easily forgotten.
 #[tokio::test]
 async fn what_no_record_can_get_into_needs_a_person() {

@@ -264,6 +264,7 @@ async fn each_code_finds_its_fate() {
         (400, 7, false),
         (400, 10, false),
         (400, 14, false),
+        (400, 15, false),
         (400, 28, false),
         (400, 99, false),
         (503, 99, true),
