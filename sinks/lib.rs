@@ -6,15 +6,17 @@
 
 pub mod address;
 pub mod contract;
+pub mod elasticsearch;
 pub mod file;
+pub mod format;
 pub mod http;
 pub mod http_client;
-pub mod format;
 pub mod kafka;
 pub mod memory;
 pub mod otlp;
 pub mod s3;
 pub mod secret;
+pub mod splunk_hec;
 pub mod stdout;
 pub mod syslog;
 pub mod template;
@@ -198,6 +200,10 @@ pub enum SinkConfig {
     Http(Box<http::Config>),
     /// Log records by the OpenTelemetry protocol.
     Otlp(Box<otlp::Config>),
+    /// Events for Splunk's HTTP Event Collector.
+    SplunkHec(splunk_hec::Config),
+    /// Documents in Elasticsearch or OpenSearch.
+    Elasticsearch(elasticsearch::Config),
 }
 
 impl SinkConfig {
@@ -210,6 +216,8 @@ impl SinkConfig {
             Self::Syslog(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Http(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Otlp(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::SplunkHec(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::Elasticsearch(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Stdout(_) | Self::S3(_) => {}
         }
         self
@@ -222,6 +230,7 @@ impl SinkConfig {
         match self {
             Self::File(config) => Some(config.path.of_pipeline(pipeline, vendor, Place::Path).into()),
             Self::Stdout(_) | Self::Kafka(_) | Self::S3(_) | Self::Syslog(_) | Self::Http(_) | Self::Otlp(_) => None,
+            Self::SplunkHec(_) | Self::Elasticsearch(_) => None,
         }
     }
 
@@ -232,6 +241,7 @@ impl SinkConfig {
         match self {
             Self::S3(config) => Some(config.objects_of(pipeline, vendor)),
             Self::File(_) | Self::Stdout(_) | Self::Kafka(_) | Self::Syslog(_) | Self::Http(_) | Self::Otlp(_) => None,
+            Self::SplunkHec(_) | Self::Elasticsearch(_) => None,
         }
     }
 
@@ -245,6 +255,8 @@ impl SinkConfig {
             Self::Syslog(config) => Arc::new(config.build()?),
             Self::Http(config) => Arc::new(config.build()?),
             Self::Otlp(config) => Arc::new(config.build()?),
+            Self::SplunkHec(config) => Arc::new(config.build()?),
+            Self::Elasticsearch(config) => Arc::new(config.build()?),
         })
     }
 
@@ -259,6 +271,8 @@ impl SinkConfig {
             Self::Syslog(_) => syslog::BATCH,
             Self::Http(_) => http::BATCH,
             Self::Otlp(_) => otlp::BATCH,
+            Self::SplunkHec(_) => splunk_hec::BATCH,
+            Self::Elasticsearch(_) => elasticsearch::BATCH,
         }
     }
 }

@@ -21,6 +21,8 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ("VOXIMPLANT_CREDENTIALS", r#"{ "account_id": 1, "key_id": "k-1", "private_key": "key-of-voximplant" }"#),
     ("VOXIMPLANT_OTHER_JSON", r#"{ "account_id": 1 }"#),
     ("KAFKA_PASSWORD", "password-of-kafka"),
+    ("OPENSEARCH_PASSWORD", "password-of-opensearch"),
+    ("SPLUNK_HEC_TOKEN", "token-of-splunk"),
     ("S3_ACCESS_KEY_ID", "id-of-s3"),
     ("S3_SECRET_ACCESS_KEY", "key-of-s3"),
     ("DD_API_KEY", "key-of-datadog"),

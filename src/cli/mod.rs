@@ -12,6 +12,7 @@ mod connectors;
 mod coverage;
 mod demo;
 mod explain;
+mod index_template;
 mod input;
 mod logging;
 mod moment;
@@ -78,7 +79,7 @@ enum Verb {
     Reveal(reveal::Reveal),
     /// List the connectors, or show one: its parameters, filters and limits.
     Connectors(connectors::Connectors),
-    /// Print the JSON Schema of a kind of file, for editors.
+    /// Print the JSON Schema of a kind of file, for editors; or an index template for our events.
     Schema(schema::Schema),
     /// Print completions for a shell.
     Completions(completions::Completions),

@@ -12,6 +12,8 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 
 ENV = {name.removeprefix("AUDITLINE_TEST_"): value for name, value in os.environ.items() if name.startswith("AUDITLINE_TEST_")}
@@ -302,6 +304,77 @@ def formats():
     assert "no key" in wrong["error"], wrong
 
 
+# --- OpenSearch and the event collector ---
+
+
+def ask(url, body=None, method=None, context=None, **headers):
+    """Status and JSON of the answer."""
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = urllib.request.Request(url, data=None if body is None else body.encode(), method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20, context=context) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def opensearch():
+    url, index = ENV["OPENSEARCH"], f"check-{uuid.uuid4()}"
+    assert ask(url)[1]["version"]["distribution"] == "opensearch"
+    settings = json.dumps({"mappings": {"properties": {"n": {"type": "long"}}}})
+    assert ask(f"{url}/{index}", settings, "PUT", Content_Type="application/json")[0] == 200
+    lines = [{"create": {"_id": "a"}}, {"n": 1}, {"create": {"_id": "a"}}, {"n": 2}, {"create": {"_id": "b"}}, {"n": "x"}]
+    bulk = "".join(json.dumps(line) + "\n" for line in lines)
+    status, answer = ask(f"{url}/{index}/_bulk", bulk, Content_Type="application/x-ndjson")
+    assert status == 200 and answer["errors"], answer
+    items = [item["create"] for item in answer["items"]]
+    assert [item["status"] for item in items] == [201, 409, 400], items
+    assert items[1]["error"]["type"] == "version_conflict_engine_exception", items
+    assert items[2]["error"]["type"] == "mapper_parsing_exception", items
+    assert ask(f"{url}/{index}", method="DELETE")[0] == 200
+
+
+def hec():
+    url, source = ENV["HEC"] + "/services/collector", f"check-{uuid.uuid4()}"
+
+    def token(n):
+        return f"Splunk {n * 8}-{n * 4}-4{n * 3}-8{n * 3}-{n * 12}"
+
+    def send(n, *events, path="/event", **headers):
+        body = "".join(json.dumps(event) for event in events)
+        return ask(url + path, body, "POST", Authorization=token(n), **headers)
+
+    def indexed():
+        with open(ENV["HEC_OUTPUT"], encoding="utf-8") as lines:
+            mine = [line for line in map(json.loads, lines) if line["envelope"].get("source") == source]
+        return [json.loads(line["event"]) for line in mine]
+
+    def event(n, **more):
+        return {"source": source, "event": {"n": n}} | more
+
+    assert ask(url + "/health")[1]["code"] == 17
+    assert send("9", event(1)) == (403, {"text": "Invalid token", "code": 4})
+    assert send("4", event(1)) == (403, {"text": "Token disabled", "code": 1})
+    assert send("1") == (400, {"text": "No data", "code": 5})
+    assert send("1", event(1), event(2)) == (200, {"text": "Success", "code": 0})
+    answer = send("1", event(3), event(4, event=""), event(5))
+    assert answer == (400, {"text": "Event field cannot be blank", "code": 13, "invalid-event-number": 1}), answer
+    assert send("5", event(6, index="other"))[1]["code"] == 7
+    assert send("6", event("x" * 30_000))[0] == 413
+    assert send("2", event(7))[1]["code"] == 10
+    assert [found["n"] for found in indexed()] == [1, 2, 3]
+    channel = {"X_Splunk_Request_Channel": str(uuid.uuid4())}
+    assert send("2", event(8), **channel)[1]["ackId"] == 0
+
+    def acknowledged():
+        return send("2", {"acks": [0]}, path="/ack", **channel)[1]["acks"]["0"]
+
+    eventually("an acknowledgement", acknowledged)
+    assert not acknowledged(), "told twice"
+    context = ssl.create_default_context(cafile=ENV["TLS_CA"])
+    assert ask(ENV["HEC_TLS"] + "/services/collector/health", context=context)[0] == 200
+
+
 # --- OCSF ---
 
 
@@ -332,7 +405,7 @@ def ocsf():
 def main():
     wrong = 0
     needs = {kafka: "KAFKA", s3: "S3", rsyslog: "RSYSLOG_TCP", rsyslog_relp: "RSYSLOG_RELP", syslog_ng: "SYSLOG_NG_TCP"}
-    needs |= {ocsf: "OCSF_VALIDATOR", formats: "FORMATS_PARSER"}
+    needs |= {opensearch: "OPENSEARCH", hec: "HEC", ocsf: "OCSF_VALIDATOR", formats: "FORMATS_PARSER"}
     for check, need in needs.items():
         name, began = check.__name__, time.monotonic()
         if need not in ENV:

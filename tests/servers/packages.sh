@@ -7,6 +7,7 @@ as_root() {
 can_be_root() { [ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null; }
 
 kafka_jars=$work/kafka-4.1.1
+opensearch_home=$work/opensearch-2.19.3
 venv=$work/venv
 rsyslog_root=$work/rsyslog-with-relp
 syslog_ng_root=$work/syslog-ng
@@ -17,7 +18,7 @@ missing_packages() {
     # `ensurepip` is what Debian splits off from its python3 into this package.
     python3 -c 'import venv, ensurepip' 2>/dev/null || echo python3-venv
     command -v java >/dev/null || echo jre
-    [ -e "$kafka_jars/complete" ] || command -v mvn >/dev/null || echo maven
+    { [ -e "$kafka_jars/complete" ] && [ -e "$opensearch_home/complete" ]; } || command -v mvn >/dev/null || echo maven
 }
 
 # Kafka wants Java 17. A release has it under that name, or a later one as its default.

@@ -1,0 +1,195 @@
+//! All five pipelines through the binary into OpenSearch, with the index template that the binary prints, and into an event
+//! collector.
+//!
+//! `tests/servers/run` starts them; without it each test says that it was skipped.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use auditline::simulator::{Simulator, Vendor, World};
+use auditline_sinks::contract::{server, unique};
+use common::{Installation, Pipeline, expect_once, expected, id, simulate, world};
+use serde_json::Value as Json;
+use tokio::time::sleep;
+
+const RECORDS: u64 = 400;
+
+/// How often it is killed in the tests that do.
+const KILLS: u64 = 12;
+
+/// Reads all vendors into the sink `real`, killed so often on the way, and expects every record to be taken.
+async fn deliver(sink: &str, form: &str, kills: u64) -> Simulator {
+    let latency = Duration::from_millis(if kills > 0 { 40 } else { 0 });
+    let simulator = simulate(World { latency, ..world(RECORDS) }).await;
+    let to_sink = |vendor| {
+        let pipeline = Pipeline::of(&simulator, vendor).set("window", "\"2h\"");
+        let pipeline = pipeline.with(&format!("[[transform]]\nnormalize = \"{form}\"\n"));
+        pipeline.not_to("siem").to("real", "batch = { max_records = 30, max_wait = \"20ms\" }")
+    };
+    let pipelines: Vec<Pipeline> = Vendor::ALL.into_iter().map(to_sink).collect();
+    let installation = Installation::new(sink, &pipelines);
+    for life in 0..kills {
+        let running = installation.start();
+        sleep(Duration::from_millis(30 + 97 * life)).await;
+        let ended = running.kill().await;
+        assert_eq!(ended.status.code(), None, "it ended by itself: {}", ended.stderr);
+    }
+    installation.read_all().await;
+    for vendor in Vendor::ALL {
+        let dead = installation.dead_letters(vendor.name()).await;
+        assert!(dead.is_empty(), "{vendor}: {} dead letters, one of them {:?}", dead.len(), dead[0]);
+    }
+    simulator
+}
+
+/// What all vendors have, as their pipelines' names and the ids.
+fn all(simulator: &Simulator) -> BTreeSet<String> {
+    let of = |vendor: Vendor| expected(simulator, vendor).into_iter().map(move |id| format!("{vendor} {id}"));
+    Vendor::ALL.into_iter().flat_map(of).collect()
+}
+
+async fn ask(method: &str, url: String, body: Option<String>) -> Json {
+    let request = reqwest::Client::new().request(method.parse().unwrap(), &url);
+    let request = request.header("content-type", "application/json").body(body.unwrap_or_default());
+    let answer = request.send().await.unwrap();
+    let (status, text) = (answer.status(), answer.text().await.unwrap());
+    assert!(status.is_success(), "{method} {url}: {status} {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Has the server know the template that the binary prints.
+async fn put_template(url: &str, name: &str, arguments: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auditline"));
+    let command = command.args(["schema", "index-template", "--engine", "opensearch"]).args(arguments);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ask("PUT", format!("{url}/_index_template/{name}"), Some(String::from_utf8(output.stdout).unwrap())).await;
+}
+
+/// The events in all indices of the pattern.
+async fn events(url: &str, pattern: &str) -> Vec<Json> {
+    ask("POST", format!("{url}/{pattern}/_refresh"), None).await;
+    let found = ask("POST", format!("{url}/{pattern}/_search"), Some(r#"{"size":10000}"#.to_owned())).await;
+    found["hits"]["hits"].as_array().unwrap().iter().map(|hit| hit["_source"].clone()).collect()
+}
+
+async fn count(url: &str, pattern: &str, query: &str) -> u64 {
+    let found = ask("GET", format!("{url}/{pattern}/_count"), Some(format!(r#"{{"query":{query}}}"#))).await;
+    found["count"].as_u64().unwrap()
+}
+
+async fn through_opensearch(url: &str, kills: u64) {
+    let root = unique("ocsf");
+    put_template(url, &root, &["--form", "ocsf", "--pattern", &format!("{root}-*")]).await;
+    let sink = format!("[sinks.real.elasticsearch]\nurl = \"{url}\"\nindex = \"{root}-{{vendor}}\"\n");
+    let simulator = deliver(&sink, "ocsf", kills).await;
+    let pattern = format!("{root}-*");
+    let events = events(url, &pattern).await;
+    let named = |event: &Json| format!("{} {}", event["metadata"]["log_name"].as_str().unwrap(), id(event));
+    expect_once("opensearch", events.iter().map(named).collect(), &all(&simulator));
+    let all = events.len() as u64;
+    // The types are those that people search by.
+    assert_eq!(count(url, &pattern, r#"{"range":{"time":{"gte":"now-3d","lte":"now"}}}"#).await, all);
+    assert_eq!(count(url, &pattern, r#"{"exists":{"field":"_ignored"}}"#).await, 0);
+    let with_address = events.iter().filter(|event| event["src_endpoint"]["ip"].is_string()).count() as u64;
+    let any = r#"{"bool":{"should":[{"term":{"src_endpoint.ip":"0.0.0.0/0"}},{"term":{"src_endpoint.ip":"::/0"}}]}}"#;
+    assert!(with_address > 0);
+    assert_eq!(count(url, &pattern, any).await, with_address);
+}
+
+#[tokio::test]
+async fn all_vendors_reach_opensearch_once() {
+    let test = "all_vendors_reach_opensearch_once";
+    let Some(url) = server(test, "opensearch", "AUDITLINE_TEST_OPENSEARCH") else { return };
+    through_opensearch(&url, 0).await;
+}
+
+#[tokio::test]
+async fn killed_on_the_way_opensearch_has_each_once() {
+    let test = "killed_on_the_way_opensearch_has_each_once";
+    let Some(url) = server(test, "opensearch", "AUDITLINE_TEST_OPENSEARCH") else { return };
+    through_opensearch(&url, KILLS).await;
+}
+
+#[tokio::test]
+async fn all_vendors_reach_a_data_stream_as_ecs() {
+    let test = "all_vendors_reach_a_data_stream_as_ecs";
+    let Some(url) = server(test, "opensearch", "AUDITLINE_TEST_OPENSEARCH") else { return };
+    let root = format!("logs-{}", unique("ecs"));
+    put_template(&url, &root, &["--form", "ecs", "--data-stream", "--pattern", &format!("{root}.*")]).await;
+    let sink = format!("[sinks.real.elasticsearch]\nurl = \"{url}\"\ndata_stream = \"{root}.{{vendor}}-default\"\n");
+    let simulator = deliver(&sink, "ecs", 0).await;
+    let pattern = format!("{root}.*");
+    let events = events(&url, &pattern).await;
+    let named = |event: &Json| {
+        format!("{} {}", event["event"]["module"].as_str().unwrap(), event["event"]["id"].as_str().unwrap())
+    };
+    expect_once("opensearch", events.iter().map(named).collect(), &all(&simulator));
+    assert_eq!(count(&url, &pattern, r#"{"range":{"@timestamp":{"gte":"now-3d"}}}"#).await, events.len() as u64);
+    assert_eq!(count(&url, &pattern, r#"{"exists":{"field":"_ignored"}}"#).await, 0);
+}
+
+/// What the examples of all connectors become, each vendor's in its own index.
+#[tokio::test]
+async fn the_examples_of_all_connectors_fit_the_template() {
+    let test = "the_examples_of_all_connectors_fit_the_template";
+    let Some(url) = server(test, "opensearch", "AUDITLINE_TEST_OPENSEARCH") else { return };
+    let root = unique("examples");
+    put_template(&url, &root, &["--pattern", &format!("{root}-*")]).await;
+    let mut bulk = String::new();
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/connectors")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let connector: toml::Table = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        for example in connector["example"].as_array().unwrap() {
+            for event in example.get("events").and_then(|events| events.as_array()).into_iter().flatten() {
+                // All in one index as well: one name is one type in all of OCSF.
+                for index in [name, "all"] {
+                    bulk += &format!("{{\"create\":{{\"_index\":\"{root}-{index}\"}}}}\n{}\n", event.as_str().unwrap());
+                }
+            }
+        }
+    }
+    let answer = ask("POST", format!("{url}/_bulk"), Some(bulk)).await;
+    let items = answer["items"].as_array().unwrap();
+    assert!(items.len() > 200, "{} items", items.len());
+    let refused: Vec<&Json> = items.iter().filter(|item| item["create"]["status"] != 201).collect();
+    assert!(refused.is_empty(), "{refused:#?}");
+}
+
+async fn through_the_collector(url: &str, token: &str, ack: bool, kills: u64) -> (Simulator, Vec<String>) {
+    let source = unique("deliver");
+    let sink =
+        format!("[sinks.real.splunk_hec]\nurl = \"{url}\"\ntoken = \"{token}\"\nack = {ack}\nsource = \"{source}\"\n");
+    let simulator = deliver(&sink, "ocsf", kills).await;
+    let output = std::env::var("AUDITLINE_TEST_HEC_OUTPUT").expect("set together with the address");
+    let lines = std::fs::read_to_string(output).unwrap();
+    let events = lines.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+    let mine = events.filter(|line| line["envelope"]["source"] == source.as_str()).map(|line| {
+        let event: Json = serde_json::from_str(line["event"].as_str().unwrap()).unwrap();
+        assert_eq!(line["envelope"]["fields"]["auditline_id"], event["metadata"]["uid"]);
+        format!("{} {}", event["metadata"]["log_name"].as_str().unwrap(), id(&event))
+    });
+    (simulator, mine.collect())
+}
+
+#[tokio::test]
+async fn all_vendors_reach_an_event_collector() {
+    let test = "all_vendors_reach_an_event_collector";
+    let Some(url) = server(test, "event collector", "AUDITLINE_TEST_HEC") else { return };
+    let (simulator, arrived) = through_the_collector(&url, "11111111-1111-4111-8111-111111111111", false, 0).await;
+    // Nothing broke on the way, so nothing came twice either.
+    expect_once("event collector", arrived, &all(&simulator));
+}
+
+#[tokio::test]
+async fn killed_on_the_way_an_event_collector_has_each_at_least_once() {
+    let test = "killed_on_the_way_an_event_collector_has_each_at_least_once";
+    let Some(url) = server(test, "event collector", "AUDITLINE_TEST_HEC") else { return };
+    let (simulator, arrived) = through_the_collector(&url, "22222222-2222-4222-8222-222222222222", true, KILLS).await;
+    let distinct: BTreeSet<String> = arrived.into_iter().collect();
+    expect_once("event collector", distinct.into_iter().collect(), &all(&simulator));
+}
