@@ -199,6 +199,8 @@ impl Config {
         client.set_log_level(RDKafkaLogLevel::Warning);
         client.set("queue.buffering.max.kbytes", BUFFER_KIB.to_string());
         client.set("batch.size", BATCH_BYTES.to_string());
+        // A broker that is back is noticed soon: librdkafka would wait up to ten seconds.
+        client.set("reconnect.backoff.max.ms", "2000");
         // Until then a topic nobody knows may still be on its way; past the message's own timeout we would not be told.
         let unknown = self.timeout.0 / 2;
         client.set("topic.metadata.propagation.max.ms", unknown.as_millis().to_string());

@@ -107,8 +107,12 @@ impl Kafka {
         }
     }
 
-    /// Whether the brokers make a topic for its first record; `None` if they do not tell us.
+    /// Whether the brokers make a topic for its first record; `None` if they do not tell us. With a token they cannot be
+    /// asked: this kind of client asks nobody for one.
     async fn makes_topics(&self, client: &ClientConfig, broker: Option<i32>) -> Option<bool> {
+        if self.tokens.is_some() {
+            return None;
+        }
         let admin: AdminClient<Context> = client.create_with_context(self.context()).ok()?;
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let described = admin.describe_configs(&[ResourceSpecifier::Broker(broker?)], &options).await;

@@ -28,6 +28,9 @@ use crate::{Batch, Delivery, DeliveryError};
 /// The brokers' own limit, unless they are told otherwise.
 const LONGEST_TRANSACTION: Duration = Duration::from_secs(900);
 
+/// How often a batch is sent again of which messages were purged, before that is called an error.
+const PURGES: u32 = 20;
+
 /// What is known of each lane between two batches. A delivery takes it out and puts it back when all went well, so that
 /// one that is dropped half-way leaves nothing behind to be trusted.
 #[derive(Default)]
@@ -51,6 +54,8 @@ enum Outcome {
     Committed(Vec<(usize, Why)>),
     /// Some were refused, and perhaps only because of a neighbour.
     Doubtful(Vec<(usize, Why)>),
+    /// None was refused, and some not even sent.
+    Purged,
 }
 
 impl Lanes {
@@ -212,9 +217,16 @@ impl Kafka {
     /// cannot.
     async fn send_once(&self, lane: &mut Lane, batch: &Batch) -> Result<Vec<(usize, Why)>, Code> {
         let mut plan = Plan::whole(batch);
+        let mut purged = 0;
         loop {
             match self.attempt(lane, batch, &plan).await? {
                 Outcome::Committed(places) => return Ok(places),
+                // librdkafka ends an aborted transaction in the background, where it may strike the next one's messages.
+                Outcome::Purged if purged < PURGES => {
+                    purged += 1;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Outcome::Purged => return Err(Code::PurgeQueue),
                 Outcome::Doubtful(places) => plan.refine(batch, places)?,
             }
         }
@@ -247,8 +259,9 @@ impl Kafka {
             // What had not been answered is by now, as purged.
             sending.finish().await;
             return match sending.failed {
-                None if !sending.doubtful.is_empty() => Ok(Outcome::Doubtful(sending.doubtful)),
-                failed => Err(failed.unwrap_or(Code::PurgeQueue)),
+                Some(code) => Err(code),
+                None if sending.doubtful.is_empty() => Ok(Outcome::Purged),
+                None => Ok(Outcome::Doubtful(sending.doubtful)),
             };
         }
         let places = [&plan.rejected[..], &sending.rejected].concat();

@@ -22,9 +22,10 @@ fn sink(broker: &str, keys: Value) -> Arc<dyn Sink> {
 }
 
 async fn delivers(sink: &dyn Sink) {
-    sink.check().await.unwrap_or_else(|error| panic!("{}", chain(&error)));
+    // Which also makes the topic.
     let delivered = sink.deliver(&contract::numbered("p", 1, 5)).await;
     delivered.unwrap_or_else(|error| panic!("{}", chain(&error)));
+    sink.check().await.unwrap_or_else(|error| panic!("{}", chain(&error)));
 }
 
 /// Expects that a person is told this, whether asked or delivering.
