@@ -196,6 +196,7 @@ impl Kafka {
                     if refused || Instant::now() > give_up {
                         break Err(error);
                     }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         };

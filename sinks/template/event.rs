@@ -327,6 +327,52 @@ mod tests {
         assert_eq!(value("a", r#"{"a":"text"}"#).as_deref(), Some("text"));
     }
 
+    /// What stands there by a parser that builds it all.
+    fn by_hand(path: &Path, json: &serde_json::Value) -> Option<String> {
+        use serde_json::Value;
+        let found = path.0.iter().try_fold(json, |value, part| match value {
+            Value::Object(map) => map.get(part),
+            Value::Array(items) => items.get(part.parse::<usize>().ok()?),
+            _ => None,
+        })?;
+        match found {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(_) | Value::Bool(_) => Some(found.to_string()),
+            _ => None,
+        }
+    }
+
+    fn any_json() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
+        use proptest::prelude::*;
+        use serde_json::{Value, json};
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(|it| json!(it)),
+            any::<i64>().prop_map(|it| json!(it)),
+            "[a-c\"\\\\ü\n]{0,4}".prop_map(|it| json!(it)),
+        ];
+        leaf.prop_recursive(4, 40, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+                prop::collection::btree_map("[a-c]", inner, 0..4).prop_map(|map| map.into_iter().collect()),
+            ]
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn finds_what_a_whole_parse_would(json in any_json(), paths in proptest::collection::vec("[a-c0-2](\\.[a-c0-2]){0,3}", 1..6)) {
+            let paths: Vec<Path> = paths.iter().map(|path| path.parse().unwrap()).collect();
+            let mut wanted = Wanted::default();
+            paths.iter().for_each(|path| wanted.add(path));
+            let text = json.to_string();
+            let event = wanted.read(text.as_bytes());
+            for path in &paths {
+                proptest::prop_assert_eq!(event.get(path).map(str::to_owned), by_hand(path, &json), "{}", path);
+            }
+        }
+    }
+
     #[test]
     fn a_schema_is_told_only_where_the_event_tells_it() {
         let schema = |json: &str| {

@@ -309,6 +309,8 @@ async fn a_zombie_is_shut_out() {
     for _ in 0..2 {
         expect_refused(deliver(&*zombie, &own).await, "stop one of the two");
     }
+    // To look whether all is well disturbs nobody.
+    topic.sink().check().await.unwrap();
     heir.deliver(&batches[2]).await.unwrap();
     expect_refused(deliver(&*zombie, &own).await, "stop one of the two");
     assert_eq!(topic.read_back(15).await, contract::texts(&batches));
@@ -561,6 +563,22 @@ async fn a_missing_right_needs_a_person() {
     let fault = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED;
     cluster.request_errors(RDKafkaApiKey::Produce, &[fault; 100]);
     expect_refused(deliver(&*sink, &contract::numbered("p", 1, 20)).await, "grant this user Write");
+}
+
+#[tokio::test]
+async fn a_missing_right_to_transactions_needs_a_person() {
+    let (cluster, _) = imitation();
+    let mut config = once(&cluster.bootstrap_servers(), "audit");
+    config["timeout"] = json!("5s");
+    let fault = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    cluster.request_errors(RDKafkaApiKey::InitProducerId, &[fault; 100]);
+    let outcome = deliver(&*sink(config.clone()), &contract::numbered("p", 1, 2)).await;
+    expect_refused(outcome, "grant this user Write and Describe on the transactional ids");
+    cluster.clear_request_errors(RDKafkaApiKey::InitProducerId);
+    let fault = RDKafkaRespErr::RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED;
+    cluster.request_errors(RDKafkaApiKey::OffsetFetch, &[fault; 100]);
+    let outcome = deliver(&*sink(config), &contract::numbered("p", 1, 2)).await;
+    expect_refused(outcome, "grant this user Read on the consumer groups");
 }
 
 #[tokio::test]
