@@ -84,7 +84,7 @@ pub struct Config {
     /// TLS towards the brokers. Each is known by the name it is connected to.
     pub tls: Option<TlsConfig>,
     /// A user's name and password, or where to get a token.
-    pub sasl: Option<Sasl>,
+    pub sasl: Option<Box<Sasl>>,
     /// What the brokers' logs and quotas call us, `auditline` unless set.
     #[serde(default = "auditline")]
     pub client_id: String,

@@ -309,7 +309,7 @@ struct Plan {
 
 impl Plan {
     fn whole(batch: &Batch) -> Self {
-        Self { groups: vec![0..batch.records.len()], rejected: Vec::new() }
+        Self { groups: std::iter::once(0..batch.records.len()).collect(), rejected: Vec::new() }
     }
 
     /// Takes out what was refused alone, and takes apart what was refused together: into halves, with the largest record,

@@ -240,8 +240,8 @@ mod tests {
     fn a_token_is_shown_by_all_until_half_of_its_time_is_over() {
         let tokens = tokens();
         let now = Utc::now().timestamp_millis();
-        let last = |fetched_ms, ends_ms| Some(Token { text: "t".to_owned(), fetched_ms, ends_ms });
-        *tokens.last.lock().unwrap() = last(now - 1000, now + 5000);
+        let last = Token { text: "t".to_owned(), fetched_ms: now - 1000, ends_ms: now + 5000 };
+        *tokens.last.lock().unwrap() = Some(last);
         assert_eq!(tokens.fetch().unwrap().token, "t");
         tokens.forget();
         assert!(tokens.last.lock().unwrap().is_none());
