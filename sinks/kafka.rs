@@ -12,6 +12,7 @@ mod explain;
 mod message;
 mod once;
 mod options;
+mod plan;
 mod position;
 mod sending;
 mod token;

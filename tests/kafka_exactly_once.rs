@@ -47,7 +47,7 @@ async fn killed_at_any_moment_kafka_has_each_once() {
     let mut seed = seed();
     println!("{SEED}={seed}");
     // So slow that reading lasts as long as the killing.
-    let simulator = simulate(World { latency: Duration::from_millis(200), seed, ..world(3000) }).await;
+    let simulator = simulate(World { latency: Duration::from_millis(120), seed, ..world(3000) }).await;
     let topic = unique("once");
     create(&broker, &topic).await;
     let to_kafka = |vendor| {
