@@ -1,30 +1,43 @@
 //! Messages in a Kafka topic, through librdkafka.
 //!
-//! At least once: the producer is idempotent, so its own retries repeat nothing, but a batch that comes again after a
-//! crash is new to the broker. The header `auditline-id` lets a reader tell. One key keeps a pipeline's records in one
-//! partition, in order.
+//! At least once unless told otherwise: the producer is idempotent, so its own retries repeat nothing, but a batch that
+//! comes again after a crash is new to the broker. The header `auditline-id` lets a reader tell. With
+//! `delivery = "exactly_once"` a batch travels in a transaction, and the position with it.
+//!
+//! One key keeps its records in one partition, in order: by default all that one actor did.
 
 mod check;
 mod context;
 mod explain;
+mod message;
+mod once;
 mod options;
+mod plan;
+mod position;
 mod sending;
+mod token;
+mod transaction;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{Producer, ThreadedProducer};
 use serde::Deserialize;
 
 use self::context::Context;
 use self::explain::explain;
+use self::message::Messages;
+use self::once::Lanes;
 pub use self::options::{Compression, Mechanism, Options, Sasl};
 use self::sending::Sending;
+use self::token::Tokens;
 use crate::address::Address;
 use crate::template::{KeyTemplate, Template};
 use crate::tls::TlsConfig;
@@ -48,9 +61,21 @@ pub struct Config {
     pub brokers: Vec<Address>,
     /// `audit.{vendor}`. Characters a topic cannot have become `_`.
     pub topic: Template,
-    /// Records with the same key stay in order. `{pipeline}` unless set; `{id}` is possible too.
-    #[serde(default = "by_pipeline")]
+    /// Records with the same key stay in order. `{actor}` unless set; `{id}` is possible too.
+    #[serde(default = "by_actor")]
     pub key: KeyTemplate,
+    /// Further headers of every message, by their names: `{ env = "prod", class = "{.class_name}" }`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, KeyTemplate>,
+    /// How often a record may be there, `"at_least_once"` unless set.
+    #[serde(default)]
+    pub delivery: Guarantee,
+    /// What the names begin with by which Kafka knows a pipeline's transactions and its position, `auditline` unless
+    /// set. Each installation needs one of its own.
+    #[serde(default = "auditline")]
+    pub transactional_id_prefix: String,
+    /// The topic beside which positions are kept, where `topic` is not one and the same for all records of a pipeline.
+    pub positions_topic: Option<String>,
     /// How messages are compressed, `"zstd"` unless set.
     #[serde(default)]
     pub compression: Compression,
@@ -59,8 +84,8 @@ pub struct Config {
     pub timeout: HumanDuration,
     /// TLS towards the brokers. Each is known by the name it is connected to.
     pub tls: Option<TlsConfig>,
-    /// A user's name and password.
-    pub sasl: Option<Sasl>,
+    /// A user's name and password, or where to get a token.
+    pub sasl: Option<Box<Sasl>>,
     /// What the brokers' logs and quotas call us, `auditline` unless set.
     #[serde(default = "auditline")]
     pub client_id: String,
@@ -69,12 +94,26 @@ pub struct Config {
     pub options: Options,
 }
 
+/// How often a record may be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guarantee {
+    /// Once, and again after a crash or an error.
+    #[default]
+    AtLeastOnce,
+    /// Once for readers of what is committed (`isolation.level = "read_committed"`).
+    ExactlyOnce,
+}
+
 /// Sends a batch's records in order and waits for all their acknowledgements.
 pub struct Kafka {
     config: Config,
     client: ClientConfig,
+    messages: Messages,
+    tokens: Option<Arc<Tokens>>,
     // Connects as soon as it is made, so it is made at first use. Held for a few lines, never across an await.
     connected: Mutex<Option<Connected>>,
+    lanes: Lanes,
 }
 
 type Connected = Arc<ThreadedProducer<Context>>;
@@ -88,17 +127,81 @@ impl Config {
         if self.timeout.0 < Duration::from_secs(1) || self.timeout.0 > Duration::from_secs(900) {
             return Err(BuildError::new("timeout", "`timeout` is out of bounds", "choose between `1s` and `15m`"));
         }
-        let client = self.client()?;
+        self.check_headers()?;
+        self.check_positions()?;
+        let (client, tokens) = self.client()?;
         client.create_native_config().map_err(|error| options::refused(&error))?;
-        Ok(Kafka { config: self.clone(), client, connected: Mutex::new(None) })
+        Ok(Kafka {
+            config: self.clone(),
+            client,
+            messages: Messages::new(self),
+            tokens,
+            connected: Mutex::new(None),
+            lanes: Lanes::default(),
+        })
     }
 
-    fn client(&self) -> Result<ClientConfig, BuildError> {
-        let brokers: Vec<String> = self.brokers.iter().map(Address::to_string).collect();
+    /// Takes the names of local files as below `folder`, unless they begin at the root.
+    pub(crate) fn root_in(&mut self, folder: &Path) {
+        self.tls.iter_mut().for_each(|tls| tls.root_in(folder));
+        if let Some(ca) = self.sasl.as_mut().and_then(|sasl| sasl.ca.as_mut()) {
+            *ca = folder.join(&ca);
+        }
+    }
+
+    fn check_headers(&self) -> Result<(), BuildError> {
+        let ours = |name: &&String| name.starts_with("auditline-") || *name == "content-type" || name.is_empty();
+        let Some(name) = self.headers.keys().find(ours) else { return Ok(()) };
+        let hint = "choose another name: those that begin with `auditline-` are auditline's own";
+        Err(BuildError::new(&format!("headers.{name}"), format!("`{name}` cannot be a header of yours"), hint))
+    }
+
+    fn check_positions(&self) -> Result<(), BuildError> {
+        if self.delivery == Guarantee::AtLeastOnce {
+            return match self.positions_topic {
+                None => Ok(()),
+                Some(_) => Err(BuildError::new(
+                    "positions_topic",
+                    "only `delivery = \"exactly_once\"` keeps positions",
+                    "leave it out, or set `delivery`",
+                )),
+            };
+        }
+        if self.transactional_id_prefix.is_empty() {
+            let hint = "leave it out for `auditline`, or choose a name that no other installation has";
+            return Err(BuildError::new("transactional_id_prefix", "`transactional_id_prefix` is empty", hint));
+        }
+        if self.topic.varies() && self.positions_topic.is_none() {
+            return Err(BuildError::new(
+                "topic",
+                "with `exactly_once` a pipeline's position is kept beside one topic, and this is one per record",
+                "set `positions_topic` to a topic that exists; it stays empty",
+            ));
+        }
+        Ok(())
+    }
+
+    fn brokers(&self) -> String {
+        self.brokers.iter().map(Address::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// A pipeline is a file's stem and has no `/` in it, so no two lanes share a name.
+    fn transactional_id(&self, pipeline: &str, sink: &str) -> String {
+        format!("{}/{pipeline}/{sink}", self.transactional_id_prefix)
+    }
+
+    /// The consumer group that keeps a lane's position. A new journal has another, for it numbers anew.
+    fn group(&self, batch: &Batch) -> String {
+        format!("{}/{}/{}/{}", self.transactional_id_prefix, batch.journal, batch.pipeline, batch.sink)
+    }
+
+    fn client(&self) -> Result<(ClientConfig, Option<Arc<Tokens>>), BuildError> {
         let mut client = ClientConfig::new();
         client.set_log_level(RDKafkaLogLevel::Warning);
         client.set("queue.buffering.max.kbytes", BUFFER_KIB.to_string());
         client.set("batch.size", BATCH_BYTES.to_string());
+        // A broker that is back is noticed soon: librdkafka would wait up to ten seconds.
+        client.set("reconnect.backoff.max.ms", "2000");
         // Until then a topic nobody knows may still be on its way; past the message's own timeout we would not be told.
         let unknown = self.timeout.0 / 2;
         client.set("topic.metadata.propagation.max.ms", unknown.as_millis().to_string());
@@ -106,7 +209,7 @@ impl Config {
             client.set(name, value);
         }
         client
-            .set("bootstrap.servers", brokers.join(","))
+            .set("bootstrap.servers", self.brokers())
             .set("client.id", &self.client_id)
             .set("enable.idempotence", "true")
             .set("acks", "all")
@@ -115,9 +218,10 @@ impl Config {
         if let Some(tls) = &self.tls {
             options::set_tls(&mut client, tls)?;
         }
-        if let Some(sasl) = &self.sasl {
-            options::set_sasl(&mut client, sasl);
-        }
+        let tokens = match &self.sasl {
+            Some(sasl) => options::set_sasl(&mut client, sasl)?,
+            None => None,
+        };
         client.set(
             "security.protocol",
             match (&self.tls, &self.sasl) {
@@ -127,7 +231,7 @@ impl Config {
                 (Some(_), Some(_)) => "sasl_ssl",
             },
         );
-        Ok(client)
+        Ok((client, tokens))
     }
 }
 
@@ -138,8 +242,11 @@ impl Sink for Kafka {
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
+        if self.config.delivery == Guarantee::ExactlyOnce {
+            return self.deliver_once(batch).await;
+        }
         let producer = self.connected()?;
-        let mut sending = Sending::new(&producer, &self.config, batch);
+        let mut sending = Sending::new(&producer, &self.messages, batch, self.config.timeout.0);
         for at in 0..batch.records.len() {
             sending.send(at).await;
         }
@@ -150,8 +257,7 @@ impl Sink for Kafka {
             Some(code) => Err(self.explain(code, context)),
             None => {
                 context.forget_errors();
-                sending.rejected.sort_by_key(|rejected| rejected.at);
-                Ok(Delivery { rejected: sending.rejected })
+                Ok(Delivery { rejected: sending::rejected(batch, sending.rejected) })
             }
         }
     }
@@ -170,35 +276,35 @@ impl Kafka {
     }
 
     fn connect(&self, client: &ClientConfig) -> Result<Connected, DeliveryError> {
-        let producer = client.create_with_context(Context::new(self.to_string()));
-        producer.map(Arc::new).map_err(|error| {
-            DeliveryError::refused(
-                "librdkafka cannot start",
-                "check `tls`, `sasl` and `options`, and that the files they name can be read",
-                error,
-            )
-        })
+        let producer = client.create_with_context(self.context());
+        producer.map(Arc::new).map_err(|error| self.cannot_start(error))
+    }
+
+    fn context(&self) -> Context {
+        Context::new(self.to_string(), self.tokens.clone())
+    }
+
+    fn cannot_start(&self, error: KafkaError) -> DeliveryError {
+        DeliveryError::refused(
+            "librdkafka cannot start",
+            "check `tls`, `sasl` and `options`, and that the files they name can be read",
+            error,
+        )
     }
 
     fn explain(&self, code: Code, context: &Context) -> DeliveryError {
-        let brokers: Vec<String> = self.config.brokers.iter().map(Address::to_string).collect();
-        explain(code, context.last_error(), &brokers.join(","), &self.config.topic)
+        explain(code, context, &self.config)
     }
 }
 
 impl fmt::Display for Kafka {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("kafka ")?;
-        for (at, broker) in self.config.brokers.iter().enumerate() {
-            let comma = if at == 0 { "" } else { "," };
-            write!(f, "{comma}{broker}")?;
-        }
-        write!(f, " topic {}", self.config.topic)
+        write!(f, "kafka {} topic {}", self.config.brokers(), self.config.topic)
     }
 }
 
-fn by_pipeline() -> KeyTemplate {
-    KeyTemplate::from_str("{pipeline}").expect("a known placeholder")
+fn by_actor() -> KeyTemplate {
+    KeyTemplate::from_str("{actor}").expect("a known placeholder")
 }
 
 fn half_a_minute() -> HumanDuration {
@@ -263,6 +369,62 @@ mod tests {
         assert_eq!(sink.client.get("security.protocol"), Some("sasl_ssl"));
         assert_eq!(sink.client.get("sasl.mechanism"), Some("SCRAM-SHA-256"));
         assert!(!format!("{:?}", sink.client).contains("opens-nothing"));
+    }
+
+    fn fault(keys: Value) -> String {
+        let error = config(keys).unwrap().build().err().expect("it cannot be built");
+        format!("{}: {}", error.key, error.message)
+    }
+
+    #[test]
+    fn a_position_needs_one_topic_to_be_kept_beside() {
+        let once = |topic: &str| json!({ "topic": topic, "delivery": "exactly_once" });
+        assert!(fault(once("audit.{date}")).starts_with("topic: with `exactly_once`"));
+        assert!(fault(once("audit.{.class_uid}")).starts_with("topic: with `exactly_once`"));
+        config(once("audit.{vendor}.{pipeline}")).unwrap().build().unwrap();
+        let mut kept = once("audit.{date}");
+        kept["positions_topic"] = json!("audit-positions");
+        config(kept).unwrap().build().unwrap();
+        let useless = json!({ "positions_topic": "audit-positions" });
+        assert!(fault(useless).starts_with("positions_topic: only `delivery"));
+        let nameless = json!({ "delivery": "exactly_once", "transactional_id_prefix": "" });
+        assert!(fault(nameless).starts_with("transactional_id_prefix: "));
+    }
+
+    #[test]
+    fn lanes_have_names_of_their_own() {
+        let config = config(json!({ "delivery": "exactly_once" })).unwrap();
+        let batch = crate::contract::numbered("corp", 1, 1);
+        assert_eq!(config.transactional_id("corp", "siem"), "auditline/corp/siem");
+        assert_eq!(config.group(&batch), "auditline/j7k2/corp/siem");
+    }
+
+    #[test]
+    fn a_header_of_ours_cannot_be_set() {
+        assert!(fault(json!({ "headers": { "auditline-id": "x" } })).starts_with("headers.auditline-id: "));
+        config(json!({ "headers": { "env": "prod-{vendor}-{id}" } })).unwrap().build().unwrap();
+    }
+
+    #[test]
+    fn each_mechanism_takes_what_it_needs() {
+        let sasl = |keys: Value| json!({ "sasl": keys, "tls": {} });
+        let token = |url: &str| json!({ "mechanism": "oauthbearer", "token_url": url, "client_id": "a", "client_secret": "opens-nothing" });
+        let sink = config(sasl(token("https://id.example.com/token"))).unwrap().build().unwrap();
+        assert_eq!(sink.client.get("sasl.mechanism"), Some("OAUTHBEARER"));
+        config(sasl(token("http://127.0.0.1:8080/token"))).unwrap().build().unwrap();
+        for (keys, expected) in [
+            (
+                token("http://id.example.com/token"),
+                "sasl.token_url: the secret and the token would travel in the clear",
+            ),
+            (token("https://u:p@id.example.com/"), "sasl.token_url: a URL must not hold a password"),
+            (json!({ "mechanism": "oauthbearer" }), "sasl: OAUTHBEARER needs `token_url`"),
+            (json!({ "mechanism": "oauthbearer", "username": "u" }), "sasl.username: OAUTHBEARER knows no `username`"),
+            (json!({ "mechanism": "plain", "username": "u" }), "sasl: PLAIN needs `password`"),
+            (json!({ "mechanism": "plain", "scope": "s" }), "sasl.scope: PLAIN knows no `scope`"),
+        ] {
+            assert_eq!(fault(sasl(keys)), expected);
+        }
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl SinkConfig {
     pub fn rooted_in(mut self, folder: &Path) -> Self {
         match &mut self {
             Self::File(config) => config.path = config.path.clone().rooted_in(folder),
-            Self::Kafka(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::Kafka(config) => config.root_in(folder),
             Self::Syslog(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Http(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Otlp(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),

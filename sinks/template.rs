@@ -1,5 +1,7 @@
 //! Names with placeholders, `audit/{vendor}/{date}/`: where a record goes, told by the record.
 
+mod event;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -8,16 +10,22 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
+pub use self::event::{Event, Path, Wanted};
 use crate::{Batch, Record};
 
-/// A name with the placeholders `{vendor}`, `{pipeline}`, `{date}` and `{hour}`; `{{` and `}}` stand for braces.
+/// A name with the placeholders `{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{actor}` and `{.path.to.a.value}`; `{{`
+/// and `}}` stand for braces.
 ///
 /// Date and hour are those of the record's event, in UTC: a record that is read late still goes to the day it
 /// belongs to, and a batch that is delivered again goes to the same places.
+///
+/// `{actor}` is who acted, by OCSF's or ECS's words, and the pipeline where the event does not say. A path leads to a
+/// text, a number or a boolean in the event; where there is none, the value is empty. Events are read for these two only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Template {
     text: String,
     parts: Vec<Part>,
+    wanted: Wanted,
 }
 
 /// A [`Template`] that may also hold `{id}`, the record's id.
@@ -30,14 +38,19 @@ enum Part {
     Field(Field),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Field {
     Vendor,
     Pipeline,
     Date,
     Hour,
     Id,
+    Actor,
+    Value(Path),
 }
+
+/// How much of a value in an event a path or a topic takes: names have bounds, and what people type has none.
+const LONGEST: usize = 100;
 
 /// What a rendered value is for, and so which characters of it must go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +74,14 @@ pub enum TemplateError {
         /// The names that would do.
         known: &'static str,
     },
+    /// What follows the dot leads nowhere.
+    #[error("`{{.{path}}}` is not a path in an event: {reason}")]
+    Path {
+        /// What stood behind the dot.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A `{` has no `}`.
     #[error("`{{` is never closed: write `{{{{` for a brace that is meant literally")]
     Unclosed,
@@ -70,7 +91,7 @@ pub enum TemplateError {
 }
 
 impl Template {
-    /// The name as far as a pipeline settles it; day and hour stay placeholders. Where two of these are the same, so are
+    /// The name as far as a pipeline settles it; what the record decides stays a placeholder. Where two of these are the same, so are
     /// the names of records.
     #[must_use]
     pub fn of_pipeline(&self, pipeline: &str, vendor: &str, place: Place) -> String {
@@ -78,9 +99,7 @@ impl Template {
             Part::Text(text) => text.replace('{', "{{").replace('}', "}}"),
             Part::Field(Field::Pipeline) => place.fit(pipeline).into_owned(),
             Part::Field(Field::Vendor) => place.fit(vendor).into_owned(),
-            Part::Field(Field::Date) => "{date}".to_owned(),
-            Part::Field(Field::Hour) => "{hour}".to_owned(),
-            Part::Field(Field::Id) => "{id}".to_owned(),
+            Part::Field(field) => field.to_string(),
         };
         self.parts.iter().map(settled).collect()
     }
@@ -98,7 +117,7 @@ impl Template {
             Some(Part::Text(first)) => first.insert_str(0, &folder),
             _ => parts.insert(0, Part::Text(folder)),
         }
-        Self { text, parts }
+        Self { text, parts, wanted: self.wanted }
     }
 
     fn parse(text: &str, with_id: bool) -> Result<Self, TemplateError> {
@@ -130,13 +149,27 @@ impl Template {
         if !literal.is_empty() {
             parts.push(Part::Text(literal));
         }
-        Ok(Self { text: text.to_owned(), parts })
+        let mut wanted = Wanted::default();
+        for part in &parts {
+            match part {
+                Part::Field(Field::Actor) => wanted.add_actor(),
+                Part::Field(Field::Value(path)) => wanted.add(path),
+                _ => {}
+            }
+        }
+        Ok(Self { text: text.to_owned(), parts, wanted })
+    }
+
+    /// What it looks for in an event.
+    #[must_use]
+    pub fn wanted(&self) -> &Wanted {
+        &self.wanted
     }
 
     /// Whether two records of one batch may get different names.
     #[must_use]
     pub fn varies(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Field(Field::Date | Field::Hour | Field::Id)))
+        self.parts.iter().any(|part| !matches!(part, Part::Text(_) | Part::Field(Field::Vendor | Field::Pipeline)))
     }
 
     /// Whether two pipelines may get the same name.
@@ -167,11 +200,17 @@ impl Template {
     /// The name for one record of a batch.
     #[must_use]
     pub fn render(&self, batch: &Batch, record: &Record, place: Place) -> String {
+        self.render_with(batch, record, &self.wanted.read(&record.json), place)
+    }
+
+    /// The same with an event that was read already, and for all that this template [wants](Template::wanted).
+    #[must_use]
+    pub fn render_with(&self, batch: &Batch, record: &Record, event: &Event<'_>, place: Place) -> String {
         let mut name = String::with_capacity(self.text.len() + 16);
         for part in &self.parts {
             match part {
                 Part::Text(text) => name.push_str(text),
-                Part::Field(field) => name.push_str(&place.fit(&field.of(batch, record))),
+                Part::Field(field) => name.push_str(&place.fit(&field.of(batch, record, event, place))),
             }
         }
         name
@@ -203,35 +242,64 @@ impl Template {
 
 impl Field {
     fn named(name: &str, with_id: bool) -> Result<Self, TemplateError> {
+        if let Some(path) = name.strip_prefix('.') {
+            let wrong = |reason| TemplateError::Path { path: path.to_owned(), reason };
+            return path.parse().map(Self::Value).map_err(wrong);
+        }
         match name {
             "vendor" => Ok(Self::Vendor),
             "pipeline" => Ok(Self::Pipeline),
             "date" => Ok(Self::Date),
             "hour" => Ok(Self::Hour),
+            "actor" => Ok(Self::Actor),
             "id" if with_id => Ok(Self::Id),
             _ => Err(TemplateError::Unknown {
                 name: name.to_owned(),
                 known: if with_id {
-                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}` or `{id}`"
+                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{actor}`, `{id}` or `{.path.to.a.value}`"
                 } else {
-                    "`{vendor}`, `{pipeline}`, `{date}` or `{hour}`"
+                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{actor}` or `{.path.to.a.value}`"
                 },
             }),
         }
     }
 
-    fn of<'a>(self, batch: &'a Batch, record: &'a Record) -> Cow<'a, str> {
+    fn of<'a>(&self, batch: &'a Batch, record: &'a Record, event: &'a Event<'_>, place: Place) -> Cow<'a, str> {
         match self {
             Self::Vendor => Cow::Borrowed(&batch.vendor),
             Self::Pipeline => Cow::Borrowed(&batch.pipeline),
             Self::Date => Cow::Owned(record.time.format("%Y-%m-%d").to_string()),
             Self::Hour => Cow::Owned(record.time.format("%H").to_string()),
             Self::Id => Cow::Borrowed(&record.id),
+            Self::Actor => Cow::Borrowed(place.cut(event.actor().unwrap_or(&batch.pipeline))),
+            Self::Value(path) => Cow::Borrowed(place.cut(event.get(path).unwrap_or_default())),
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Vendor => f.write_str("{vendor}"),
+            Self::Pipeline => f.write_str("{pipeline}"),
+            Self::Date => f.write_str("{date}"),
+            Self::Hour => f.write_str("{hour}"),
+            Self::Id => f.write_str("{id}"),
+            Self::Actor => f.write_str("{actor}"),
+            Self::Value(path) => write!(f, "{{.{path}}}"),
         }
     }
 }
 
 impl Place {
+    /// As much of a value in an event as this place takes.
+    fn cut(self, value: &str) -> &str {
+        match value.char_indices().nth(LONGEST) {
+            Some((end, _)) if self != Self::Text => &value[..end],
+            _ => value,
+        }
+    }
+
     fn fit(self, value: &str) -> Cow<'_, str> {
         if self == Self::Text {
             return Cow::Borrowed(value);
@@ -315,6 +383,29 @@ mod tests {
         );
     }
 
+    fn of_event(template: &str, json: &str, place: Place) -> String {
+        let template: Template = template.parse().unwrap();
+        let batch = contract::batch_of("corp", 1, [json]);
+        template.render(&batch, &batch.records[0], place)
+    }
+
+    #[test]
+    fn values_of_the_event_are_fitted_to_their_place() {
+        let json = r#"{"actor":{"user":{"uid":"../ann"}},"a":{"b":"x/y","n":7},"long":"LONG"}"#;
+        let json = json.replace("LONG", &"ü".repeat(300));
+        assert_eq!(of_event("{actor}/{.a.b}", &json, Place::Path), ".._ann/x_y");
+        assert_eq!(of_event("{actor}.{.a.n}.{.a.none}", &json, Place::Topic), ".._ann.7._");
+        assert_eq!(of_event("{actor} {.a.b}{.a.none}", &json, Place::Text), "../ann x/y");
+        assert_eq!(of_event("{actor}", "{}", Place::Text), "corp");
+        assert_eq!(of_event("{.long}", &json, Place::Topic), "_".repeat(100));
+        assert_eq!(of_event("{.long}", &json, Place::Text), "ü".repeat(300));
+        let template: Template = "{pipeline}/{actor}/{.a.\"b.c\"}".parse().unwrap();
+        assert!(template.varies());
+        assert_eq!(template.of_pipeline("corp", "example", Place::Path), "corp/{actor}/{.a.\"b.c\"}");
+        let error = "{.a..b}".parse::<Template>().unwrap_err();
+        assert_eq!(error.to_string(), "`{.a..b}` is not a path in an event: a part of it is empty");
+    }
+
     #[test]
     fn doubled_braces_are_braces() {
         assert_eq!(rendered("{{{vendor}}}", "p", Place::Path), "{example}");
@@ -326,7 +417,8 @@ mod tests {
         let error = "audit/{vendr}/".parse::<Template>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown placeholder `{vendr}`: expected `{vendor}`, `{pipeline}`, `{date}` or `{hour}`"
+            "unknown placeholder `{vendr}`: expected `{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{actor}` or \
+             `{.path.to.a.value}`"
         );
         let error = "{id}".parse::<Template>().unwrap_err();
         assert!(error.to_string().contains("unknown placeholder `{id}`"));

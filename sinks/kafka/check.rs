@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::config::ClientConfig;
-use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
 use tracing::info;
 
 use super::context::Context;
 use super::explain::missing;
-use super::{Connected, Kafka};
+use super::transaction::Transactional;
+use super::{Connected, Guarantee, Kafka};
 use crate::DeliveryError;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,31 +32,70 @@ impl Kafka {
         let mut client = self.client.clone();
         client.set("allow.auto.create.topics", "false");
         let producer = self.connect(&client)?;
-        let context = Arc::clone(producer.client().context());
-        let answer = self.answer(&producer, &context).await;
+        let asked = self.ask_for_topics(&client, &producer).await;
         // Its thread is waited for when it goes.
         drop(tokio::task::spawn_blocking(move || drop(producer)));
-        let Answer { broker, wrong } = answer?;
-        let Some(code) = wrong else { return Ok(()) };
-        if !matches!(code, Code::UnknownTopic | Code::UnknownTopicOrPartition) {
-            return Err(self.explain(code, &context));
-        }
-        match self.makes_topics(&client, broker).await {
-            Some(true) => {
-                info!(sink = %self, "there is no such topic yet: the brokers make it for the first record");
-                Ok(())
-            }
-            told => Err(missing(code, &self.config.topic, told.is_some())),
+        asked?;
+        match self.config.delivery {
+            Guarantee::AtLeastOnce => Ok(()),
+            Guarantee::ExactlyOnce => self.ask_for_transactions().await,
         }
     }
 
-    async fn answer(&self, producer: &Connected, context: &Context) -> Result<Answer, DeliveryError> {
+    async fn ask_for_topics(&self, client: &ClientConfig, producer: &Connected) -> Result<(), DeliveryError> {
+        let context = producer.client().context();
+        let topic = self.config.topic.literal();
+        let Answer { broker, wrong } = self.answer(producer, context, topic).await?;
+        match wrong {
+            Some(code @ (Code::UnknownTopic | Code::UnknownTopicOrPartition)) => {
+                match self.makes_topics(client, broker).await {
+                    Some(true) => {
+                        info!(sink = %self, "there is no such topic yet: the brokers make it for the first record")
+                    }
+                    told => return Err(missing(code, &self.config.topic, told.is_some())),
+                }
+            }
+            Some(code) => return Err(self.explain(code, context)),
+            None => {}
+        }
+        // Nothing is ever written there, so nobody makes this one by writing.
+        let Some(positions) = self.config.positions_topic.as_deref() else { return Ok(()) };
+        match self.answer(producer, context, Some(positions)).await?.wrong {
+            Some(code) => Err(DeliveryError::refused(
+                format!("Kafka does not have topic `{positions}` for us, beside which positions are to be kept"),
+                "create the topic, or correct `positions_topic`",
+                KafkaError::MessageProduction(code),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Begins as a lane would, under a name that no lane has: a delivery under way must not be shut out.
+    async fn ask_for_transactions(&self) -> Result<(), DeliveryError> {
+        let prefix = &self.config.transactional_id_prefix;
+        let producer = self.connect(&self.transactional(&format!("{prefix}/check")))?;
+        let context = Arc::clone(producer.client().context());
+        let opened = Transactional::init(producer, Instant::now() + TIMEOUT).await;
+        opened.map_err(|code| self.explain(code, &context))?;
+        // Where each pipeline has a topic of its own, none is known here.
+        match self.config.positions_topic.as_deref().or(self.config.topic.literal()) {
+            Some(topic) => self.position(format!("{prefix}/check"), topic.to_owned()).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    async fn answer(
+        &self,
+        producer: &Connected,
+        context: &Context,
+        topic: Option<&str>,
+    ) -> Result<Answer, DeliveryError> {
         let give_up = Instant::now() + TIMEOUT;
         loop {
             // In short turns: a refusal is known long before the question has timed out, and a thread that is still
             // asking would keep the process from ending.
             let producer = Arc::clone(producer);
-            let topic = self.config.topic.literal().map(str::to_owned);
+            let topic = topic.map(str::to_owned);
             let turn = tokio::task::spawn_blocking(move || metadata(&producer, topic.as_deref()));
             match turn.await.unwrap_or(Err(Code::Fail)) {
                 Ok(answer) => return Ok(answer),
@@ -67,9 +107,13 @@ impl Kafka {
         }
     }
 
-    /// Whether the brokers make a topic for its first record; `None` if they do not tell us.
+    /// Whether the brokers make a topic for its first record; `None` if they do not tell us. With a token they cannot be
+    /// asked: this kind of client asks nobody for one.
     async fn makes_topics(&self, client: &ClientConfig, broker: Option<i32>) -> Option<bool> {
-        let admin: AdminClient<Context> = client.create_with_context(Context::new(self.to_string())).ok()?;
+        if self.tokens.is_some() {
+            return None;
+        }
+        let admin: AdminClient<Context> = client.create_with_context(self.context()).ok()?;
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let described = admin.describe_configs(&[ResourceSpecifier::Broker(broker?)], &options).await;
         drop(tokio::task::spawn_blocking(move || drop(admin)));

@@ -1,7 +1,11 @@
 //! What librdkafka's codes mean for a batch.
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use serde::{Deserialize, Serialize};
 
+use super::Config;
+use super::context::Context;
+use super::options::Mechanism;
 use crate::DeliveryError;
 use crate::template::Template;
 
@@ -16,14 +20,56 @@ pub(super) enum Fate {
     Retryable,
 }
 
-pub(super) fn fate(code: Code) -> Fate {
-    match code {
-        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize | Code::InvalidRecord => {
-            Fate::Rejected
-        }
-        _ if hint(code).is_some() => Fate::Refused,
-        _ => Fate::Retryable,
+/// Why a message will never be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Why {
+    /// librdkafka itself finds it too large.
+    Producer,
+    TooLarge,
+    TooLargeTogether,
+    InvalidSize,
+    Invalid,
+}
+
+impl Why {
+    /// What a broker's code says of the message; `None` if it is about something else.
+    pub fn of(code: Code) -> Option<Self> {
+        Some(match code {
+            Code::MessageSizeTooLarge => Self::TooLarge,
+            Code::MessageBatchTooLarge => Self::TooLargeTogether,
+            Code::InvalidMessageSize => Self::InvalidSize,
+            Code::InvalidRecord => Self::Invalid,
+            _ => return None,
+        })
     }
+
+    /// For the dead letter of a record with so much JSON.
+    pub fn reason(self, bytes: usize) -> String {
+        let code = match self {
+            Self::Producer => return format!("{bytes} bytes are more than the producer's `message.max.bytes`"),
+            Self::TooLarge => Code::MessageSizeTooLarge,
+            Self::TooLargeTogether => Code::MessageBatchTooLarge,
+            Self::InvalidSize => Code::InvalidMessageSize,
+            Self::Invalid => Code::InvalidRecord,
+        };
+        code.to_string()
+    }
+}
+
+pub(super) fn fate(code: Code) -> Fate {
+    if Why::of(code).is_some() {
+        Fate::Rejected
+    } else if hint(code).is_some() || is_fenced(code) {
+        Fate::Refused
+    } else {
+        Fate::Retryable
+    }
+}
+
+/// Somebody else has our `transactional.id` now, or Kafka has ended a transaction that took too long.
+pub(super) fn is_fenced(code: Code) -> bool {
+    matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch)
 }
 
 /// What a person has to do, where waiting does not help.
@@ -33,7 +79,21 @@ fn hint(code: Code) -> Option<&'static str> {
             "create the topic, or correct `topic`"
         }
         Code::InvalidTopic => "correct `topic`: at most 249 letters, digits, `.`, `_` and `-`",
-        Code::TopicAuthorizationFailed => "grant this user Write and Describe on the topic",
+        Code::TopicAuthorizationFailed => {
+            "grant this user Write and Describe on the topic, and for `exactly_once` Read on the topic that keeps the position"
+        }
+        Code::TransactionalIdAuthorizationFailed => {
+            "grant this user Write and Describe on the transactional ids that begin with `transactional_id_prefix`"
+        }
+        Code::GroupAuthorizationFailed => {
+            "grant this user Read on the consumer groups that begin with `transactional_id_prefix`: they keep the position"
+        }
+        Code::InvalidTransactionTimeout => {
+            "lower `timeout`: four times as long, at most `15m`, must not be more than the brokers' \
+             `transaction.max.timeout.ms`"
+        }
+        Code::OffsetMetadataTooLarge => "set the brokers' `offset.metadata.max.bytes` to 4096 or more",
+        Code::UnsupportedFeature => "use brokers of version 0.11 or later, or `delivery = \"at_least_once\"`",
         Code::ClusterAuthorizationFailed => "grant this user IdempotentWrite on the cluster",
         Code::Authentication | Code::SaslAuthenticationFailed | Code::IllegalSASLState => {
             "correct `sasl.username` and `sasl.password`"
@@ -51,25 +111,41 @@ fn hint(code: Code) -> Option<&'static str> {
     })
 }
 
-/// The error as the engine takes it. `last` is what librdkafka said outside of any message.
-pub(super) fn explain(code: Code, last: Option<(Code, String)>, brokers: &str, topic: &Template) -> DeliveryError {
+/// The error as the engine takes it, by what librdkafka said outside of any message too.
+pub(super) fn explain(code: Code, context: &Context, config: &Config) -> DeliveryError {
+    let brokers = config.brokers();
+    let hint = |code| hint_for(code, config);
     if let Some(hint) = hint(code) {
-        let message = format!("Kafka refused topic `{topic}`");
+        let message = format!("Kafka refused topic `{}`", config.topic);
         return DeliveryError::refused(message, hint, KafkaError::MessageProduction(code));
     }
-    match last {
-        Some((cause, reason)) if timed_out(code) => match hint(cause) {
+    if !timed_out(code) {
+        let message = format!("Kafka did not take records for topic `{}`", config.topic);
+        return DeliveryError::retryable(message, KafkaError::MessageProduction(code));
+    }
+    // Without a token no broker is even asked.
+    if let Some(trouble) = context.token_trouble() {
+        return trouble;
+    }
+    match context.last_error() {
+        Some((cause, reason)) => match hint(cause) {
             Some(hint) => DeliveryError::refused(format!("Kafka at `{brokers}` refused us"), hint, reason),
             None => DeliveryError::retryable(format!("Kafka at `{brokers}` does not answer"), reason),
         },
-        _ if timed_out(code) => DeliveryError::retryable(
+        None => DeliveryError::retryable(
             format!("Kafka at `{brokers}` does not answer"),
             KafkaError::MessageProduction(code),
         ),
-        _ => DeliveryError::retryable(
-            format!("Kafka did not take records for topic `{topic}`"),
-            KafkaError::MessageProduction(code),
+    }
+}
+
+fn hint_for(code: Code, config: &Config) -> Option<&'static str> {
+    let by_token = config.sasl.as_ref().is_some_and(|sasl| sasl.mechanism == Mechanism::OauthBearer);
+    match code {
+        Code::Authentication | Code::SaslAuthenticationFailed | Code::IllegalSASLState if by_token => Some(
+            "the brokers do not take the token: check `sasl.scope`, and that they trust the issuer behind `sasl.token_url`",
         ),
+        _ => hint(code),
     }
 }
 
@@ -102,8 +178,12 @@ mod tests {
     use super::*;
 
     fn explained(code: Code, last: Option<(Code, &str)>) -> DeliveryError {
-        let last = last.map(|(code, reason)| (code, reason.to_owned()));
-        explain(code, last, "kafka-1:9092", &"audit".parse().unwrap())
+        let config = serde_json::json!({ "brokers": ["kafka-1:9092"], "topic": "audit" });
+        let context = Context::new("kafka".to_owned(), None);
+        if let Some((code, reason)) = last {
+            rdkafka::ClientContext::error(&context, KafkaError::Global(code), reason);
+        }
+        explain(code, &context, &serde_json::from_value(config).unwrap())
     }
 
     #[test]

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::error::KafkaError;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 
+use super::token::Tokens;
 use crate::BuildError;
+use crate::address::is_loopback;
 use crate::secret::Secret;
 use crate::tls::TlsConfig;
 
@@ -29,29 +34,43 @@ pub enum Compression {
     Zstd,
 }
 
-/// `sasl = { mechanism = "scram-sha-512", username = "…", password = { env = "…" } }`
+/// Who we are: `sasl = { mechanism = "scram-sha-512", username = "…", password = { env = "…" } }`, or
+/// `sasl = { mechanism = "oauthbearer", token_url = "https://…", client_id = "…", client_secret = { env = "…" } }`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Sasl {
-    /// How the password is proven.
+    /// How it is proven.
     pub mechanism: Mechanism,
-    /// The user.
-    pub username: String,
-    /// The password.
-    pub password: Secret,
+    /// The user. Not for `oauthbearer`, like the password.
+    pub username: Option<String>,
+    /// The user's password.
+    pub password: Option<Secret>,
+    /// Where tokens are handed out for OAuth 2's client credentials. Only for `oauthbearer`, like all that follows.
+    pub token_url: Option<Url>,
+    /// Who we are there.
+    pub client_id: Option<String>,
+    /// What proves it.
+    pub client_secret: Option<Secret>,
+    /// What the token is to be good for, if the server wants to be told.
+    pub scope: Option<String>,
+    /// The certificate authorities to trust at `token_url`, in place of the system's.
+    pub ca: Option<PathBuf>,
 }
 
-/// How a password is proven.
+/// How it is proven who we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Mechanism {
-    /// By sending it: only sensible with `tls`.
+    /// By sending the password: only sensible with `tls`.
     #[serde(rename = "plain")]
     Plain,
-    /// Without sending it.
+    /// By the password, without sending it.
     #[serde(rename = "scram-sha-256")]
     ScramSha256,
-    /// Without sending it.
+    /// By the password, without sending it.
     #[serde(rename = "scram-sha-512")]
     ScramSha512,
+    /// By a token from a server that both sides trust. It is sent: only sensible with `tls`.
+    #[serde(rename = "oauthbearer")]
+    OauthBearer,
 }
 
 /// librdkafka's options by its own names, except those that have a key of ours or carry a promise.
@@ -59,12 +78,15 @@ pub enum Mechanism {
 pub struct Options(BTreeMap<String, String>);
 
 /// What we set ourselves, and what to use instead.
-const OURS: [(&str, &str); 30] = [
+const OURS: [(&str, &str); 39] = [
     ("acks", PROMISE),
     ("request.required.acks", PROMISE),
     ("enable.idempotence", PROMISE),
     ("enable.gapless.guarantee", PROMISE),
-    ("transactional.id", PROMISE),
+    ("transactional.id", "use the keys `delivery` and `transactional_id_prefix`"),
+    ("transaction.timeout.ms", "use the key `timeout`"),
+    ("isolation.level", PROMISE),
+    ("group.id", "use the key `transactional_id_prefix`"),
     ("dr_msg_cb", PROMISE),
     ("dr_cb", PROMISE),
     ("delivery.report.only.error", PROMISE),
@@ -89,6 +111,12 @@ const OURS: [(&str, &str); 30] = [
     ("sasl.mechanisms", "use the key `sasl`"),
     ("sasl.username", "use the key `sasl`"),
     ("sasl.password", "use the key `sasl`"),
+    ("sasl.oauthbearer.method", "use the key `sasl`"),
+    ("sasl.oauthbearer.config", "use the key `sasl`"),
+    ("sasl.oauthbearer.client.id", "use the key `sasl`"),
+    ("sasl.oauthbearer.client.secret", "use the key `sasl`"),
+    ("sasl.oauthbearer.scope", "use the key `sasl`"),
+    ("sasl.oauthbearer.token.endpoint.url", "use the key `sasl`"),
     ("log_level", "use the environment variable for auditline's own log"),
 ];
 
@@ -145,16 +173,64 @@ pub(super) fn set_tls(client: &mut ClientConfig, tls: &TlsConfig) -> Result<(), 
     Ok(())
 }
 
-pub(super) fn set_sasl(client: &mut ClientConfig, sasl: &Sasl) {
+/// Sets what the mechanism needs. What comes back hands out tokens, where that is how it is proven who we are.
+pub(super) fn set_sasl(client: &mut ClientConfig, sasl: &Sasl) -> Result<Option<Arc<Tokens>>, BuildError> {
     let mechanism = match sasl.mechanism {
         Mechanism::Plain => "PLAIN",
         Mechanism::ScramSha256 => "SCRAM-SHA-256",
         Mechanism::ScramSha512 => "SCRAM-SHA-512",
+        Mechanism::OauthBearer => "OAUTHBEARER",
     };
+    client.set("sasl.mechanism", mechanism);
+    let by_password = [("username", sasl.username.is_some()), ("password", sasl.password.is_some())];
+    let by_token = [
+        ("token_url", sasl.token_url.is_some()),
+        ("client_id", sasl.client_id.is_some()),
+        ("client_secret", sasl.client_secret.is_some()),
+        ("scope", sasl.scope.is_some()),
+        ("ca", sasl.ca.is_some()),
+    ];
+    if sasl.mechanism == Mechanism::OauthBearer {
+        leave_out(&by_password, mechanism)?;
+        let url = needed(sasl.token_url.clone(), "token_url", mechanism)?;
+        check_token_url(&url)?;
+        let client_id = needed(sasl.client_id.clone(), "client_id", mechanism)?;
+        let client_secret = needed(sasl.client_secret.clone(), "client_secret", mechanism)?;
+        let tokens = Tokens::new(url, client_id, client_secret, sasl.scope.clone(), sasl.ca.clone());
+        tokens.check_ca()?;
+        return Ok(Some(Arc::new(tokens)));
+    }
+    leave_out(&by_token, mechanism)?;
     client
-        .set("sasl.mechanism", mechanism)
-        .set("sasl.username", &sasl.username)
-        .set("sasl.password", sasl.password.expose());
+        .set("sasl.username", needed(sasl.username.as_deref(), "username", mechanism)?)
+        .set("sasl.password", needed(sasl.password.as_ref(), "password", mechanism)?.expose());
+    Ok(None)
+}
+
+fn needed<T>(value: Option<T>, key: &str, mechanism: &str) -> Result<T, BuildError> {
+    let message = || format!("{mechanism} needs `{key}`");
+    value.ok_or_else(|| BuildError::new("sasl", message(), format!("add `{key}` to `sasl`")))
+}
+
+fn leave_out(keys: &[(&str, bool)], mechanism: &str) -> Result<(), BuildError> {
+    let Some((key, _)) = keys.iter().find(|(_, is_set)| *is_set) else { return Ok(()) };
+    let message = format!("{mechanism} knows no `{key}`");
+    Err(BuildError::new(&format!("sasl.{key}"), message, "leave it out, or set another `mechanism`"))
+}
+
+fn check_token_url(url: &Url) -> Result<(), BuildError> {
+    let wrong = |message: &str, hint: &str| Err(BuildError::new("sasl.token_url", message, hint));
+    let Some(host) = url.host_str() else {
+        return wrong("expected a URL with a host", "write `https://HOST/…`");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return wrong("a URL must not hold a password", "use `client_id` and `client_secret`");
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback(host) => Ok(()),
+        _ => wrong("the secret and the token would travel in the clear", "use `https://`"),
+    }
 }
 
 impl<'de> Deserialize<'de> for Options {

@@ -2,65 +2,74 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::SecondsFormat;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::BaseRecord;
 use tokio::sync::mpsc;
 
+use super::Connected;
 use super::context::Ticket;
-use super::explain::{Fate, fate};
-use super::{Config, Connected};
-use crate::template::Place;
-use crate::{Batch, Record, Rejected};
+use super::explain::Why;
+use super::message::{Envelope, Messages};
+use crate::{Batch, Rejected};
 
 /// A batch on its way.
 pub(super) struct Sending<'a> {
     producer: &'a Connected,
-    config: &'a Config,
+    messages: &'a Messages,
     batch: &'a Batch,
+    /// How long is waited for room.
+    timeout: Duration,
     tickets: mpsc::UnboundedSender<(usize, Option<Code>)>,
     answers: mpsc::UnboundedReceiver<(usize, Option<Code>)>,
     unanswered: usize,
-    /// Records that no broker will take, in no order.
-    pub rejected: Vec<Rejected>,
+    /// One bad answer is enough: librdkafka holds back what has not gone out by then.
+    in_transaction: bool,
+    purged: bool,
+    /// Records that will never be taken, in no order.
+    pub rejected: Vec<(usize, Why)>,
     /// Refused, and perhaps only because of a neighbour.
-    doubtful: Vec<(usize, Code)>,
+    pub doubtful: Vec<(usize, Why)>,
     /// The first failure: those behind it often only say that they were purged with it.
     pub failed: Option<Code>,
 }
 
 impl<'a> Sending<'a> {
-    pub fn new(producer: &'a Connected, config: &'a Config, batch: &'a Batch) -> Self {
+    pub fn new(producer: &'a Connected, messages: &'a Messages, batch: &'a Batch, timeout: Duration) -> Self {
         let (tickets, answers) = mpsc::unbounded_channel();
         Self {
             producer,
-            config,
+            messages,
             batch,
+            timeout,
             tickets,
             answers,
             unanswered: 0,
+            in_transaction: false,
+            purged: false,
             rejected: Vec::new(),
             doubtful: Vec::new(),
             failed: None,
         }
     }
 
+    pub fn in_transaction(self) -> Self {
+        Self { in_transaction: true, ..self }
+    }
+
     /// Hands one record to librdkafka, waiting for room where there is none. Does nothing once the batch has failed.
     pub async fn send(&mut self, at: usize) {
-        if self.failed.is_some() {
+        if self.failed.is_some() || (self.in_transaction && !self.is_well()) {
             return;
         }
         let record = &self.batch.records[at];
-        let topic = self.config.topic.render(self.batch, record, Place::Topic);
-        let key = self.config.key.0.render(self.batch, record, Place::Text);
+        let Envelope { topic, key, headers } = self.messages.envelope(self.batch, record);
         // The message's own timestamp is the time of sending. With the event's, a topic's retention would delete a
         // backfilled log the hour it arrives.
         let mut message = BaseRecord::with_opaque_to(&topic, Ticket::new(at, &self.tickets))
             .key(&key)
             .payload(&record.json[..])
-            .headers(headers(self.batch, record));
-        let give_up = Instant::now() + self.config.timeout.0;
+            .headers(headers);
+        let give_up = Instant::now() + self.timeout;
         loop {
             match self.producer.send(message) {
                 Ok(()) => {
@@ -69,7 +78,9 @@ impl<'a> Sending<'a> {
                 }
                 Err((KafkaError::MessageProduction(Code::QueueFull), unsent)) => {
                     message = unsent;
-                    if self.unanswered > 0 {
+                    if self.in_transaction && !self.is_well() {
+                        return;
+                    } else if self.unanswered > 0 {
                         self.hear().await;
                     } else if Instant::now() < give_up {
                         // Full of other pipelines' records: their tasks hear of room, not we.
@@ -88,9 +99,8 @@ impl<'a> Sending<'a> {
 
     /// librdkafka itself did not take the record: its neighbours have no part in that.
     fn not_sent(&mut self, at: usize, code: Code) {
-        if fate(code) == Fate::Rejected {
-            let bytes = self.batch.records[at].json.len();
-            self.reject(at, format!("{bytes} bytes are more than the producer's `message.max.bytes`"));
+        if Why::of(code).is_some() {
+            self.rejected.push((at, Why::Producer));
         } else {
             self.failed.get_or_insert(code);
         }
@@ -109,10 +119,11 @@ impl<'a> Sending<'a> {
         let Some((at, Some(code))) = self.answers.recv().await else {
             return;
         };
-        if fate(code) == Fate::Rejected {
-            self.doubtful.push((at, code));
-        } else {
-            self.failed.get_or_insert(code);
+        match Why::of(code) {
+            Some(why) => self.doubtful.push((at, why)),
+            // Taken down with another, which may be heard of later.
+            None if self.in_transaction && matches!(code, Code::PurgeQueue | Code::PurgeInflight) => self.purged = true,
+            None => drop(self.failed.get_or_insert(code)),
         }
     }
 
@@ -148,27 +159,25 @@ impl<'a> Sending<'a> {
     }
 
     fn reject_doubtful(&mut self) {
-        for (at, code) in std::mem::take(&mut self.doubtful) {
-            self.reject(at, code.to_string());
-        }
+        self.rejected.append(&mut self.doubtful);
     }
 
-    fn reject(&mut self, at: usize, reason: String) {
-        self.rejected.push(Rejected { at, reason });
+    /// Waits for answers until one is bad: in a transaction that is enough, and the others may be held back for it.
+    pub async fn finish_well(&mut self) -> bool {
+        while self.is_well() && self.unanswered > 0 {
+            self.hear().await;
+        }
+        self.is_well()
+    }
+
+    pub fn is_well(&self) -> bool {
+        self.failed.is_none() && self.doubtful.is_empty() && !self.purged
     }
 }
 
-fn headers(batch: &Batch, record: &Record) -> OwnedHeaders {
-    let time = record.time.to_rfc3339_opts(SecondsFormat::Millis, true);
-    [
-        ("auditline-id", record.id.as_str()),
-        ("auditline-vendor", &batch.vendor),
-        ("auditline-pipeline", &batch.pipeline),
-        ("auditline-time", &time),
-        ("content-type", "application/json"),
-    ]
-    .into_iter()
-    .fold(OwnedHeaders::new_with_capacity(5), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value) })
-    })
+/// The records as the engine takes them, in the batch's order.
+pub(super) fn rejected(batch: &Batch, mut rejected: Vec<(usize, Why)>) -> Vec<Rejected> {
+    rejected.sort_unstable_by_key(|(at, _)| *at);
+    let reason = |at: usize, why: Why| why.reason(batch.records[at].json.len());
+    rejected.into_iter().map(|(at, why)| Rejected { at, reason: reason(at, why) }).collect()
 }

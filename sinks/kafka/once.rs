@@ -1,0 +1,312 @@
+//! `delivery = "exactly_once"`: a batch and the position it brings its pipeline to become visible together or not at all.
+//!
+//! Each lane, that is pipeline and sink, has a producer of its own, for a producer has one transaction at a time and a
+//! `transactional.id` is what shuts out a process that was taken for dead. Whatever goes wrong, the producer is given
+//! up: the next one begins by ending what was left open, and by asking Kafka for the position.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::Producer;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use tracing::warn;
+
+use super::Kafka;
+use super::context::Context;
+use super::explain::{Why, is_fenced};
+use super::plan::Plan;
+use super::position::Position;
+use super::sending::{Sending, rejected};
+use super::transaction::{Note, TURN, Transactional, blocking};
+use crate::template::Place;
+use crate::{Batch, Delivery, DeliveryError};
+
+/// The brokers' own limit, unless they are told otherwise.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(900);
+
+/// How often a batch is sent again of which messages were purged, before that is called an error.
+const PURGES: u32 = 20;
+
+/// What is known of each lane between two batches. A delivery takes it out and puts it back when all went well, so that
+/// one that is dropped half-way leaves nothing behind to be trusted.
+#[derive(Default)]
+pub(super) struct Lanes(Mutex<HashMap<String, Known>>);
+
+enum Known {
+    Ready(Lane),
+    /// Somebody took the lane from us. This is how far it was then.
+    Taken(Position),
+}
+
+/// A producer that nobody has shut out, as far as we know, and how far it has got.
+struct Lane {
+    producer: Transactional,
+    group: Arc<ConsumerGroupMetadata>,
+    position: Position,
+}
+
+/// What becomes of one transaction.
+enum Outcome {
+    Committed(Vec<(usize, Why)>),
+    /// Some were refused, and perhaps only because of a neighbour.
+    Doubtful(Vec<(usize, Why)>),
+    /// None was refused, and some not even sent.
+    Purged,
+}
+
+impl Lanes {
+    fn take(&self, name: &str) -> Option<Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
+    }
+
+    fn put(&self, name: String, known: Known) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, known);
+    }
+}
+
+/// How long a transaction may stay open: sending, noting the position and committing each have their time.
+pub(super) fn transaction_timeout(timeout: Duration) -> Duration {
+    (timeout * 4).min(LONGEST_TRANSACTION)
+}
+
+impl Kafka {
+    pub(super) async fn deliver_once(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
+        let name = format!("{}/{}/{}", batch.journal, batch.pipeline, batch.sink);
+        let mut lane = match self.lanes.take(&name) {
+            Some(Known::Ready(lane)) => lane,
+            Some(Known::Taken(before)) => {
+                let now = self.position_for(batch).await;
+                if now.as_ref().is_ok_and(|(now, _)| *now != before && now.rejected_of(batch).is_none()) {
+                    self.lanes.put(name, Known::Taken(before));
+                    return Err(self.taken(batch));
+                }
+                // The next attempt must ask again before it takes the lane back.
+                let _ = now.inspect_err(|_| self.lanes.put(name.clone(), Known::Taken(before)))?;
+                self.open(batch).await?
+            }
+            None => self.open(batch).await?,
+        };
+        if let Some(places) = lane.position.rejected_of(batch) {
+            self.lanes.put(name, Known::Ready(lane));
+            return Ok(Delivery { rejected: rejected(batch, places) });
+        }
+        if let Some(last) = lane.position.last.filter(|last| batch.last <= *last) {
+            warn!(
+                sink = %self, pipeline = %batch.pipeline, position = last, sequence = batch.last,
+                "Kafka has other records of these sequences, as after a state folder was restored: delivering ours too"
+            );
+        }
+        match self.send_once(&mut lane, batch).await {
+            Ok(places) => {
+                lane.producer.producer().client().context().forget_errors();
+                lane.position = lane.position.after(batch, &places);
+                self.lanes.put(name, Known::Ready(lane));
+                Ok(Delivery { rejected: rejected(batch, places) })
+            }
+            Err(code) if is_fenced(code) => {
+                self.lanes.put(name, Known::Taken(lane.position.clone()));
+                self.lost(batch, &lane.position, code).await
+            }
+            Err(code) => Err(self.explain(code, lane.producer.producer().client().context())),
+        }
+    }
+
+    /// After somebody, perhaps only Kafka itself, has ended our transaction.
+    async fn lost(&self, batch: &Batch, before: &Position, code: Code) -> Result<Delivery, DeliveryError> {
+        let ended = || {
+            let message = "Kafka ended the transaction: it took too long, or another auditline with the same \
+                           `transactional_id_prefix` has begun one";
+            Err(DeliveryError::retryable(message, KafkaError::MessageProduction(code)))
+        };
+        match self.position_for(batch).await {
+            Ok((now, _)) if now == *before => ended(),
+            Ok((now, _)) => match now.rejected_of(batch) {
+                Some(places) => Ok(Delivery { rejected: rejected(batch, places) }),
+                None => Err(self.taken(batch)),
+            },
+            Err(_) => ended(),
+        }
+    }
+
+    fn taken(&self, batch: &Batch) -> DeliveryError {
+        DeliveryError::refused(
+            format!("another auditline delivers pipeline `{}` to Kafka in our place", batch.pipeline),
+            "stop one of the two: they run with the same state; a copy of it must not be run beside it",
+            KafkaError::MessageProduction(Code::ProducerFenced),
+        )
+    }
+
+    /// Shuts out whoever had the lane before, and asks how far it has got.
+    async fn open(&self, batch: &Batch) -> Result<Lane, DeliveryError> {
+        let give_up = Instant::now() + self.config.timeout.0;
+        let name = self.config.transactional_id(&batch.pipeline, &batch.sink);
+        let producer = self.connect(&self.transactional(&name))?;
+        let context = Arc::clone(producer.client().context());
+        let opened = Transactional::init(producer, give_up).await;
+        let producer = opened.map_err(|code| self.explain(code, &context))?;
+        let (position, group) = self.position_for(batch).await?;
+        Ok(Lane { producer, group: Arc::new(group), position })
+    }
+
+    pub(super) fn transactional(&self, name: &str) -> ClientConfig {
+        let mut client = self.client.clone();
+        let timeout = transaction_timeout(self.config.timeout.0);
+        client.set("transactional.id", name).set("transaction.timeout.ms", timeout.as_millis().to_string());
+        client
+    }
+
+    async fn position_for(&self, batch: &Batch) -> Result<(Position, ConsumerGroupMetadata), DeliveryError> {
+        self.position(self.config.group(batch), self.positions_topic(batch)).await
+    }
+
+    /// How far a lane has got by what was committed, and the group that keeps it.
+    pub(super) async fn position(
+        &self,
+        group: String,
+        topic: String,
+    ) -> Result<(Position, ConsumerGroupMetadata), DeliveryError> {
+        let mut client = self.client.clone();
+        // Of a transaction that is not yet decided the outcome is waited for.
+        client.set("group.id", group).set("enable.auto.commit", "false").set("isolation.level", "read_committed");
+        let give_up = Instant::now() + self.config.timeout.0;
+        let context = self.context();
+        let asked = blocking(move || {
+            let consumer: BaseConsumer<Context> = client.create_with_context(context)?;
+            Ok(Arc::new(consumer))
+        });
+        let consumer = asked.await.map_err(|error| self.cannot_start(error))?;
+        let read = loop {
+            let (asked, topic) = (Arc::clone(&consumer), topic.clone());
+            let turn = blocking(move || {
+                // Errors and requests for a token come out of its queue.
+                drop(asked.poll(Duration::ZERO));
+                read_position(&asked, &topic)
+            });
+            match turn.await {
+                Ok(position) => break Ok(position),
+                Err(error) => {
+                    let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
+                    let context = consumer.client().context();
+                    let error = self.explain(code, context);
+                    let refused = context.is_refused() || matches!(error, DeliveryError::Refused { .. });
+                    if refused || Instant::now() > give_up {
+                        break Err(error);
+                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        };
+        let group = consumer.group_metadata();
+        drop(tokio::task::spawn_blocking(move || drop(consumer)));
+        let (position, Some(group)) = (read?, group) else {
+            return Err(self.cannot_start(KafkaError::Canceled));
+        };
+        Ok((position, group))
+    }
+
+    /// The topic beside which the position is kept. It is there once a record is.
+    fn positions_topic(&self, batch: &Batch) -> String {
+        let own = self.config.positions_topic.clone();
+        own.unwrap_or_else(|| self.config.topic.render(batch, &batch.records[0], Place::Topic))
+    }
+
+    /// Delivers what can be delivered, in one transaction that follows as many vain ones as it takes to find out what
+    /// cannot.
+    async fn send_once(&self, lane: &mut Lane, batch: &Batch) -> Result<Vec<(usize, Why)>, Code> {
+        let mut plan = Plan::whole(batch);
+        let mut purged = 0;
+        loop {
+            match self.attempt(lane, batch, &plan).await? {
+                Outcome::Committed(places) => return Ok(places),
+                // librdkafka ends an aborted transaction in the background, where it may strike the next one's messages.
+                Outcome::Purged if purged < PURGES => {
+                    purged += 1;
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                Outcome::Purged => return Err(Code::PurgeQueue),
+                Outcome::Doubtful(places) => plan.refine(batch, places)?,
+            }
+        }
+    }
+
+    async fn attempt(&self, lane: &mut Lane, batch: &Batch, plan: &Plan) -> Result<Outcome, Code> {
+        let timeout = self.config.timeout.0;
+        let sending_ends = tokio::time::Instant::now() + timeout * 2;
+        lane.producer.begin(Instant::now() + timeout).await?;
+        let producer = Arc::clone(lane.producer.producer());
+        let mut sending = Sending::new(&producer, &self.messages, batch, timeout).in_transaction();
+        let sent = tokio::time::timeout_at(sending_ends, async {
+            for group in &plan.groups {
+                for at in group.clone() {
+                    sending.send(at).await;
+                }
+                if !sending.finish_well().await {
+                    break;
+                }
+            }
+        });
+        if sent.await.is_err() {
+            return Err(Code::MessageTimedOut);
+        }
+        if !sending.is_well() {
+            if let Err(code) = lane.producer.abort().await {
+                // Which may tell more than the messages did: that we were shut out.
+                return Err(sending.failed.filter(|_| !is_fenced(code)).unwrap_or(code));
+            }
+            // What had not been answered is by now, as purged.
+            sending.finish().await;
+            return match sending.failed {
+                Some(code) => Err(code),
+                None if sending.doubtful.is_empty() => Ok(Outcome::Purged),
+                None => Ok(Outcome::Doubtful(sending.doubtful)),
+            };
+        }
+        let places = [&plan.rejected[..], &sending.rejected].concat();
+        if places.len() == batch.records.len() {
+            // Nothing to deliver, and so nothing that a second time would repeat. The topic need not even be there.
+            lane.producer.abort().await?;
+            return Ok(Outcome::Committed(places));
+        }
+        let note = Note {
+            topic: self.positions_topic(batch),
+            offset: batch.last.cast_signed(),
+            metadata: lane.position.after(batch, &places).note(),
+            group: Arc::clone(&lane.group),
+        };
+        lane.producer.note(note, Instant::now() + timeout).await?;
+        lane.producer.commit(Instant::now() + timeout).await?;
+        Ok(Outcome::Committed(places))
+    }
+}
+
+fn read_position(consumer: &BaseConsumer<Context>, topic: &str) -> Result<Position, KafkaError> {
+    let mut asked = TopicPartitionList::new();
+    asked.add_partition(topic, 0);
+    let answer = consumer.committed_offsets(asked, TURN)?;
+    let Some(kept) = answer.find_partition(topic, 0) else { return Ok(Position::default()) };
+    match kept.error() {
+        // Where the topic is not there yet, no position is either.
+        Err(error) if error.rdkafka_error_code() != Some(Code::UnknownTopicOrPartition) => return Err(error),
+        _ => {}
+    }
+    let Offset::Offset(offset) = kept.offset() else { return Ok(Position::default()) };
+    Ok(Position::read(offset.cast_unsigned(), kept.metadata()).unwrap_or_else(|| {
+        warn!(topic, offset, "the position kept in Kafka is not one of ours: taking nothing for delivered");
+        Position::default()
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_never_longer_than_brokers_allow() {
+        assert_eq!(transaction_timeout(Duration::from_secs(30)), Duration::from_secs(120));
+        assert_eq!(transaction_timeout(Duration::from_secs(900)), Duration::from_secs(900));
+    }
+}

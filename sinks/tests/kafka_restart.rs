@@ -1,0 +1,183 @@
+//! A broker that is killed and started again while batches are on their way: nothing is lost, and order is kept.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use auditline_sinks::contract::{self, chain, server};
+use auditline_sinks::{DeliveryError, Sink, SinkConfig};
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use serde_json::{Value, json};
+
+const BATCHES: u64 = 120;
+const EACH: u64 = 40;
+
+/// A broker that only this test knows. Dropping it kills it.
+struct Broker {
+    program: String,
+    folder: tempfile::TempDir,
+    ports: [u16; 2],
+    child: Child,
+}
+
+impl Broker {
+    async fn start(program: String) -> Self {
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (folder, ports) = (tempfile::tempdir().unwrap(), [free(), free()]);
+        let child = Self::run(&program, folder.path(), ports);
+        let broker = Self { program, folder, ports, child };
+        broker.answers().await;
+        broker
+    }
+
+    fn run(program: &str, folder: &Path, ports: [u16; 2]) -> Child {
+        let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+        let mut command = Command::new(program);
+        command.arg(folder).args(ports.map(|port| port.to_string())).stdin(Stdio::null());
+        command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.ports[0])
+    }
+
+    async fn answers(&self) {
+        let give_up = Instant::now() + Duration::from_secs(120);
+        while tokio::net::TcpStream::connect(self.address()).await.is_err() {
+            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            assert!(Instant::now() < give_up, "it does not start: {}", log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.child = Self::run(&self.program, self.folder.path(), self.ports);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn sink(broker: &str, delivery: &str) -> Arc<dyn Sink> {
+    let config = json!({ "brokers": [broker], "topic": delivery, "timeout": "4s", "delivery": delivery });
+    let config: SinkConfig = serde_json::from_value(json!({ "kafka": config })).unwrap();
+    config.build().unwrap()
+}
+
+/// Delivers as the engine does: the same batch until it is taken. Returns how often it was not, and the longest wait.
+async fn deliver_all(sink: &dyn Sink) -> (usize, Duration) {
+    let (mut failures, mut longest) = (0, Duration::ZERO);
+    for batch in 0..BATCHES {
+        let event = |n: u64| format!(r#"{{"n":{n},"actor":{{"user":{{"uid":"u{}"}}}}}}"#, n % 7);
+        let batch = contract::batch_of("p", batch * EACH + 1, (batch * EACH + 1..=(batch + 1) * EACH).map(event));
+        loop {
+            let began = Instant::now();
+            let outcome = sink.deliver(&batch).await;
+            longest = longest.max(began.elapsed());
+            match outcome {
+                Ok(delivery) => break assert_eq!(delivery.rejected, []),
+                Err(error @ DeliveryError::Retryable { .. }) => {
+                    eprintln!("{}: {}", sink, chain(&error));
+                    failures += 1;
+                }
+                Err(error) => panic!("{}", chain(&error)),
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    (failures, longest)
+}
+
+/// What there is of each key, in order.
+fn lanes(broker: &str, topic: &str) -> BTreeMap<String, Vec<u64>> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", broker).set("group.id", "tests").set("enable.auto.commit", "false");
+    client.set("enable.partition.eof", "true").set("isolation.level", "read_committed");
+    let consumer: BaseConsumer = client.create().unwrap();
+    let mut lanes: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for partition in 0..3 {
+        let mut from = TopicPartitionList::new();
+        from.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        consumer.assign(&from).unwrap();
+        loop {
+            match consumer.poll(Duration::from_secs(30)).expect("the broker answers") {
+                Ok(message) => {
+                    let event: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+                    let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+                    lanes.entry(key).or_default().push(event["n"].as_u64().unwrap());
+                }
+                Err(KafkaError::PartitionEOF(_)) => break,
+                // While it starts, or is sought again.
+                Err(error) => eprintln!("{error}"),
+            }
+        }
+    }
+    lanes
+}
+
+#[tokio::test]
+async fn a_broker_killed_on_the_way_costs_neither_record_nor_order() {
+    let test = "a_broker_killed_on_the_way_costs_neither_record_nor_order";
+    let Some(program) = server(test, "kafka", "AUDITLINE_TEST_KAFKA_OWN") else { return };
+    let mut broker = Broker::start(program).await;
+    let address = broker.address();
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", &address);
+    let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
+    let topics = ["at_least_once", "exactly_once"].map(|name| NewTopic::new(name, 3, TopicReplication::Fixed(1)));
+    admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
+    let (plain, once) = (sink(&address, "at_least_once"), sink(&address, "exactly_once"));
+    let kills = async {
+        for _ in 0..2 {
+            tokio::time::sleep(Duration::from_millis(1500)).await;
+            broker.kill();
+            // Longer than a delivery waits.
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            broker.start_again();
+            broker.answers().await;
+        }
+    };
+    let (plain, once, ()) = futures::join!(deliver_all(&*plain), deliver_all(&*once), kills);
+    println!("failed and longest wait: at least once {plain:?}, exactly once {once:?}");
+    assert!(plain.0 > 0 && once.0 > 0, "nothing was on its way when the broker was killed");
+    // `timeout` bounds each step of a delivery; the rest is for a machine with much else to do.
+    assert!(plain.1 < Duration::from_secs(20) && once.1 < Duration::from_secs(30), "{plain:?} {once:?}");
+
+    let expected = |key: &str| {
+        let key: u64 = key[1..].parse().unwrap();
+        (1..=BATCHES * EACH).filter(|n| n % 7 == key).collect::<Vec<_>>()
+    };
+    let [mut repeated, exact] = ["at_least_once", "exactly_once"].map(|topic| {
+        let address = address.clone();
+        std::thread::spawn(move || lanes(&address, topic)).join().unwrap()
+    });
+    assert_eq!((repeated.len(), exact.len()), (7, 7));
+    for (key, numbers) in exact {
+        assert_eq!(numbers, expected(&key), "{key}");
+    }
+    for (key, numbers) in &mut repeated {
+        // A batch may come again, and then in its order: the last copies are a run.
+        let mut last = BTreeMap::new();
+        last.extend(numbers.iter().enumerate().map(|(at, n)| (*n, at)));
+        assert_eq!(last.keys().copied().collect::<Vec<_>>(), expected(key), "{key}");
+        assert!(last.values().is_sorted(), "{key} is out of order");
+    }
+}
