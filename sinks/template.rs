@@ -8,9 +8,10 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::{Batch, Record};
+use crate::{Batch, Record, ocsf, parquet};
 
 /// A name with the placeholders `{vendor}`, `{pipeline}`, `{date}` and `{hour}`; `{{` and `}}` stand for braces.
+/// Also `{year}`, `{month}` and `{day}`, and `{class}`, the name of the event's OCSF class.
 ///
 /// Date and hour are those of the record's event, in UTC: a record that is read late still goes to the day it
 /// belongs to, and a batch that is delivered again goes to the same places.
@@ -36,6 +37,10 @@ enum Field {
     Pipeline,
     Date,
     Hour,
+    Year,
+    Month,
+    Day,
+    Class,
     Id,
 }
 
@@ -80,6 +85,10 @@ impl Template {
             Part::Field(Field::Vendor) => place.fit(vendor).into_owned(),
             Part::Field(Field::Date) => "{date}".to_owned(),
             Part::Field(Field::Hour) => "{hour}".to_owned(),
+            Part::Field(Field::Year) => "{year}".to_owned(),
+            Part::Field(Field::Month) => "{month}".to_owned(),
+            Part::Field(Field::Day) => "{day}".to_owned(),
+            Part::Field(Field::Class) => "{class}".to_owned(),
             Part::Field(Field::Id) => "{id}".to_owned(),
         };
         self.parts.iter().map(settled).collect()
@@ -136,7 +145,9 @@ impl Template {
     /// Whether two records of one batch may get different names.
     #[must_use]
     pub fn varies(&self) -> bool {
-        self.parts.iter().any(|part| matches!(part, Part::Field(Field::Date | Field::Hour | Field::Id)))
+        self.parts
+            .iter()
+            .any(|part| matches!(part, Part::Field(field) if !matches!(field, Field::Vendor | Field::Pipeline)))
     }
 
     /// Whether two pipelines may get the same name.
@@ -208,13 +219,17 @@ impl Field {
             "pipeline" => Ok(Self::Pipeline),
             "date" => Ok(Self::Date),
             "hour" => Ok(Self::Hour),
+            "year" => Ok(Self::Year),
+            "month" => Ok(Self::Month),
+            "day" => Ok(Self::Day),
+            "class" => Ok(Self::Class),
             "id" if with_id => Ok(Self::Id),
             _ => Err(TemplateError::Unknown {
                 name: name.to_owned(),
                 known: if with_id {
-                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}` or `{id}`"
+                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{year}`, `{month}`, `{day}`, `{class}` or `{id}`"
                 } else {
-                    "`{vendor}`, `{pipeline}`, `{date}` or `{hour}`"
+                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{year}`, `{month}`, `{day}` or `{class}`"
                 },
             }),
         }
@@ -226,6 +241,10 @@ impl Field {
             Self::Pipeline => Cow::Borrowed(&batch.pipeline),
             Self::Date => Cow::Owned(record.time.format("%Y-%m-%d").to_string()),
             Self::Hour => Cow::Owned(record.time.format("%H").to_string()),
+            Self::Year => Cow::Owned(record.time.format("%Y").to_string()),
+            Self::Month => Cow::Owned(record.time.format("%m").to_string()),
+            Self::Day => Cow::Owned(record.time.format("%d").to_string()),
+            Self::Class => Cow::Borrowed(parquet::table_name(ocsf::class_of(&record.json))),
             Self::Id => Cow::Borrowed(&record.id),
         }
     }
@@ -313,6 +332,7 @@ mod tests {
             rendered("a/{vendor}/{date}/{hour}/{pipeline}-{id}", "p", Place::Path),
             "a/example/2026-03-14/09/p-p-1"
         );
+        assert_eq!(rendered("y={year}/m={month}/d={day}/{class}", "p", Place::Path), "y=2026/m=03/d=14/other");
     }
 
     #[test]
@@ -326,7 +346,8 @@ mod tests {
         let error = "audit/{vendr}/".parse::<Template>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown placeholder `{vendr}`: expected `{vendor}`, `{pipeline}`, `{date}` or `{hour}`"
+            "unknown placeholder `{vendr}`: expected `{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{year}`, `{month}`, \
+             `{day}` or `{class}`"
         );
         let error = "{id}".parse::<Template>().unwrap_err();
         assert!(error.to_string().contains("unknown placeholder `{id}`"));

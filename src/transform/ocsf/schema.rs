@@ -1,13 +1,13 @@
 //! What OCSF says about its classes and objects: the facts a map is checked against while it is loaded.
 //!
-//! `schema-1.8.0.txt` is written by `generate.py` from the OCSF project's schema; its licence lies beside it.
+//! The text lies in the sinks' crate, for those that write columns read it, too.
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use super::scalar::Scalar;
+use auditline_sinks::ocsf::FACTS;
 
-const FACTS: &str = include_str!("schema-1.8.0.txt");
+use super::scalar::Scalar;
 
 /// The part of OCSF an audit log needs: eight classes and every object they reach.
 #[derive(Debug, Default)]
