@@ -2,7 +2,7 @@
 //!
 //! The columns of a class are those of the schema and never depend on what a file happens to hold, so that a table over many
 //! files is one table. Objects have columns to the third level (`actor.user.uid`); what lies deeper, whatever may be any JSON
-//! (`unmapped`) and objects of rare profiles are JSON in a text column of the attribute's name. What no column takes, a
+//! (`unmapped`) and objects that a SaaS log hardly has are JSON in a text column of the attribute's name. What no column takes, a
 //! value of another type or an attribute the schema does not know, is in the text column `extra`: `split` tells how the two
 //! make the record again. A record of no class the schema knows (ECS, the envelope, a vendor's own OCSF) is a row of
 //! `id`, `time` and `json`.

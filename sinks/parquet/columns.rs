@@ -10,6 +10,29 @@ use crate::ocsf::{Attribute, Class, facts};
 const DEPTH: usize = 3;
 /// What of OCSF's profiles has columns below the first level. The others stand for things a SaaS vendor's log has not.
 const PROFILES: [&str; 3] = ["cloud", "datetime", "host"];
+/// Objects that tell of machines and files, which a SaaS vendor's log hardly knows: JSON in one column. A column costs 180 bytes
+/// in every file, whether there is anything in it or not.
+const CLOSED: [&str; 17] = [
+    "agent",
+    "container",
+    "device_hw_info",
+    "digital_signature",
+    "extension",
+    "file",
+    "fingerprint",
+    "image",
+    "ldap_person",
+    "logger",
+    "network_interface",
+    "network_proxy",
+    "os",
+    "process",
+    "reporter",
+    "timespan",
+    "transformation_info",
+];
+/// The same for the owner of an endpoint, and the group it belongs to.
+const CLOSED_NAMES: [&str; 2] = ["owner", "pool"];
 /// The text column for all that has no place in the others.
 pub const EXTRA: &str = "extra";
 
@@ -82,8 +105,8 @@ impl Kind {
     fn of(attribute: &Attribute, depth: usize) -> Self {
         if let Some(name) = attribute.object() {
             let members = facts().object(name);
-            let is_open = members.is_empty() || depth >= DEPTH || !is_at_hand(attribute);
-            return if is_open { Self::Json } else { Self::Object(columns(members, depth + 1)) };
+            let is_text = members.is_empty() || depth >= DEPTH || !is_at_hand(attribute);
+            return if is_text { Self::Json } else { Self::Object(columns(members, depth + 1)) };
         }
         match attribute.kind {
             "boolean_t" => Self::Boolean,
@@ -107,6 +130,9 @@ impl Kind {
 }
 
 fn is_at_hand(attribute: &Attribute) -> bool {
+    if CLOSED.contains(&attribute.object().unwrap_or_default()) || CLOSED_NAMES.contains(&attribute.name) {
+        return false;
+    }
     attribute.profiles.is_empty() || attribute.profiles.iter().any(|profile| PROFILES.contains(profile))
 }
 
@@ -127,7 +153,8 @@ mod tests {
         for class in &facts().classes {
             let table = Table::of(class);
             let leaves = leaves(&table.columns);
-            assert!((500..1200).contains(&leaves), "{}: {leaves}", class.name);
+            println!("{}: {leaves}", class.name);
+            assert!((400..600).contains(&leaves), "{}: {leaves}", class.name);
             assert!(table.columns.iter().all(|column| column.name != EXTRA));
             assert!(table.columns.is_sorted_by_key(|column| column.name));
         }
