@@ -20,16 +20,19 @@ use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::file::metadata::KeyValue;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
-use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use ::parquet::schema::types::ColumnPath;
+use arrow_array::cast::AsArray as _;
+use arrow_array::{Array as _, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_json::ReaderBuilder;
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
+use arrow_json::reader::Decoder;
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use self::columns::Table;
 use crate::Record;
 use crate::ocsf::{self, Class};
 
 /// How many rows are made into columns at once, and of how much JSON: what of a file is in memory twice.
-const ROWS: usize = 1024;
+const ROWS: usize = 512;
 const ROW_BYTES: usize = 1 << 20;
 /// What is encoded before it is written out. A file has few of these groups, for each has all the columns' headers.
 const GROUP_BYTES: usize = 32 << 20;
@@ -64,24 +67,61 @@ pub fn write<W: Write + Send>(to: W, class: Option<&'static Class>, mut records:
 
 fn events<W: Write + Send>(to: W, class: &'static Class, records: &[Record]) -> ::parquet::errors::Result<W> {
     let table = Table::of(class);
-    let mut writer = writer(to, &table.schema, class.name)?;
-    let mut decoder = ReaderBuilder::new(table.schema.clone()).with_batch_size(ROWS).build_decoder()?;
-    let mut row = String::new();
-    let mut bytes = 0;
-    for record in records {
-        row.clear();
-        // Records are JSON, which is UTF-8; what is not would be kept, character by character.
-        split::row(&String::from_utf8_lossy(&record.json), &table.columns, &mut row);
-        let taken = decoder.decode(row.as_bytes())?;
-        debug_assert_eq!(taken, row.len(), "there is room for a row");
-        bytes += row.len();
-        if decoder.len() >= ROWS || bytes >= ROW_BYTES {
-            write_rows(&mut writer, decoder.flush()?)?;
-            bytes = 0;
-        }
+    let mut rows = Rows::of(table, records)?;
+    let first = rows.next()?;
+    let mut writer = writer(to, &table.schema, class.name, first.as_ref())?;
+    let mut next = first;
+    while let Some(rows_of_next) = next {
+        writer.write(&rows_of_next)?;
+        next = rows.next()?;
     }
-    write_rows(&mut writer, decoder.flush()?)?;
     writer.into_inner()
+}
+
+/// Records on their way into columns.
+struct Rows<'a> {
+    table: &'static Table,
+    records: std::slice::Iter<'a, Record>,
+    decoder: Decoder,
+    row: String,
+}
+
+impl<'a> Rows<'a> {
+    fn of(table: &'static Table, records: &'a [Record]) -> Result<Self, ArrowError> {
+        let decoder = ReaderBuilder::new(table.schema.clone()).with_batch_size(ROWS).build_decoder()?;
+        Ok(Self { table, records: records.iter(), decoder, row: String::new() })
+    }
+
+    fn next(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        let mut bytes = 0;
+        while self.decoder.len() < ROWS && bytes < ROW_BYTES {
+            let Some(record) = self.records.next() else { break };
+            self.row.clear();
+            // Records are JSON, which is UTF-8; what is not would be kept, character by character.
+            split::row(&String::from_utf8_lossy(&record.json), &self.table.columns, &mut self.row);
+            bytes += self.decoder.decode(self.row.as_bytes())?;
+        }
+        self.decoder.flush()
+    }
+}
+
+/// The columns with something in them, as Parquet names them.
+fn filled(array: &ArrayRef, field: &Field, mut path: Vec<String>, found: &mut Vec<ColumnPath>) {
+    path.push(field.name().clone());
+    if array.null_count() == array.len() {
+        return;
+    }
+    match field.data_type() {
+        DataType::Struct(fields) => {
+            let columns = array.as_struct().columns();
+            columns.iter().zip(fields).for_each(|(array, field)| filled(array, field, path.clone(), found));
+        }
+        DataType::List(element) => {
+            path.push("list".to_owned());
+            filled(array.as_list::<i32>().values(), element, path, found);
+        }
+        _ => found.push(ColumnPath::new(path)),
+    }
 }
 
 fn others<W: Write + Send>(to: W, records: &[Record]) -> ::parquet::errors::Result<W> {
@@ -91,7 +131,7 @@ fn others<W: Write + Send>(to: W, records: &[Record]) -> ::parquet::errors::Resu
         let fields = [("id", DataType::Utf8), ("time", DataType::Int64), ("json", DataType::Utf8)];
         Arc::new(Schema::new(fields.map(|(name, kind)| field(name, kind)).to_vec()))
     });
-    let mut writer = writer(to, schema, table_name(None))?;
+    let mut writer = writer(to, schema, table_name(None), None)?;
     for records in records.chunks(ROWS) {
         let ids: StringArray = records.iter().map(|record| Some(record.id.as_str())).collect();
         let times: Int64Array = records.iter().map(|record| Some(record.time.timestamp_millis())).collect();
@@ -102,16 +142,20 @@ fn others<W: Write + Send>(to: W, records: &[Record]) -> ::parquet::errors::Resu
     writer.into_inner()
 }
 
-fn write_rows<W: Write + Send>(
-    writer: &mut ArrowWriter<W>,
-    rows: Option<RecordBatch>,
-) -> ::parquet::errors::Result<()> {
-    rows.map_or(Ok(()), |rows| writer.write(&rows))
-}
-
-fn writer<W: Write + Send>(to: W, schema: &SchemaRef, table: &str) -> ::parquet::errors::Result<ArrowWriter<W>> {
+/// `first` tells which columns to expect: a dictionary takes memory whether its column has anything in it or not.
+fn writer<W: Write + Send>(
+    to: W,
+    schema: &SchemaRef,
+    table: &str,
+    first: Option<&RecordBatch>,
+) -> ::parquet::errors::Result<ArrowWriter<W>> {
     let about = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
-    let properties = WriterProperties::builder()
+    let mut columns = Vec::new();
+    if let Some(rows) = first {
+        let arrays = rows.columns().iter().zip(schema.fields());
+        arrays.for_each(|(array, field)| filled(array, field, Vec::new(), &mut columns));
+    }
+    let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_bytes(Some(GROUP_BYTES))
@@ -119,8 +163,12 @@ fn writer<W: Write + Send>(to: W, schema: &SchemaRef, table: &str) -> ::parquet:
         // weigh more than what is in it.
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
-        .set_key_value_metadata(Some(vec![about("ocsf.version", ocsf::VERSION), about("ocsf.class", table)]))
-        .build();
+        .set_dictionary_enabled(false)
+        .set_key_value_metadata(Some(vec![about("ocsf.version", ocsf::VERSION), about("ocsf.class", table)]));
+    for column in columns {
+        properties = properties.set_column_dictionary_enabled(column, true);
+    }
+    let properties = properties.build();
     // Arrow's own copy of the schema would be the largest part of a small file, and tells no more than Parquet's.
     let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
     ArrowWriter::try_new_with_options(to, schema.clone(), options)

@@ -96,7 +96,7 @@ async fn killed_fifty_times_s3_has_each_record_once() {
     for life in 0..KILLS {
         let running = installation.start();
         // From before it connects to well within its deliveries, at another place each time.
-        sleep(Duration::from_millis(u64::from(40 + life * 37 % 400))).await;
+        sleep(Duration::from_millis(u64::from(40 + life * 53 % 800))).await;
         let ended = running.kill().await;
         assert_eq!(ended.status.code(), None, "it ended by itself: {}", ended.stderr);
     }
