@@ -32,10 +32,12 @@ use crate::Record;
 use crate::ocsf::{self, Class};
 
 /// How many rows are made into columns at once, and of how much JSON: what of a file is in memory twice.
-const ROWS: usize = 512;
-const ROW_BYTES: usize = 1 << 20;
+const ROWS: usize = 256;
+const ROW_BYTES: usize = 256 << 10;
 /// What is encoded before it is written out. A file has few of these groups, for each has all the columns' headers.
 const GROUP_BYTES: usize = 32 << 20;
+/// What of a column is gathered before it is compressed.
+const PAGE_BYTES: usize = 128 << 10;
 /// Names the layout, not the release: the same records have to make the same bytes.
 const CREATED_BY: &str = "auditline-parquet version 1.0.0 (build 1)";
 
@@ -164,6 +166,8 @@ fn writer<W: Write + Send>(
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_dictionary_enabled(false)
+        .set_dictionary_page_size_limit(PAGE_BYTES)
+        .set_data_page_size_limit(PAGE_BYTES)
         .set_key_value_metadata(Some(vec![about("ocsf.version", ocsf::VERSION), about("ocsf.class", table)]));
     for column in columns {
         properties = properties.set_column_dictionary_enabled(column, true);

@@ -11,6 +11,7 @@ mod upload;
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use aws_sdk_s3::types::ServerSideEncryption;
 use futures::{StreamExt as _, TryStreamExt as _};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use url::Url;
 
 use self::explain::{Asked, explain};
@@ -140,6 +141,8 @@ pub struct S3 {
     // Made at first use: the default chain asks the environment, and may ask the network.
     client: OnceCell<Client>,
     ratios: Ratios,
+    /// Whose turn it is to make a table.
+    tables: Arc<Semaphore>,
     /// The server was asked for the absence of an object, and does not know how.
     knows_no_absence: AtomicBool,
 }
@@ -233,6 +236,7 @@ impl Config {
             config: self.clone(),
             client: OnceCell::new(),
             ratios: Ratios::default(),
+            tables: Arc::new(Semaphore::new(1)),
             knows_no_absence: AtomicBool::new(false),
         })
     }

@@ -45,7 +45,13 @@ impl Upload<'_> {
         let (tell, digest) = oneshot::channel();
         // One part may wait while another is sent: a part is 8 MiB, and memory is what we promise little of.
         let (to, mut pieces) = mpsc::channel(1);
+        // Columns take much more than lines do: one table at a time, whoever delivers.
+        let turn = match rows {
+            Rows::Table(..) => self.sink.tables.clone().acquire_owned().await.ok(),
+            Rows::Lines(..) => None,
+        };
         let packing = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             // Nobody listens any more where the upload was given up.
             if tell.send(rows.digest()).is_err() {
                 return Ok(());
