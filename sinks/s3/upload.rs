@@ -152,7 +152,7 @@ impl Upload<'_> {
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         if self.complete(&upload, parts, digest).await? {
-            upload.is_complete();
+            upload.completed();
         } else {
             upload.abort().await;
         }
@@ -196,7 +196,7 @@ impl Upload<'_> {
             .body(ByteStream::from(body));
         let answer = request.send().await.map_err(|error| self.explained(Failed::of(error)))?;
         match answer.checksum_crc32() {
-            Some(stored) if stored != crc32 => return Err(self.other_bytes(stored, &crc32)),
+            Some(stored) if stored != crc32 => Err(self.other_bytes(stored, &crc32)),
             // A server that keeps no checksum of a part must not be asked to compare it in the end.
             stored => {
                 let Some(tag) = answer.e_tag() else { return Err(self.no_s3()) };
@@ -369,7 +369,7 @@ struct Pending {
 }
 
 impl Pending {
-    fn is_complete(mut self) {
+    fn completed(mut self) {
         self.id = None;
     }
 
