@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{Batch, Delivery, Record, Sink};
+use crate::{Batch, Closed, Delivery, Record, Sink};
 
 /// One place to deliver to that nobody else uses: a folder, a topic, a prefix.
 #[async_trait]
@@ -244,6 +244,7 @@ pub fn batch_of<T: Into<String>>(pipeline: &str, first: u64, bodies: impl IntoIt
         first,
         last: first + records.len() as u64 - 1,
         records,
+        closed: Closed::Age,
     }
 }
 

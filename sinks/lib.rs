@@ -13,7 +13,9 @@ pub mod http;
 pub mod http_client;
 pub mod kafka;
 pub mod memory;
+pub mod ocsf;
 pub mod otlp;
+pub mod parquet;
 pub mod s3;
 pub mod secret;
 pub mod splunk_hec;
@@ -71,6 +73,38 @@ pub struct Batch {
     pub last: u64,
     /// At least one.
     pub records: Vec<Record>,
+    /// Why it ends where it does. For people: it may differ when the batch comes again.
+    pub closed: Closed,
+}
+
+/// What closed a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// [`BatchLimits::max_records`].
+    Records,
+    /// [`BatchLimits::max_bytes`].
+    Bytes,
+    /// What the sink wanted: [`Sink::wanted_bytes`].
+    ObjectSize,
+    /// [`BatchLimits::max_wait`].
+    Age,
+    /// No more will come: the run is to end.
+    End,
+    /// It was sealed by a process before this one.
+    Before,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Records => "max_records",
+            Self::Bytes => "max_bytes",
+            Self::ObjectSize => "object_size",
+            Self::Age => "max_wait",
+            Self::End => "the end of the run",
+            Self::Before => "an earlier process",
+        })
+    }
 }
 
 impl Batch {
@@ -169,6 +203,13 @@ pub trait Sink: fmt::Display + Send + Sync {
     /// Called again with the same batch after an error or a crash, so a second delivery of a record must do no harm
     /// where the destination allows it. Dropping the returned future must do none either.
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError>;
+
+    /// How much JSON the next batch of a pipeline should have, where that follows from what the last ones became; `None`
+    /// where the batch's own limits say it all. Asked before a batch is sealed, and never more than
+    /// [`BatchLimits::max_bytes`], which is the memory a delivery takes.
+    fn wanted_bytes(&self, _pipeline: &str) -> Option<u64> {
+        None
+    }
 }
 
 /// How much the engine gathers before it hands a batch to a sink. Whatever is reached first closes the batch.

@@ -1,13 +1,18 @@
-//! Objects in an S3 bucket, or in anything that speaks its protocol: one object per batch, each record once.
+//! Objects in an S3 bucket, or in anything that speaks its protocol: each record once.
 //!
-//! A batch's bounds are sealed before it is first sent, and the object is named for them, so a batch that comes again
-//! overwrites itself with the same bytes.
+//! A batch becomes an object for each prefix its records have and, as Parquet, for each class. Its bounds are sealed before
+//! it is first sent, and its objects are named for them. So a batch that comes again finds itself there, by the digest of its
+//! records in the object's metadata, or overwrites itself with the same bytes.
 
 mod explain;
+mod pack;
+mod ratio;
+mod upload;
 
 use std::fmt;
-use std::io::{self, Write};
 use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,27 +20,29 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation};
-use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ServerSideEncryption, StorageClass};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
-use flate2::Crc;
+use aws_sdk_s3::types::ServerSideEncryption;
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use self::explain::{Asked, explain};
+use self::pack::Rows;
+use self::ratio::Ratios;
+use self::upload::Upload;
 use crate::address::Endpoint;
+use crate::ocsf::{self, Class};
 use crate::secret::Secret;
 use crate::template::{Place, Template};
-use crate::units::HumanDuration;
-use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
+use crate::units::{ByteSize, HumanDuration};
+use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Record, Sink, parquet};
 
-/// Objects are paid for by the piece and read as wholes, so they are few and large; the buffer of one is the memory a
-/// delivery takes.
+/// Objects are paid for by the piece and read as wholes, so they are few and large: five minutes is what CloudTrail takes,
+/// and the pace Security Lake asks for. The JSON of a batch is the memory a delivery takes.
 pub const BATCH: BatchLimits =
-    BatchLimits { max_records: 100_000, max_bytes: 16 * 1024 * 1024, max_wait: Duration::from_secs(60) };
+    BatchLimits { max_records: 100_000, max_bytes: 16 * 1024 * 1024, max_wait: Duration::from_secs(300) };
 
+/// Objects of one batch that are on their way at the same time.
+const AT_ONCE: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// `[sinks.NAME.s3]`
@@ -56,9 +63,17 @@ pub struct Config {
     /// Lets `endpoint` be `http://` to another machine: whoever is between reads the logs.
     #[serde(default)]
     pub allow_http: bool,
-    /// How objects are compressed, `"gzip"` unless set.
+    /// What an object holds: `"ndjson"` unless set, or `"parquet"`.
     #[serde(default)]
-    pub compression: Compression,
+    pub format: Format,
+    /// How lines of JSON are compressed, `"gzip"` unless set. Parquet is compressed inside, with zstd.
+    pub compression: Option<Compression>,
+    /// About how large an object is to be, compressed. Unless set, a batch's own limits alone count; those count too.
+    pub object_size: Option<ByteSize>,
+    /// Never replaces an object: one that is there is looked at, and other content is an error. `true` unless set; where the
+    /// server does not know the condition, or the key may not look, objects are overwritten, by the same content.
+    #[serde(default = "yes")]
+    pub if_absent: bool,
     /// With `secret_access_key`. Unless set: the AWS environment, files, web identity, or the machine's own role.
     pub access_key_id: Option<Secret>,
     /// The secret of `access_key_id`.
@@ -76,7 +91,18 @@ pub struct Config {
     pub timeout: HumanDuration,
 }
 
-/// How objects are compressed.
+/// What an object holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// A line of JSON for each record.
+    #[default]
+    Ndjson,
+    /// A table of one OCSF class.
+    Parquet,
+}
+
+/// How lines of JSON are compressed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
@@ -103,18 +129,23 @@ pub enum Encryption {
     KmsDsse,
 }
 
-/// Uploads each batch as one object per prefix.
+/// Uploads each batch as one object per prefix, and per class where the objects are tables.
 pub struct S3 {
     config: Config,
     // Made at first use: the default chain asks the environment, and may ask the network.
     client: OnceCell<Client>,
+    ratios: Ratios,
+    /// Whose turn it is to make a table.
+    tables: Arc<Semaphore>,
+    /// The server was asked for the absence of an object, and does not know how.
+    knows_no_absence: AtomicBool,
 }
 
-/// An object ready to be sent.
-struct Object {
+/// The records of a batch that make one object.
+struct Part<'a> {
     key: String,
-    body: Bytes,
-    crc32: String,
+    class: Option<&'static Class>,
+    records: Vec<&'a Record>,
 }
 
 impl Config {
@@ -122,7 +153,26 @@ impl Config {
     pub(crate) fn objects_of(&self, pipeline: &str, vendor: &str) -> String {
         let server = self.endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str());
         let prefix = self.prefix.of_pipeline(pipeline, vendor, Place::Path);
-        format!("{server} {} {prefix} {}", self.bucket, self.compression.suffix())
+        format!("{server} {} {prefix} {}", self.bucket, self.suffix(None))
+    }
+
+    fn compression(&self) -> Compression {
+        self.compression.unwrap_or_default()
+    }
+
+    /// What an object's name ends in.
+    fn suffix(&self, class: Option<&Class>) -> String {
+        match self.format {
+            Format::Ndjson => self.compression().suffix().to_owned(),
+            Format::Parquet => format!("-{}.parquet", parquet::table_name(class)),
+        }
+    }
+
+    fn content_type(&self) -> &'static str {
+        match self.format {
+            Format::Ndjson => self.compression().content_type(),
+            Format::Parquet => "application/vnd.apache.parquet",
+        }
     }
 
     /// Checks what cannot be seen in one key alone.
@@ -155,10 +205,26 @@ impl Config {
         if self.sse_kms_key_id.is_some() && !matches!(self.sse, Some(Encryption::Kms | Encryption::KmsDsse)) {
             return Err(BuildError::new("sse_kms_key_id", "a KMS key that is not used", "add `sse = \"aws:kms\"`"));
         }
+        if self.format == Format::Parquet && self.compression.is_some() {
+            return Err(BuildError::new(
+                "compression",
+                "Parquet is compressed inside, with zstd",
+                "leave out `compression`, which is for lines of JSON",
+            ));
+        }
+        if self.object_size.is_some_and(|size| size.0 == 0) {
+            return Err(BuildError::new("object_size", "an object of no size", "say `64MiB`, for one"));
+        }
         if let Some(endpoint) = &self.endpoint {
             endpoint.keep_private("endpoint", self.allow_http)?;
         }
-        Ok(S3 { config: self.clone(), client: OnceCell::new() })
+        Ok(S3 {
+            config: self.clone(),
+            client: OnceCell::new(),
+            ratios: Ratios::default(),
+            tables: Arc::new(Semaphore::new(1)),
+            knows_no_absence: AtomicBool::new(false),
+        })
     }
 
     async fn client(&self) -> Client {
@@ -206,17 +272,19 @@ impl Sink for S3 {
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
-        for (prefix, records) in self.config.prefix.group(batch, Place::Path) {
-            let lines: Vec<Bytes> = records.iter().map(|record| record.json.clone()).collect();
-            let compression = self.config.compression;
-            let key = format!("{prefix}{}{}", batch.key(), compression.suffix());
-            let object = tokio::task::spawn_blocking(move || Object::pack(key, &lines, compression))
-                .await
-                .unwrap_or_else(|error| Err(io::Error::other(error)))
-                .map_err(|error| DeliveryError::retryable("cannot compress the batch", error))?;
-            self.put(object).await?;
+        // Each is copied when its turn comes, not all at once.
+        let mut sent = Vec::new();
+        for part in self.parts(batch) {
+            sent.push(self.send(batch, part));
         }
+        let sizes: Vec<u64> = futures::stream::iter(sent).buffer_unordered(AT_ONCE).try_collect().await?;
+        let largest = sizes.into_iter().max().unwrap_or_default();
+        self.ratios.learn(&batch.pipeline, batch.bytes() as u64, largest);
         Ok(Delivery::default())
+    }
+
+    fn wanted_bytes(&self, pipeline: &str) -> Option<u64> {
+        Some(self.ratios.json_for(pipeline, self.config.object_size?.0))
     }
 }
 
@@ -225,34 +293,50 @@ impl S3 {
         self.client.get_or_init(|| self.config.client()).await
     }
 
-    async fn put(&self, object: Object) -> Result<(), DeliveryError> {
-        let Object { key, body, crc32 } = object;
-        let request = self
-            .client()
-            .await
-            .put_object()
-            .bucket(&self.config.bucket)
-            .key(&key)
-            // No Content-Encoding: readers would unpack what is named `.gz`, and then unpack it again.
-            .content_type(self.config.compression.content_type())
-            .checksum_algorithm(ChecksumAlgorithm::Crc32)
-            .checksum_crc32(&crc32)
-            .set_storage_class(self.config.storage_class.as_deref().map(StorageClass::from))
-            .set_server_side_encryption(self.config.sse.map(ServerSideEncryption::from))
-            .set_ssekms_key_id(self.config.sse_kms_key_id.clone())
-            .body(ByteStream::from(body));
-        let answer = match request.send().await {
-            Ok(answer) => answer,
-            Err(error) => return explain(error, Asked::Put, &self.config.bucket),
-        };
-        match answer.checksum_crc32() {
-            Some(stored) if stored != crc32 => Err(DeliveryError::Retryable {
-                message: format!("`{key}` was stored with CRC32 {stored} where {crc32} was sent"),
-                retry_after: None,
-                source: None,
-            }),
-            _ => Ok(()),
+    /// What becomes of a batch: the same objects with the same records each time.
+    fn parts<'a>(&self, batch: &'a Batch) -> Vec<Part<'a>> {
+        let key = |prefix: &str, class| format!("{prefix}{}{}", batch.key(), self.config.suffix(class));
+        let mut parts: Vec<Part<'_>> = Vec::new();
+        for (prefix, records) in self.config.prefix.group(batch, Place::Path) {
+            if self.config.format == Format::Ndjson {
+                parts.push(Part { key: key(&prefix, None), class: None, records });
+                continue;
+            }
+            let first = parts.len();
+            for record in records {
+                let class = ocsf::class_of(&record.json);
+                let is_same = |part: &&mut Part<'_>| part.class.map(|class| class.uid) == class.map(|class| class.uid);
+                match parts[first..].iter_mut().find(is_same) {
+                    Some(part) => part.records.push(record),
+                    None => parts.push(Part { key: key(&prefix, class), class, records: vec![record] }),
+                }
+            }
         }
+        parts
+    }
+
+    async fn send(&self, batch: &Batch, part: Part<'_>) -> Result<u64, DeliveryError> {
+        let Part { key, class, records } = part;
+        let rows = match self.config.format {
+            Format::Ndjson => {
+                Rows::Lines(records.iter().map(|record| record.json.clone()).collect(), self.config.compression())
+            }
+            Format::Parquet => Rows::Table(class, records.into_iter().cloned().collect()),
+        };
+        let (json_bytes, records) = (rows.bytes(), rows.len());
+        let client = self.client().await;
+        let bytes = Upload { sink: self, client, key: key.clone() }.send(rows).await?;
+        tracing::debug!(key, records, json_bytes, bytes, closed_by = %batch.closed, "an object is stored");
+        Ok(bytes)
+    }
+
+    fn asks_for_absence(&self) -> bool {
+        self.config.if_absent && !self.knows_no_absence.load(Ordering::Relaxed)
+    }
+
+    fn do_not_ask_for_absence(&self) {
+        tracing::debug!(sink = %self, "the server knows no `If-None-Match`: a batch that comes again overwrites itself");
+        self.knows_no_absence.store(true, Ordering::Relaxed);
     }
 }
 
@@ -262,29 +346,7 @@ impl fmt::Display for S3 {
     }
 }
 
-impl Object {
-    fn pack(key: String, lines: &[Bytes], compression: Compression) -> io::Result<Self> {
-        let body = compression.pack(lines)?;
-        let mut crc = Crc::new();
-        crc.update(&body);
-        Ok(Self { key, body: Bytes::from(body), crc32: BASE64_STANDARD.encode(crc.sum().to_be_bytes()) })
-    }
-}
-
 impl Compression {
-    /// The same bytes for the same lines, each time: a batch that comes again must not change its object.
-    fn pack(self, lines: &[Bytes]) -> io::Result<Vec<u8>> {
-        match self {
-            Self::None => written(Vec::new(), lines),
-            Self::Gzip => {
-                let level = flate2::Compression::default();
-                let packer = flate2::GzBuilder::new().mtime(0).write(Vec::new(), level);
-                written(packer, lines)?.finish()
-            }
-            Self::Zstd => written(zstd::Encoder::new(Vec::new(), 0)?, lines)?.finish(),
-        }
-    }
-
     fn suffix(self) -> &'static str {
         match self {
             Self::None => ".ndjson",
@@ -302,14 +364,6 @@ impl Compression {
     }
 }
 
-fn written<W: Write>(mut to: W, lines: &[Bytes]) -> io::Result<W> {
-    for line in lines {
-        to.write_all(line)?;
-        to.write_all(b"\n")?;
-    }
-    Ok(to)
-}
-
 impl From<Encryption> for ServerSideEncryption {
     fn from(encryption: Encryption) -> Self {
         match encryption {
@@ -324,14 +378,16 @@ fn no_prefix() -> Template {
     Template::from_str("").expect("nothing is a template")
 }
 
+fn yes() -> bool {
+    true
+}
+
 fn two_minutes() -> HumanDuration {
     HumanDuration(Duration::from_secs(120))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use serde_json::{Value, json};
 
     use super::*;
@@ -342,39 +398,14 @@ mod tests {
     }
 
     #[test]
-    fn packs_the_same_lines_into_the_same_bytes() {
-        let lines: Vec<Bytes> = (0..1000).map(|n| Bytes::from(format!(r#"{{"n":{n}}}"#))).collect();
-        let text: String = (0..1000).map(|n| format!("{{\"n\":{n}}}\n")).collect();
-        for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
-            let packed = compression.pack(&lines).unwrap();
-            assert_eq!(packed, compression.pack(&lines).unwrap());
-            let unpacked = match compression {
-                Compression::None => packed,
-                Compression::Gzip => {
-                    let mut unpacked = Vec::new();
-                    flate2::read::GzDecoder::new(&*packed).read_to_end(&mut unpacked).unwrap();
-                    unpacked
-                }
-                Compression::Zstd => zstd::decode_all(&*packed).unwrap(),
-            };
-            assert_eq!(unpacked, text.as_bytes());
-        }
-    }
-
-    #[test]
-    fn the_checksum_is_the_one_s3_computes() {
-        let object = Object::pack("k".into(), &[Bytes::from("123456789")], Compression::None).unwrap();
-        // CRC-32 of "123456789\n", big-endian, in Base64.
-        assert_eq!(object.crc32, BASE64_STANDARD.encode(0xe011_7757_u32.to_be_bytes()));
-    }
-
-    #[test]
     fn half_of_a_pair_is_an_error() {
         for (keys, key) in [
             (json!({ "access_key_id": "AKIA" }), "access_key_id"),
             (json!({ "secret_access_key": "s" }), "secret_access_key"),
             (json!({ "session_token": "t" }), "session_token"),
             (json!({ "sse_kms_key_id": "k" }), "sse_kms_key_id"),
+            (json!({ "format": "parquet", "compression": "gzip" }), "compression"),
+            (json!({ "object_size": "0B" }), "object_size"),
         ] {
             assert_eq!(build(keys).err().unwrap().key, key);
         }

@@ -11,10 +11,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 pub use self::event::{Event, Path, Wanted};
-use crate::{Batch, Record};
+use crate::{Batch, Record, ocsf, parquet};
 
-/// A name with the placeholders `{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{actor}` and `{.path.to.a.value}`; `{{`
-/// and `}}` stand for braces.
+/// A name with the placeholders `{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{year}`, `{month}`, `{day}`, `{class}`, the
+/// name of the event's OCSF class, `{actor}` and `{.path.to.a.value}`; `{{` and `}}` stand for braces.
 ///
 /// Date and hour are those of the record's event, in UTC: a record that is read late still goes to the day it
 /// belongs to, and a batch that is delivered again goes to the same places.
@@ -44,6 +44,10 @@ enum Field {
     Pipeline,
     Date,
     Hour,
+    Year,
+    Month,
+    Day,
+    Class,
     Id,
     Actor,
     Value(Path),
@@ -59,6 +63,8 @@ pub enum Place {
     Path,
     /// A Kafka topic: ASCII letters, digits, `.`, `_` and `-`.
     Topic,
+    /// A URL: a value stays inside its segment, or its part of the query.
+    Url,
     /// Free text: values as they are.
     Text,
 }
@@ -102,6 +108,16 @@ impl Template {
             Part::Field(field) => field.to_string(),
         };
         self.parts.iter().map(settled).collect()
+    }
+
+    /// A name as a record may have it, to see whether such names will do.
+    #[must_use]
+    pub fn sample(&self) -> String {
+        let sample = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Field(field) => field.sample().to_owned(),
+        };
+        self.parts.iter().map(sample).collect()
     }
 
     /// The same name below `folder`, unless it begins at the root.
@@ -251,14 +267,18 @@ impl Field {
             "pipeline" => Ok(Self::Pipeline),
             "date" => Ok(Self::Date),
             "hour" => Ok(Self::Hour),
+            "year" => Ok(Self::Year),
+            "month" => Ok(Self::Month),
+            "day" => Ok(Self::Day),
+            "class" => Ok(Self::Class),
             "actor" => Ok(Self::Actor),
             "id" if with_id => Ok(Self::Id),
             _ => Err(TemplateError::Unknown {
                 name: name.to_owned(),
                 known: if with_id {
-                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{actor}`, `{id}` or `{.path.to.a.value}`"
+                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{year}`, `{month}`, `{day}`, `{class}`, `{actor}`, `{id}` or `{.path.to.a.value}`"
                 } else {
-                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{actor}` or `{.path.to.a.value}`"
+                    "`{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{year}`, `{month}`, `{day}`, `{class}`, `{actor}` or `{.path.to.a.value}`"
                 },
             }),
         }
@@ -270,9 +290,26 @@ impl Field {
             Self::Pipeline => Cow::Borrowed(&batch.pipeline),
             Self::Date => Cow::Owned(record.time.format("%Y-%m-%d").to_string()),
             Self::Hour => Cow::Owned(record.time.format("%H").to_string()),
+            Self::Year => Cow::Owned(record.time.format("%Y").to_string()),
+            Self::Month => Cow::Owned(record.time.format("%m").to_string()),
+            Self::Day => Cow::Owned(record.time.format("%d").to_string()),
+            Self::Class => Cow::Borrowed(parquet::table_name(ocsf::class_of(&record.json))),
             Self::Id => Cow::Borrowed(&record.id),
             Self::Actor => Cow::Borrowed(place.cut(event.actor().unwrap_or(&batch.pipeline))),
             Self::Value(path) => Cow::Borrowed(place.cut(event.get(path).unwrap_or_default())),
+        }
+    }
+}
+
+impl Field {
+    fn sample(&self) -> &'static str {
+        match self {
+            Self::Date => "2026-03-14",
+            Self::Hour => "09",
+            Self::Year => "2026",
+            Self::Month => "03",
+            Self::Day => "14",
+            Self::Vendor | Self::Pipeline | Self::Class | Self::Id | Self::Actor | Self::Value(_) => "x",
         }
     }
 }
@@ -284,6 +321,10 @@ impl fmt::Display for Field {
             Self::Pipeline => f.write_str("{pipeline}"),
             Self::Date => f.write_str("{date}"),
             Self::Hour => f.write_str("{hour}"),
+            Self::Year => f.write_str("{year}"),
+            Self::Month => f.write_str("{month}"),
+            Self::Day => f.write_str("{day}"),
+            Self::Class => f.write_str("{class}"),
             Self::Id => f.write_str("{id}"),
             Self::Actor => f.write_str("{actor}"),
             Self::Value(path) => write!(f, "{{.{path}}}"),
@@ -311,6 +352,9 @@ impl Place {
         if value.chars().all(|char| self.takes(char)) {
             return Cow::Borrowed(value);
         }
+        if self == Self::Url {
+            return Cow::Owned(encoded(value));
+        }
         let fit = |char| if self.takes(char) { char } else { '_' };
         Cow::Owned(value.chars().map(fit).collect())
     }
@@ -318,10 +362,22 @@ impl Place {
     fn takes(self, char: char) -> bool {
         match self {
             Self::Path => !char.is_control() && char != '/' && char != '\\',
-            Self::Topic => char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-'),
+            Self::Topic | Self::Url => char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-'),
             Self::Text => true,
         }
     }
+}
+
+/// With everything but letters, digits, `.`, `_` and `-` percent-encoded.
+fn encoded(value: &str) -> String {
+    let mut text = String::with_capacity(value.len());
+    for byte in value.bytes() {
+        match char::from(byte) {
+            char if byte.is_ascii() && Place::Url.takes(char) => text.push(char),
+            _ => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    text
 }
 
 impl FromStr for Template {
@@ -381,6 +437,7 @@ mod tests {
             rendered("a/{vendor}/{date}/{hour}/{pipeline}-{id}", "p", Place::Path),
             "a/example/2026-03-14/09/p-p-1"
         );
+        assert_eq!(rendered("y={year}/m={month}/d={day}/{class}", "p", Place::Path), "y=2026/m=03/d=14/other");
     }
 
     fn of_event(template: &str, json: &str, place: Place) -> String {
@@ -397,6 +454,7 @@ mod tests {
         assert_eq!(of_event("{actor}.{.a.n}.{.a.none}", &json, Place::Topic), ".._ann.7._");
         assert_eq!(of_event("{actor} {.a.b}{.a.none}", &json, Place::Text), "../ann x/y");
         assert_eq!(of_event("{actor}", "{}", Place::Text), "corp");
+        assert_eq!(of_event("{actor}?q={.a.b}", &json, Place::Url), "..%2Fann?q=x%2Fy");
         assert_eq!(of_event("{.long}", &json, Place::Topic), "_".repeat(100));
         assert_eq!(of_event("{.long}", &json, Place::Text), "ü".repeat(300));
         let template: Template = "{pipeline}/{actor}/{.a.\"b.c\"}".parse().unwrap();
@@ -417,8 +475,8 @@ mod tests {
         let error = "audit/{vendr}/".parse::<Template>().unwrap_err();
         assert_eq!(
             error.to_string(),
-            "unknown placeholder `{vendr}`: expected `{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{actor}` or \
-             `{.path.to.a.value}`"
+            "unknown placeholder `{vendr}`: expected `{vendor}`, `{pipeline}`, `{date}`, `{hour}`, `{year}`, `{month}`, \
+             `{day}`, `{class}`, `{actor}` or `{.path.to.a.value}`"
         );
         let error = "{id}".parse::<Template>().unwrap_err();
         assert!(error.to_string().contains("unknown placeholder `{id}`"));

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use sha2::{Digest, Sha256};
 
 use super::Target;
-use crate::template::{Place, Template};
+use crate::template::Template;
 use crate::{Batch, Record};
 
 /// The longest `_id` there may be, in bytes.
@@ -18,7 +18,7 @@ const LONGEST_NAME: usize = 255;
 
 /// What is wrong with the names a template makes, if anything.
 pub(super) fn fault(template: &Template) -> Option<String> {
-    let name = template.of_pipeline("p", "v", Place::Topic).replace("{date}", "2026-03-14").replace("{hour}", "09");
+    let name = template.sample();
     let takes = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || "-_.".contains(char);
     if let Some(char) = name.chars().find(|char| !takes(*char)) {
         return Some(format!("it holds `{char}`"));

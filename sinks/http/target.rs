@@ -1,7 +1,6 @@
 //! Where requests go: a URL that may name vendor, pipeline, day and hour.
 
 use std::fmt;
-use std::sync::Arc;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -29,7 +28,7 @@ impl Target {
         if host_ends.is_none() && template.literal().is_none() {
             return Err("scheme and host of a URL are fixed: placeholders stand in its path or its query".to_owned());
         }
-        let sample = Url::parse(&of_sample(&template)).map_err(|_| expected())?;
+        let sample = Url::parse(&template.sample()).map_err(|_| expected())?;
         if !matches!(sample.scheme(), "http" | "https") || !sample.has_host() {
             return Err(expected());
         }
@@ -54,17 +53,7 @@ impl Target {
 
     /// The URL of a record. What a placeholder stands for never leaves its segment or its part of the query.
     pub fn of(&self, batch: &Batch, record: &Record, secret_path: Option<&Secret>) -> Result<Url, DeliveryError> {
-        // Only names, not records: to be rendered with what a URL can hold.
-        let names = Batch {
-            journal: Arc::clone(&batch.journal),
-            pipeline: encoded(&batch.pipeline).into(),
-            sink: Arc::clone(&batch.sink),
-            vendor: encoded(&batch.vendor).into(),
-            first: batch.first,
-            last: batch.last,
-            records: Vec::new(),
-        };
-        let text = self.template.render(&names, record, Place::Text);
+        let text = self.template.render(batch, record, Place::Url);
         let wrong = |_| DeliveryError::Refused {
             message: format!("`{self}` makes no URL for pipeline `{}`", batch.pipeline),
             hint: "check `url`".to_owned(),
@@ -77,28 +66,6 @@ impl Target {
         }
         Ok(url)
     }
-}
-
-fn of_sample(template: &Template) -> String {
-    // The names of placeholders are known, and none of them has a brace in its value here.
-    ["{vendor}", "{pipeline}", "{date}", "{hour}"]
-        .iter()
-        .fold(template.to_string(), |text, name| text.replace(name, "x"))
-}
-
-/// Everything but letters, digits, `.`, `_` and `-`, percent-encoded; a name of dots would climb.
-fn encoded(name: &str) -> String {
-    if name.bytes().all(|byte| byte == b'.') {
-        return "%2E".repeat(name.len());
-    }
-    let mut text = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' => text.push(char::from(byte)),
-            _ => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
 }
 
 impl fmt::Display for Target {

@@ -6,7 +6,31 @@ use std::time::Duration;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use super::upload::Failed;
 use crate::DeliveryError;
+
+/// What a server has against a request that is to create an object and never to replace one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Objection {
+    /// There is an object of that name.
+    Exists,
+    /// Perhaps the condition itself, which not every server knows.
+    Condition,
+    /// Whatever it might have against any request.
+    Other,
+}
+
+impl Objection {
+    pub(super) fn of(failed: &Failed) -> Self {
+        let Failed::Answer { status, code, .. } = failed else { return Self::Other };
+        match (status, code.as_deref()) {
+            (Some(412), _) | (_, Some("PreconditionFailed")) => Self::Exists,
+            (Some(501), _) => Self::Condition,
+            (_, Some("NotImplemented" | "InvalidArgument" | "InvalidRequest" | "MethodNotAllowed")) => Self::Condition,
+            _ => Self::Other,
+        }
+    }
+}
 
 /// What was asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,6 +54,10 @@ where
             return Ok(());
         }
         let retry_after = error.raw_response().and_then(retry_after);
+        if (200..300).contains(&status) {
+            let message = "what answers is no S3 server: is `endpoint` right, or is a proxy between?";
+            return Err(DeliveryError::retryable(message, error));
+        }
         let name = code.clone().unwrap_or_else(|| format!("HTTP {status}"));
         let message = format!("S3 answered `{name}` for bucket `{bucket}`");
         return Err(match hint(code.as_deref(), status) {

@@ -11,7 +11,7 @@ use crate::{Batch, Record};
 
 /// Whether the names a template makes may be those of indexes: lower case letters, digits, `-` and `_`.
 pub(super) fn is_index(template: &Template) -> bool {
-    let name = template.of_pipeline("p", "v", Place::Topic).replace("{date}", "2026-03-14").replace("{hour}", "09");
+    let name = template.sample();
     let takes = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || "-_".contains(char);
     !name.is_empty() && !name.starts_with('-') && name.chars().all(takes)
 }

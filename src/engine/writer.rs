@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use auditline_sinks::{Batch, Delivery, DeliveryError, Rejected};
+use auditline_sinks::{Batch, BatchLimits, Closed, Delivery, DeliveryError, Rejected};
 use bytes::Bytes;
 use chrono::Utc;
 use tokio::sync::watch;
@@ -96,11 +96,29 @@ impl Writer {
     /// The next batch, when it is full or old enough; `None` when no more will come.
     async fn next_batch(&mut self) -> Result<Option<Batch>, JournalError> {
         while self.wait_for_batch().await? {
-            if let Some(batch) = self.journal.seal(&self.lane, &self.vendor, &self.plan.limits).await? {
+            let limits = self.limits();
+            if let Some(mut batch) = self.journal.seal(&self.lane, &self.vendor, &limits).await? {
+                batch.closed = self.closed(batch.closed, &limits);
                 return Ok(Some(batch));
             }
         }
         Ok(None)
+    }
+
+    /// What closes the next batch: what the operator allows, or less where the sink has learned that it is enough.
+    fn limits(&self) -> BatchLimits {
+        let limits = self.plan.limits;
+        let wanted = self.plan.sink.wanted_bytes(&self.lane.pipeline);
+        BatchLimits { max_bytes: wanted.map_or(limits.max_bytes, |bytes| bytes.min(limits.max_bytes)), ..limits }
+    }
+
+    /// What the journal cannot know of why a batch was closed.
+    fn closed(&self, closed: Closed, limits: &BatchLimits) -> Closed {
+        match closed {
+            Closed::Bytes if limits.max_bytes < self.plan.limits.max_bytes => Closed::ObjectSize,
+            Closed::Age if self.appended.has_changed().is_err() => Closed::End,
+            closed => closed,
+        }
     }
 
     /// Waits after an error of the journal that may pass: a disk that is full has room again some day.
@@ -122,8 +140,8 @@ impl Writer {
         loop {
             self.appended.borrow_and_update();
             let reader_ended = self.appended.has_changed().is_err();
-            let limits = &self.plan.limits;
-            let waiting = self.journal.waiting(&self.lane, limits).await?;
+            let limits = self.limits();
+            let waiting = self.journal.waiting(&self.lane, &limits).await?;
             if waiting.records == 0 {
                 if reader_ended {
                     return Ok(false);

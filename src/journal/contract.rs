@@ -8,7 +8,7 @@ mod model;
 
 use std::sync::Arc;
 
-use auditline_sinks::{Batch, BatchLimits, Record};
+use auditline_sinks::{Batch, BatchLimits, Closed, Record};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -27,6 +27,7 @@ pub(super) async fn all<J: Journal>(open: impl AsyncFn(&str) -> J) {
     a_page_without_records_moves_the_cursor(open("no records").await).await;
     each_walk_has_a_cursor_and_all_share_what_was_seen(open("walks").await).await;
     a_single_large_record_makes_a_batch(open("large").await).await;
+    a_batch_says_what_closed_it(open("closed").await).await;
     what_would_skip_records_is_refused(open("refused").await).await;
     a_sink_that_takes_the_place_of_another_is_given_the_rest(open("replaced").await).await;
     choice::all(&open).await;
@@ -185,6 +186,19 @@ async fn a_single_large_record_makes_a_batch(journal: impl Journal) {
     for expected in ["small", "large"] {
         let batch = next(&journal, &siem, &limits(0, 1000)).await;
         assert_eq!(ids(&batch), [expected]);
+        journal.advance(&siem, batch.last, vec![]).await.unwrap();
+    }
+}
+
+async fn a_batch_says_what_closed_it(journal: impl Journal) {
+    let (app, siem) = opened(&journal).await;
+    // Ten bytes each.
+    journal.append(&app, page(1..=9, "")).await.unwrap();
+    let cases = [(limits(2, 1000), Closed::Records), (limits(7, 25), Closed::Bytes), (limits(7, 30), Closed::Bytes)];
+    for (limits, closed) in cases.into_iter().chain([(ANY, Closed::Age)]) {
+        let batch = next(&journal, &siem, &limits).await;
+        assert_eq!(batch.closed, closed, "{}", batch.key());
+        assert_eq!(next(&journal, &siem, &limits).await.closed, Closed::Before);
         journal.advance(&siem, batch.last, vec![]).await.unwrap();
     }
 }

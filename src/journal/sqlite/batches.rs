@@ -1,6 +1,6 @@
 //! How each sink follows a pipeline's records: its sealed batch and its position.
 
-use auditline_sinks::{BatchLimits, Record};
+use auditline_sinks::{BatchLimits, Closed, Record};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, TransactionBehavior, params};
 
@@ -30,6 +30,19 @@ impl Draft {
     /// The sequence of the last record.
     pub(super) fn last(&self) -> Sequence {
         self.until as Sequence
+    }
+
+    /// What closed it, as far as the records tell. One that is shorter than it might be was old enough.
+    pub(super) fn closed(&self, limits: &BatchLimits) -> Closed {
+        if self.is_sealed() {
+            Closed::Before
+        } else if self.records.len() >= limits.max_records {
+            Closed::Records
+        } else if self.next.is_some() || self.bytes as u64 >= limits.max_bytes {
+            Closed::Bytes
+        } else {
+            Closed::Age
+        }
     }
 
     /// Whether its bounds are written down already.

@@ -158,8 +158,8 @@ impl Journal for SqliteJournal {
 
     async fn seal(&self, lane: &Lane, vendor: &Arc<str>, limits: &BatchLimits) -> Result<Option<Batch>, JournalError> {
         loop {
-            let (of, limits) = (lane.clone(), *limits);
-            let Some(draft) = with(&self.batches, move |conn| batches::draft(conn, &of, &limits)).await? else {
+            let (of, at_most) = (lane.clone(), *limits);
+            let Some(draft) = with(&self.batches, move |conn| batches::draft(conn, &of, &at_most)).await? else {
                 return Ok(None);
             };
             let of = lane.clone();
@@ -176,6 +176,7 @@ impl Journal for SqliteJournal {
                 vendor: vendor.clone(),
                 first: draft.first(),
                 last: draft.last(),
+                closed: draft.closed(limits),
                 records: draft.records,
             }));
         }

@@ -10,14 +10,14 @@ has `name`, `caption`, `constraints` and `attributes`; an attribute has `type` o
 
 The second is the same version as the OCSF server exports it, which the Python package `ocsf-json-schema` carries, too
 (`json.dump(get_ocsf_schema("1.8.0"), file)`). Of it only the `observable` numbers are read: those of objects, of their
-attributes, and of the dictionary's types. `schema.rs` reads what is written here.
+attributes, and of the dictionary's types. `ocsf.rs` beside this folder and the transform's `schema.rs` read what is written here.
 """
 
 import json
 import sys
 
 HEAD = """\
-# What OCSF {version} says about classes and objects, in the form that `schema.rs` reads. Written by `generate.py`.
+# What OCSF {version} says about classes and objects, in the form that `ocsf.rs` reads. Written by `generate.py`.
 # Derived from github.com/ocsf/ocsf-schema ({commit}), Apache-2.0; see LICENSE and NOTICE beside this file.
 #
 # attribute lines:  name type[] ! enum=N sibling=name profiles=a,b observable=N deprecated
