@@ -161,7 +161,7 @@ impl Config {
         };
         let mut query = url.query_pairs_mut();
         let index = if target.is_stream { ",items.*._index" } else { "" };
-        query.append_pair("filter_path", &format!("errors,items.*.status,items.*.error{index}"));
+        query.append_pair("filter_path", &format!("errors,items.*.status,items.*.error,items.*.failure_store{index}"));
         if let Some(pipeline) = &self.ingest_pipeline {
             query.append_pair("pipeline", pipeline);
         }
@@ -243,7 +243,9 @@ impl Target {
     /// The name for one record.
     fn of(&self, batch: &Batch, record: &crate::Record) -> String {
         // What Kafka takes, an index takes in lower case.
-        self.name.render(batch, record, Place::Topic).to_ascii_lowercase()
+        let name = self.name.render(batch, record, Place::Topic).to_ascii_lowercase();
+        // A value of the event must not lead to the server's own indexes, nor to a name that none can have.
+        if name.starts_with(['.', '_', '-']) { format!("x{name}") } else { name }
     }
 }
 

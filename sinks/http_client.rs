@@ -17,6 +17,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Method, RequestBuilder};
 use url::Url;
 
+use self::answer::spellings;
 pub use self::answer::{Answer, Hints, Verdict};
 pub use self::body::Compression;
 use crate::address::is_loopback;
@@ -74,7 +75,7 @@ impl Client {
         let tls = settings.tls.cloned().unwrap_or_default();
         let loopback = is_loopback(settings.url.host_str().unwrap_or_default());
         let built = Mutex::new(Built::new(&tls, encrypted, loopback, settings.timeout)?);
-        let secrets = settings.secrets.iter().map(|secret| secret.expose().to_owned()).collect();
+        let secrets = spellings(settings.secrets.iter().map(Secret::expose));
         Ok(Self {
             encrypted,
             loopback,

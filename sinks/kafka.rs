@@ -32,13 +32,13 @@ use rdkafka::producer::{Producer, ThreadedProducer};
 use serde::Deserialize;
 
 use self::context::Context;
-use self::explain::explain;
+use self::explain::{all_refused, explain, refuses_all};
 use self::message::Messages;
 use self::once::Lanes;
 pub use self::options::{Compression, Mechanism, Options, Sasl};
 use self::sending::Sending;
 use self::token::Tokens;
-use crate::address::Address;
+use crate::address::{Address, is_loopback};
 use crate::template::{KeyTemplate, Template};
 use crate::tls::TlsConfig;
 use crate::units::HumanDuration;
@@ -48,7 +48,7 @@ use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
 pub const BATCH: BatchLimits =
     BatchLimits { max_records: 5000, max_bytes: 4 * 1024 * 1024, max_wait: Duration::from_secs(1) };
 
-/// How much librdkafka may hold, over all pipelines. Its own default is a gigabyte.
+/// How much librdkafka may hold, over all pipelines, and for each of them with `exactly_once`. Its own default is a gigabyte.
 const BUFFER_KIB: u32 = 16 * 1024;
 /// How much travels to the broker as one. A topic that takes less gets it in halves, and no longer in order, so this is
 /// well below the megabyte that brokers take unless told otherwise.
@@ -86,6 +86,9 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// A user's name and password, or where to get a token.
     pub sasl: Option<Box<Sasl>>,
+    /// Lets `sasl` send a password or a token to another machine without `tls`: whoever is between reads it.
+    #[serde(default)]
+    pub allow_plaintext: bool,
     /// What the brokers' logs and quotas call us, `auditline` unless set.
     #[serde(default = "auditline")]
     pub client_id: String,
@@ -195,6 +198,11 @@ impl Config {
         format!("{}/{}/{}/{}", self.transactional_id_prefix, batch.journal, batch.pipeline, batch.sink)
     }
 
+    /// Whether all brokers that are named are on this machine.
+    fn stays_here(&self) -> bool {
+        self.brokers.iter().all(|broker| is_loopback(&broker.host))
+    }
+
     fn client(&self) -> Result<(ClientConfig, Option<Arc<Tokens>>), BuildError> {
         let mut client = ClientConfig::new();
         client.set_log_level(RDKafkaLogLevel::Warning);
@@ -222,6 +230,17 @@ impl Config {
             Some(sasl) => options::set_sasl(&mut client, sasl)?,
             None => None,
         };
+        if self.sasl.as_ref().is_some_and(|sasl| sasl.sends_secret())
+            && self.tls.is_none()
+            && !self.allow_plaintext
+            && !self.stays_here()
+        {
+            return Err(BuildError::new(
+                "sasl.mechanism",
+                "the password or token would travel in the clear to another machine",
+                "add `tls = {}`, or set `allow_plaintext = true` where the network itself is trusted",
+            ));
+        }
         client.set(
             "security.protocol",
             match (&self.tls, &self.sasl) {
@@ -255,6 +274,7 @@ impl Sink for Kafka {
         let context = producer.client().context();
         match sending.failed {
             Some(code) => Err(self.explain(code, context)),
+            None if refuses_all(&sending.rejected, batch) => Err(all_refused()),
             None => {
                 context.forget_errors();
                 Ok(Delivery { rejected: sending::rejected(batch, sending.rejected) })
@@ -425,6 +445,16 @@ mod tests {
         ] {
             assert_eq!(fault(sasl(keys)), expected);
         }
+    }
+
+    #[test]
+    fn a_password_is_not_sent_in_the_clear_to_another_machine() {
+        let sasl = json!({ "mechanism": "plain", "username": "u", "password": "opens-nothing" });
+        let error = config(json!({ "sasl": sasl })).unwrap().build().err().unwrap();
+        assert_eq!(error.key, "sasl.mechanism");
+        assert!(config(json!({ "sasl": sasl, "allow_plaintext": true })).unwrap().build().is_ok());
+        assert!(config(json!({ "sasl": sasl, "tls": {} })).unwrap().build().is_ok());
+        assert!(config(json!({ "sasl": sasl, "brokers": ["localhost:9092"] })).unwrap().build().is_ok());
     }
 
     #[test]

@@ -263,7 +263,7 @@ impl Config {
 impl Sink for S3 {
     async fn check(&self) -> Result<(), DeliveryError> {
         // A list and not HeadBucket, whose answer has no body that tells a wrong key from a missing right.
-        let request = self.client().await.list_objects_v2();
+        let request = self.client().await?.list_objects_v2();
         let request = request.bucket(&self.config.bucket).max_keys(1);
         match request.send().await {
             Ok(_) => Ok(()),
@@ -289,13 +289,20 @@ impl Sink for S3 {
 }
 
 impl S3 {
-    async fn client(&self) -> &Client {
-        self.client.get_or_init(|| self.config.client()).await
+    /// Kept once the region is known: whoever tells it may not have answered yet.
+    async fn client(&self) -> Result<&Client, DeliveryError> {
+        let made = || async {
+            let client = self.config.client().await;
+            let knows_region = client.config().region().is_some();
+            if knows_region { Ok(client) } else { Err(explain::no_region("the AWS environment does not tell it")) }
+        };
+        self.client.get_or_try_init(made).await
     }
 
     /// What becomes of a batch: the same objects with the same records each time.
     fn parts<'a>(&self, batch: &'a Batch) -> Vec<Part<'a>> {
-        let key = |prefix: &str, class| format!("{prefix}{}{}", batch.key(), self.config.suffix(class));
+        let name = batch.key();
+        let key = |prefix: &str, class| format!("{prefix}{name}{}", self.config.suffix(class));
         let mut parts: Vec<Part<'_>> = Vec::new();
         for (prefix, records) in self.config.prefix.group(batch, Place::Path) {
             if self.config.format == Format::Ndjson {
@@ -324,7 +331,7 @@ impl S3 {
             Format::Parquet => Rows::Table(class, records.into_iter().cloned().collect()),
         };
         let (json_bytes, records) = (rows.bytes(), rows.len());
-        let client = self.client().await;
+        let client = self.client().await?;
         let bytes = Upload { sink: self, client, key: key.clone() }.send(rows).await?;
         tracing::debug!(key, records, json_bytes, bytes, closed_by = %batch.closed, "an object is stored");
         Ok(bytes)

@@ -53,8 +53,9 @@ enum Field {
     Value(Path),
 }
 
-/// How much of a value in an event a path or a topic takes: names have bounds, and what people type has none.
-const LONGEST: usize = 100;
+/// How much of a value in an event a path or a topic takes, in bytes: names have bounds, and what people type has none. Three
+/// such values fit into a topic, and any into a segment of an object's key.
+const LONGEST: usize = 80;
 
 /// What a rendered value is for, and so which characters of it must go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,6 +119,16 @@ impl Template {
             Part::Field(field) => field.sample().to_owned(),
         };
         self.parts.iter().map(sample).collect()
+    }
+
+    /// The name with the same text for each placeholder.
+    #[must_use]
+    pub fn filled_with(&self, text: &str) -> String {
+        let part = |part: &Part| match part {
+            Part::Text(literal) => literal.clone(),
+            Part::Field(_) => text.to_owned(),
+        };
+        self.parts.iter().map(part).collect()
     }
 
     /// The same name below `folder`, unless it begins at the root.
@@ -335,9 +346,9 @@ impl fmt::Display for Field {
 impl Place {
     /// As much of a value in an event as this place takes.
     fn cut(self, value: &str) -> &str {
-        match value.char_indices().nth(LONGEST) {
-            Some((end, _)) if self != Self::Text => &value[..end],
-            _ => value,
+        match self {
+            Self::Text => value,
+            _ => &value[..value.floor_char_boundary(LONGEST)],
         }
     }
 
@@ -455,7 +466,8 @@ mod tests {
         assert_eq!(of_event("{actor} {.a.b}{.a.none}", &json, Place::Text), "../ann x/y");
         assert_eq!(of_event("{actor}", "{}", Place::Text), "corp");
         assert_eq!(of_event("{actor}?q={.a.b}", &json, Place::Url), "..%2Fann?q=x%2Fy");
-        assert_eq!(of_event("{.long}", &json, Place::Topic), "_".repeat(100));
+        assert_eq!(of_event("{.long}", &json, Place::Topic), "_".repeat(40));
+        assert_eq!(of_event("{.long}", &json, Place::Path), "ü".repeat(40));
         assert_eq!(of_event("{.long}", &json, Place::Text), "ü".repeat(300));
         let template: Template = "{pipeline}/{actor}/{.a.\"b.c\"}".parse().unwrap();
         assert!(template.varies());

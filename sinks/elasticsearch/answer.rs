@@ -31,6 +31,8 @@ struct Item {
     status: u16,
     #[serde(rename = "_index")]
     index: Option<String>,
+    /// `used`: the server took it for one that it could not index, and kept it apart (Elasticsearch 9.1).
+    failure_store: Option<String>,
     error: Option<Fault>,
 }
 
@@ -115,7 +117,11 @@ impl<'a> Fates<'a> {
     }
 
     fn reason(&self, item: &Item) -> String {
-        let said = item.error.as_ref().map_or_else(|| format!("status {}", item.status), Fault::sentence);
+        let otherwise = || match &item.failure_store {
+            Some(_) => "it went to the data stream's failure store, which says why".to_owned(),
+            None => format!("status {}", item.status),
+        };
+        let said = item.error.as_ref().map_or_else(otherwise, Fault::sentence);
         self.answer.fit_to_print(&said)
     }
 
@@ -139,8 +145,11 @@ impl<'a> Fates<'a> {
 impl Item {
     fn fate(&self, is_stream: bool) -> Fate {
         let kind = self.error.as_ref().map_or("", |error| error.kind.as_str());
+        let own = || self.error.as_ref().and_then(|error| error.reason.clone()).unwrap_or_default();
         let said = || self.error.as_ref().map(Fault::sentence).unwrap_or_default();
         match (self.status, kind) {
+            // Success, and still not where it was sent.
+            (200..=299, _) if self.failure_store.as_deref() == Some("used") => Fate::Rejected,
             (200..=299, _) if self.error.is_none() => Fate::Done,
             // Our id is there: this very record was delivered before.
             (409, "version_conflict_engine_exception") => Fate::Done,
@@ -167,7 +176,19 @@ impl Item {
             (400, _) if !is_stream && said().contains("timestamp field") && said().contains("@timestamp") => {
                 Fate::Refused("the name is that of a data stream: set `data_stream` in place of `index`")
             }
-            (400, _) if said().contains("op_type") => Fate::Refused("correct `index` or `data_stream`"),
+            (400, "illegal_argument_exception") if own().contains("op_type") => {
+                Fate::Refused("correct `index` or `data_stream`")
+            }
+            (400, "illegal_argument_exception") if own().contains("no write index") => {
+                Fate::Refused("give the alias a write index, or name the index itself")
+            }
+            (400, "routing_missing_exception") => {
+                Fate::Refused("the index demands a routing, which auditline does not give: name another index")
+            }
+            (400, _) if said().contains("Limit of total fields") => Fate::Refused(
+                "raise `index.mapping.total_fields.limit`, or use the index template that `auditline schema \
+                 index-template` prints",
+            ),
             // The whole of a document is at fault, or a field of it, or it has too many of them.
             (400 | 413, _) => Fate::Rejected,
             _ => Fate::Retryable,
@@ -193,7 +214,7 @@ mod tests {
 
     fn fate(status: u16, kind: &str, reason: &str) -> Fate {
         let error = Fault { kind: kind.to_owned(), reason: Some(reason.to_owned()), caused_by: None, _header: None };
-        Item { status, index: None, error: (!kind.is_empty()).then_some(error) }.fate(false)
+        Item { status, index: None, failure_store: None, error: (!kind.is_empty()).then_some(error) }.fate(false)
     }
 
     #[test]
@@ -228,6 +249,9 @@ mod tests {
             (400, "invalid_index_name_exception", ""),
             (400, "index_closed_exception", ""),
             (400, "validation_exception", "this cluster currently has [1000]/[1000] maximum shards open"),
+            (400, "illegal_argument_exception", "no write index is defined for alias [a]"),
+            (400, "mapper_parsing_exception", "Limit of total fields [1000] has been exceeded"),
+            (400, "routing_missing_exception", "routing is required for [a]/[b]"),
             (400, "illegal_argument_exception", "pipeline with id [geo] does not exist"),
             (400, "illegal_argument_exception", "data stream timestamp field [@timestamp] is missing"),
             (400, "mapper_parsing_exception", "documents must contain a single-valued timestamp field '@timestamp'"),

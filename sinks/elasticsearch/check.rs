@@ -21,8 +21,7 @@ pub(super) async fn check(sink: &Elasticsearch) -> Result<(), DeliveryError> {
 
 /// The name with a star for each placeholder.
 fn pattern(sink: &Elasticsearch) -> String {
-    let places = ["{vendor}", "{pipeline}", "{date}", "{hour}"];
-    places.iter().fold(sink.target.name.to_string(), |name, place| name.replace(place, "*"))
+    sink.target.name.filled_with("*")
 }
 
 /// `false` where the server cannot tell.

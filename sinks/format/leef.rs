@@ -18,7 +18,7 @@ use crate::{Batch, Record};
 pub struct Delimiter(char);
 
 /// Those that JSON has inside its texts only.
-const DELIMITERS: &str = "^~!#$%&*;?@|<>'`";
+const DELIMITERS: &str = "^~!#$%&*;?@|<>`";
 
 /// IBM: "The EventID field cannot exceed 255 characters."
 const LONGEST_EVENT_ID: usize = 255;

@@ -78,7 +78,12 @@ impl Answers {
         if self.expect.is_empty() && self.failed_at.is_none() {
             return Verdict::Taken;
         }
-        let body = answer.json().unwrap_or_default();
+        let body = match answer.json() {
+            Some(body) => body,
+            None if answer.body.is_empty() => Value::Null,
+            // A page, or more than is read of an answer: it says something, and nobody knows what.
+            None => return Verdict::Failed(answer.retryable()),
+        };
         let is_expected = |(pointer, value): (&String, &Value)| body.pointer(pointer) == Some(value);
         let failed = self.failed_at.as_ref().and_then(|pointer| body.pointer(pointer)).is_some_and(says_something);
         match !failed && self.expect.iter().all(is_expected) {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use chrono::Utc;
 use reqwest::StatusCode;
@@ -27,6 +29,24 @@ pub struct Answer {
     /// Whether that is all of it.
     pub is_whole: bool,
     pub(super) secrets: Arc<[String]>,
+}
+
+/// Secrets in every spelling in which a server may repeat them, the longest first: what begins like another must go first.
+pub(super) fn spellings<'a>(secrets: impl Iterator<Item = &'a str>) -> Arc<[String]> {
+    let mut all: Vec<String> = Vec::new();
+    for secret in secrets.filter(|secret| !secret.is_empty()) {
+        let json = serde_json::to_string(secret).unwrap_or_default();
+        let json = json.trim_matches('"');
+        let in_form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        let mut url = url::Url::parse("http://localhost").expect("it is one");
+        url.set_path(secret);
+        all.extend([secret.to_owned(), json.to_owned(), json.replace('/', "\\/")]);
+        all.extend([in_form.replace('+', "%20"), in_form, url.path()[1..].to_owned(), BASE64_STANDARD.encode(secret)]);
+    }
+    all.retain(|spelling| !spelling.is_empty());
+    all.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+    all.dedup();
+    all.into()
 }
 
 /// What an answer means by its status alone.
@@ -57,6 +77,9 @@ impl Answer {
     pub fn judge(&self, hints: &Hints) -> Verdict {
         let refused = |hint: &str| Verdict::Failed(self.refused(hint));
         match self.status.as_u16() {
+            206 | 207 => {
+                refused("some of it may not have been taken: a service that means all of it has to be known to do so")
+            }
             200..=299 => Verdict::Taken,
             400 | 422 => Verdict::Malformed,
             401 | 403 => refused(hints.credentials),
@@ -102,8 +125,10 @@ impl Answer {
 
     /// Keeps out of every error what our request held beside the secrets the client knows of: a token got meanwhile.
     pub fn keep_secret(&mut self, secret: Option<&str>) {
-        if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
-            self.secrets = self.secrets.iter().cloned().chain([secret.to_owned()]).collect();
+        if let Some(secret) = secret {
+            let mut all = [&*self.secrets, &*spellings(std::iter::once(secret))].concat();
+            all.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
+            self.secrets = all.into();
         }
     }
 
@@ -116,7 +141,8 @@ impl Answer {
     /// The beginning of the body in one line, without our secrets.
     #[must_use]
     pub fn excerpt(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body[..self.body.len().min(8 * EXCERPT)]);
+        // All of it, for a secret may lie where it is cut.
+        let text = String::from_utf8_lossy(&self.body);
         // A page for people says what it is about in its title.
         let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
         self.fit_to_print(title.map_or(&*text, |(title, _)| title))
@@ -178,7 +204,7 @@ mod tests {
         for status in [408, 425, 429, 500, 502, 503, 504, 529] {
             assert!(matches!(failure(status), DeliveryError::Retryable { .. }), "{status}");
         }
-        for status in [301, 307, 308, 401, 403, 404, 405, 407, 409, 410, 411, 415, 418, 431, 501, 505] {
+        for status in [206, 207, 301, 307, 308, 401, 403, 404, 405, 407, 409, 410, 411, 415, 418, 431, 501, 505] {
             assert!(matches!(failure(status), DeliveryError::Refused { .. }), "{status}");
         }
         for status in [200, 201, 202, 204] {
@@ -187,6 +213,15 @@ mod tests {
         assert!(matches!(answer(413, "").judge(&HINTS), Verdict::TooLarge));
         assert!(matches!(answer(400, "").judge(&HINTS), Verdict::Malformed));
         assert!(matches!(answer(422, "").judge(&HINTS), Verdict::Malformed));
+    }
+
+    #[test]
+    fn a_secret_is_known_in_every_spelling() {
+        let mut answer = answer(403, r#"a/b+c= a\/b+c= a%2Fb%2Bc%3D a/b+c%3D YS9iK2M9 a/b+c=d"#);
+        answer.secrets = spellings(["a/b+c=", "a/b+c=d", ""].into_iter());
+        assert_eq!(answer.excerpt(), "*** *** *** a/b+c%3D *** ***");
+        answer.keep_secret(Some("b+c%3D"));
+        assert!(answer.excerpt().ends_with("a/*** *** ***"), "{}", answer.excerpt());
     }
 
     #[test]

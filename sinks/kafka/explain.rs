@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use super::context::Context;
 use super::options::Mechanism;
-use crate::DeliveryError;
 use crate::template::Template;
+use crate::{Batch, DeliveryError};
 
 /// What an error says of the message that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,22 @@ impl Why {
         };
         code.to_string()
     }
+}
+
+/// Whether the broker finds everything invalid: then it is not the records that are wrong, but what is asked of the topic's
+/// producers, such as a schema's id. A whole backlog would become dead letters.
+pub(super) fn refuses_all(rejected: &[(usize, Why)], batch: &Batch) -> bool {
+    batch.records.len() > 1
+        && rejected.len() == batch.records.len()
+        && rejected.iter().all(|(_, why)| *why == Why::Invalid)
+}
+
+pub(super) fn all_refused() -> DeliveryError {
+    DeliveryError::refused(
+        "the broker finds every record of a batch invalid",
+        "see what the topic demands of records, such as schema validation, and the broker's log",
+        KafkaError::MessageProduction(Code::InvalidRecord),
+    )
 }
 
 pub(super) fn fate(code: Code) -> Fate {

@@ -17,7 +17,7 @@ use tracing::warn;
 
 use super::Kafka;
 use super::context::Context;
-use super::explain::{Why, is_fenced};
+use super::explain::{Why, all_refused, is_fenced, refuses_all};
 use super::plan::Plan;
 use super::position::Position;
 use super::sending::{Sending, rejected};
@@ -101,6 +101,8 @@ impl Kafka {
             );
         }
         match self.send_once(&mut lane, batch).await {
+            // Nothing was committed.
+            Ok(places) if refuses_all(&places, batch) => Err(all_refused()),
             Ok(places) => {
                 lane.producer.producer().client().context().forget_errors();
                 lane.position = lane.position.after(batch, &places);
@@ -135,7 +137,7 @@ impl Kafka {
     fn taken(&self, batch: &Batch) -> DeliveryError {
         DeliveryError::refused(
             format!("another auditline delivers pipeline `{}` to Kafka in our place", batch.pipeline),
-            "stop one of the two: they run with the same state; a copy of it must not be run beside it",
+            "stop one of the two, and start the other anew: they run with the same state, and a copy of it must not be run beside it",
             KafkaError::MessageProduction(Code::ProducerFenced),
         )
     }

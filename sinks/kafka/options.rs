@@ -56,6 +56,13 @@ pub struct Sasl {
     pub ca: Option<PathBuf>,
 }
 
+impl Sasl {
+    /// Whether a secret itself travels to the broker.
+    pub(super) fn sends_secret(&self) -> bool {
+        matches!(self.mechanism, Mechanism::Plain | Mechanism::OauthBearer)
+    }
+}
+
 /// How it is proven who we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Mechanism {

@@ -123,6 +123,10 @@ impl Otlp {
 }
 
 fn judge(mut answer: Answer) -> Result<Outcome, DeliveryError> {
+    // Loki's endpoint has nothing to say, and says so.
+    if answer.status == reqwest::StatusCode::NO_CONTENT {
+        return Ok(Outcome::Taken(0, String::new()));
+    }
     if answer.status == reqwest::StatusCode::OK {
         let told = partial(&answer).ok_or_else(|| answer.refused(NOT_OTLP))?;
         let count = usize::try_from(told.rejected_log_records).unwrap_or_default();
@@ -155,24 +159,36 @@ fn judge(mut answer: Answer) -> Result<Outcome, DeliveryError> {
 
 /// What a 200 says of rejected records. `None` if it is not what a receiver says.
 fn partial(answer: &Answer) -> Option<ExportLogsPartialSuccess> {
-    if answer.body.is_empty() {
-        return Some(ExportLogsPartialSuccess::default());
-    }
     if is(answer, "application/json") {
-        let body = answer.json().filter(Value::is_object)?;
-        let told = body.get("partialSuccess").unwrap_or(&Value::Null);
-        // A 64-bit integer is a text in JSON; some write it as a number.
-        let count = told.get("rejectedLogRecords").and_then(|count| count.as_i64().or(count.as_str()?.parse().ok()));
-        return Some(ExportLogsPartialSuccess {
-            rejected_log_records: count.unwrap_or_default(),
-            error_message: told.get("errorMessage").and_then(Value::as_str).unwrap_or_default().to_owned(),
-        });
+        return partial_json(&answer.json()?);
     }
-    if !is(answer, PROTOBUF) || !answer.is_whole {
-        return None;
+    let is_ours = is(answer, PROTOBUF) || !answer.headers.contains_key(CONTENT_TYPE);
+    match (is_ours && answer.is_whole, answer.body.is_empty()) {
+        (false, _) => None,
+        (true, true) => Some(ExportLogsPartialSuccess::default()),
+        (true, false) => {
+            let response = ExportLogsServiceResponse::decode(answer.body.clone()).ok()?;
+            Some(response.partial_success.unwrap_or_default())
+        }
     }
-    let response = ExportLogsServiceResponse::decode(answer.body.clone()).ok()?;
-    Some(response.partial_success.unwrap_or_default())
+}
+
+/// The same in JSON, whose readers take two spellings of each name. Anything else in it is another's answer.
+fn partial_json(body: &Value) -> Option<ExportLogsPartialSuccess> {
+    let mut members = body.as_object()?.iter();
+    let told = match (members.next(), members.next()) {
+        (None, _) => return Some(ExportLogsPartialSuccess::default()),
+        (Some((name, told)), None) if matches!(name.as_str(), "partialSuccess" | "partial_success") => told,
+        _ => return None,
+    };
+    let get = |names: [&str; 2]| names.iter().find_map(|name| told.get(name));
+    // A 64-bit integer is a text in JSON; some write it as a number.
+    let rejected_log_records = match get(["rejectedLogRecords", "rejected_log_records"]) {
+        Some(count) => count.as_i64().or_else(|| count.as_str()?.parse().ok())?,
+        None => 0,
+    };
+    let error_message = get(["errorMessage", "error_message"]).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Some(ExportLogsPartialSuccess { rejected_log_records, error_message })
 }
 
 fn is(answer: &Answer, media_type: &str) -> bool {

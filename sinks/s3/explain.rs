@@ -68,6 +68,10 @@ where
     Err(unanswered(error))
 }
 
+pub(super) fn no_region(source: impl Into<crate::BoxError>) -> DeliveryError {
+    DeliveryError::refused("the bucket's region is not known", "set `region`", source)
+}
+
 /// S3 did not answer, or was not asked at all.
 fn unanswered<E>(error: SdkError<E, HttpResponse>) -> DeliveryError
 where
@@ -82,7 +86,7 @@ where
         );
     }
     if causes.contains("Invalid Configuration: Missing Region") {
-        return DeliveryError::refused("the bucket's region is not known", "set `region`", error);
+        return no_region(error);
     }
     if causes.contains("invalid peer certificate") {
         return DeliveryError::refused(

@@ -128,8 +128,8 @@ impl Upload<'_> {
         pieces: &mut mpsc::Receiver<Piece>,
         digest: &str,
     ) -> Result<Option<u64>, DeliveryError> {
-        self.abort_older().await;
-        let upload = self.begin(digest).await?;
+        let ended_older = self.abort_older().await;
+        let mut upload = self.begin(digest).await?;
         let mut parts = Vec::new();
         let mut bytes = 0;
         let mut next = Some(Piece::Part(first));
@@ -151,12 +151,16 @@ impl Upload<'_> {
             return Ok(None);
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        if self.complete(&upload, parts, digest).await? {
-            upload.completed();
-        } else {
+        // From here on the server may be making the object of it, whatever becomes of our request. Ended meanwhile, it would
+        // leave an object without its parts on a server that does one and the other at the same time.
+        let id = upload.id.take();
+        let outcome = self.complete(id.clone(), parts, digest, ended_older).await;
+        // It is known that nothing became of it.
+        if matches!(outcome, Ok(false) | Err(DeliveryError::Refused { .. })) {
+            upload.id = id;
             upload.abort().await;
         }
-        Ok(Some(bytes))
+        outcome.map(|_| Some(bytes))
     }
 
     async fn begin(&self, digest: &str) -> Result<Pending, DeliveryError> {
@@ -207,15 +211,18 @@ impl Upload<'_> {
     }
 
     /// Whether the upload became the object. Otherwise the same object was there before.
+    ///
+    /// Where an older upload of it has just been ended, that object may be what is left of it, and is replaced.
     async fn complete(
         &self,
-        upload: &Pending,
+        upload: Option<String>,
         parts: CompletedMultipartUpload,
         digest: &str,
+        ended_older: bool,
     ) -> Result<bool, DeliveryError> {
         let once = async |if_absent: bool| {
             let request = self.client.complete_multipart_upload().bucket(&self.sink.config.bucket).key(&self.key);
-            let request = request.set_upload_id(upload.id.clone()).multipart_upload(parts.clone());
+            let request = request.set_upload_id(upload.clone()).multipart_upload(parts.clone());
             let request = request.set_if_none_match(if_absent.then(|| "*".to_owned()));
             let answer = request.send().await.map_err(Failed::of)?;
             self.expect_tag(answer.e_tag())
@@ -224,7 +231,7 @@ impl Upload<'_> {
             match once(true).await {
                 Ok(()) => return Ok(true),
                 Err(error) => match Objection::of(&error) {
-                    Objection::Exists if self.is_settled(digest).await? => return Ok(false),
+                    Objection::Exists if self.is_settled(digest).await? && !ended_older => return Ok(false),
                     Objection::Exists => {}
                     Objection::Condition => {
                         once(false).await.map_err(|error| self.explained(error))?;
@@ -240,23 +247,26 @@ impl Upload<'_> {
     }
 
     /// Uploads of this very object that a process before us began and did not live to end. They are paid for, and no list
-    /// of objects shows them.
-    async fn abort_older(&self) {
+    /// of objects shows them. Says whether there were any.
+    async fn abort_older(&self) -> bool {
         let bucket = &self.sink.config.bucket;
         let listed = self.client.list_multipart_uploads().bucket(bucket).prefix(&self.key).send().await;
         let uploads = match listed {
             Ok(listed) => listed.uploads.unwrap_or_default(),
             Err(error) => {
                 tracing::debug!(bucket, key = self.key, error = %explained(error, bucket), "cannot look for unfinished uploads");
-                return;
+                return false;
             }
         };
+        let mut ended = false;
         for upload in uploads.into_iter().filter(|upload| upload.key() == Some(&self.key)) {
             let Some(id) = upload.upload_id() else { continue };
             tracing::debug!(bucket, key = self.key, id, "ends an upload that was never finished");
             let request = self.client.abort_multipart_upload().bucket(bucket).key(&self.key).upload_id(id);
             let _ = request.send().await;
+            ended = true;
         }
+        ended
     }
 
     /// Whether the object under our name is the same, so that nothing is left to do; `false` if it may be overwritten.
@@ -369,10 +379,6 @@ struct Pending {
 }
 
 impl Pending {
-    fn completed(mut self) {
-        self.id = None;
-    }
-
     async fn abort(mut self) {
         if let Some(abort) = self.aborting() {
             abort.await;

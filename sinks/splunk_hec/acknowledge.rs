@@ -26,14 +26,13 @@ pub(super) struct Acknowledgements {
 impl Acknowledgements {
     /// Expects the acknowledgement of a request that was taken.
     pub fn expect(&mut self, number: Option<u64>, answer: &Answer) -> Result<(), DeliveryError> {
-        self.pending.insert(number.ok_or_else(|| answer::will_not_acknowledge(answer))?);
-        Ok(())
+        let number = number.ok_or_else(|| answer::will_not_acknowledge(answer))?;
+        if self.pending.insert(number) { Ok(()) } else { Err(answer::told_twice(answer, number)) }
     }
 
     /// Expects that of the events before an invalid one. Without a number it will never come, and they have to go again.
     pub fn expect_of_part(&mut self, number: Option<u64>) -> bool {
-        self.pending.extend(number);
-        number.is_some()
+        number.is_some_and(|number| self.pending.insert(number))
     }
 
     /// Returns once all are acknowledged, or fails when time is up.

@@ -102,6 +102,15 @@ pub(super) fn reason(answer: &Answer) -> String {
 }
 
 /// A request was taken that will never be acknowledged.
+/// Each collector counts for itself: one acknowledgement would stand for the requests of two.
+pub(super) fn told_twice(answer: &Answer, number: u64) -> DeliveryError {
+    DeliveryError::Refused {
+        message: format!("`{}` gave two requests the same `ackId`, {number}", answer.origin),
+        hint: "have the load balancer send all requests of our address to the same collector".to_owned(),
+        source: None,
+    }
+}
+
 pub(super) fn will_not_acknowledge(answer: &Answer) -> DeliveryError {
     DeliveryError::Refused {
         message: format!("`{}` took events without an `ackId`", answer.origin),

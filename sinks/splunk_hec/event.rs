@@ -108,7 +108,11 @@ fn put(json: &mut Vec<u8>, name: &str, value: &str) {
 
 fn rendered(name: &str, template: &Template, batch: &Batch, record: &Record) -> String {
     match name {
-        "index" => template.render(batch, record, Place::Topic).to_ascii_lowercase().replace('.', "_"),
+        "index" => {
+            let name = template.render(batch, record, Place::Topic).to_ascii_lowercase().replace('.', "_");
+            // A value of the event must not lead to Splunk's own indexes.
+            if name.starts_with(['_', '-']) { format!("x{name}") } else { name }
+        }
         _ => template.render(batch, record, Place::Text),
     }
 }

@@ -114,8 +114,8 @@ impl Connection {
     /// Itself, if the other end is still there as far as one look without waiting tells.
     pub fn if_open(mut self) -> Option<Self> {
         let open = match &mut self {
-            // An answer to an earlier datagram, "port unreachable", is an error of the socket.
-            Self::Udp(socket, _) => matches!(socket.take_error(), Ok(None)),
+            // Nobody would tell that the name leads to another address by now.
+            Self::Udp(..) => false,
             Self::Stream(stream, ..) => {
                 let mut context = Context::from_waker(Waker::noop());
                 poll_farewell(stream, &mut context).is_pending()

@@ -129,6 +129,10 @@ impl Relp {
                     refused.push(Refusal { at, reason: format!("the receiver answered `{}`", said.trim_end()) });
                 }
             }
+            // All of several: that is about the session and not about them, as "command disabled" is.
+            if refused.len() == messages.len() && messages.len() > 1 {
+                return Err(Failure::Unwilling(refused.swap_remove(0).reason));
+            }
             refused.sort_by_key(|refusal| refusal.at);
             Ok::<_, Failure>(refused)
         };

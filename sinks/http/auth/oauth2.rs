@@ -91,7 +91,7 @@ impl Tokens {
             tls: None,
             timeout: TIMEOUT,
             largest_answer: LARGEST_ANSWER,
-            secrets: vec![config.client_secret.clone()],
+            secrets: config.secrets(),
         })?;
         Ok(Self { config: config.clone(), client, kept: Mutex::new(None) })
     }
@@ -118,7 +118,7 @@ impl Tokens {
     }
 
     async fn ask(&self) -> Result<(Token, Duration), DeliveryError> {
-        let OAuth2 { client_id, client_secret, client_auth, token_url, .. } = &self.config;
+        let OAuth2 { token_url, client_auth, .. } = &self.config;
         let mut request = self
             .client
             .request(Method::POST, token_url.url().clone())?
@@ -126,10 +126,7 @@ impl Tokens {
             .header(ACCEPT, "application/json")
             .body(self.config.form());
         if *client_auth == ClientAuth::Basic {
-            // Both are form-encoded first (RFC 6749, section 2.3.1).
-            let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-            let pair = format!("{}:{}", encoded(client_id), encoded(client_secret.expose()));
-            let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(pair)))
+            let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(self.config.pair())))
                 .expect("Base64 fits a header");
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
@@ -146,6 +143,17 @@ impl Tokens {
 }
 
 impl OAuth2 {
+    /// Name and secret as `Basic` has them, both form-encoded (RFC 6749, section 2.3.1).
+    fn pair(&self) -> String {
+        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        format!("{}:{}", encoded(&self.client_id), encoded(self.client_secret.expose()))
+    }
+
+    /// What must not be printed when a server repeats it.
+    fn secrets(&self) -> Vec<Secret> {
+        [Some(self.client_secret.clone()), Secret::literal(self.pair()).ok()].into_iter().flatten().collect()
+    }
+
     /// The fields of a request for a token.
     fn form(&self) -> String {
         let mut form = Serializer::new(String::new());
