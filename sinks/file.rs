@@ -6,7 +6,13 @@
 //! `{pipeline}` may be shared by pipelines; a line that was torn by a power cut then may stay behind torn, beside the
 //! whole one.
 
+#[cfg(test)]
+mod laws;
+mod packed;
 mod resume;
+mod rotate;
+mod rotated;
+mod step;
 mod tail;
 
 use std::collections::HashMap;
@@ -20,9 +26,10 @@ use async_trait::async_trait;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+pub use self::rotate::{Compression, Rotate};
 use self::tail::{Append, Tail, Trouble};
 use crate::template::{Place, Template};
-use crate::{Batch, BatchLimits, Delivery, DeliveryError, Sink};
+use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
 
 /// One sync each, so neither too small nor so large that a reader of the file waits.
 pub const BATCH: BatchLimits =
@@ -39,6 +46,8 @@ pub struct Config {
     /// The mode of files created, `"0600"` unless set. Folders get the matching one.
     #[serde(default)]
     pub mode: FileMode,
+    /// When a file is put aside under a number and a new one begun. Never unless set.
+    pub rotate: Option<Rotate>,
 }
 
 /// A file mode in octal digits, as `chmod` takes it.
@@ -64,10 +73,10 @@ struct Slot {
 }
 
 impl Config {
-    /// Cannot fail: whether the path can be written is for [`Sink::check`].
-    #[must_use]
-    pub fn build(&self) -> FileSink {
-        FileSink { config: self.clone(), tails: Arc::default() }
+    /// Looks at the configuration only: whether the path can be written is for [`Sink::check`].
+    pub fn build(&self) -> Result<FileSink, BuildError> {
+        self.rotate.as_ref().map_or(Ok(()), Rotate::validate)?;
+        Ok(FileSink { config: self.clone(), tails: Arc::default() })
     }
 }
 
@@ -99,14 +108,15 @@ impl Sink for FileSink {
             .collect();
         let (pipeline, key) = (batch.pipeline.clone(), batch.key());
         let (mode, shared) = (self.config.mode.0, self.config.path.is_shared());
+        let rotate = self.config.rotate.clone();
         let tails = Arc::clone(&self.tails);
         // A dropped future leaves this running to its end. The batch that comes again waits for the file, and finds
         // itself done.
         on_disk(move || {
             for (path, lines) in groups {
                 let tail = tails.of(&path);
-                let append =
-                    Append { path: &path, mode, pipeline: Arc::clone(&pipeline), key: key.clone(), lines, shared };
+                let (pipeline, key, rotate) = (Arc::clone(&pipeline), key.clone(), rotate.as_ref());
+                let append = Append { path: &path, mode, pipeline, key, lines, shared, rotate };
                 let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
                 tail.append(&append).map_err(|trouble| explain(trouble, &path))?;
             }
@@ -237,31 +247,40 @@ mod tests {
     struct Folder {
         folder: TempDir,
         template: &'static str,
+        rotate: Option<serde_json::Value>,
     }
 
     impl Folder {
         fn new(template: &'static str) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            Self { folder, template }
+            Self { folder, template, rotate: None }
+        }
+
+        fn rotating(template: &'static str, rotate: serde_json::Value) -> Self {
+            Self { rotate: Some(rotate), ..Self::new(template) }
         }
 
         fn config(&self) -> Config {
             let path = format!("{}/{}", self.folder.path().display(), self.template);
-            serde_json::from_value(json!({ "path": path })).unwrap()
+            serde_json::from_value(json!({ "path": path, "rotate": self.rotate })).unwrap()
         }
     }
 
     #[async_trait]
     impl Destination for Folder {
         fn sink(&self) -> Arc<dyn Sink> {
-            Arc::new(self.config().build())
+            Arc::new(self.config().build().unwrap())
         }
 
         async fn read_back(&self, _expected: usize) -> Vec<String> {
             let mut paths = Vec::new();
             collect(self.folder.path(), &mut paths);
-            paths.sort();
-            let texts = paths.iter().map(|path| fs::read_to_string(path).unwrap());
+            // The live file is the last of its name.
+            paths.sort_by_key(|path| {
+                let (name, number) = path.to_str().unwrap().split_once(".ndjson").unwrap();
+                (name.to_owned(), number.is_empty(), number.to_owned())
+            });
+            let texts = paths.iter().map(|path| laws::text(path));
             texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
         }
 
@@ -292,13 +311,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keeps_the_contract_while_files_are_rotated() {
+        for rotate in [
+            json!({ "size": "16KiB", "compression": "gzip" }),
+            json!({ "size": "16KiB", "age": "1ns", "compression": "zstd" }),
+        ] {
+            contract::all(async |_| Folder::rotating("audit.ndjson", rotate.clone())).await;
+            contract::all(async |_| Folder::rotating("{vendor}/{pipeline}/{date}.ndjson", rotate.clone())).await;
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_cannot_be_meant_is_a_mistake() {
+        for (rotate, key) in [
+            (json!({}), "rotate"),
+            (json!({ "compression": "gzip" }), "rotate"),
+            (json!({ "size": "0B" }), "rotate.size"),
+            (json!({ "age": "0s" }), "rotate.age"),
+            (json!({ "size": "1MiB", "keep": 0 }), "rotate.keep"),
+        ] {
+            let error = Folder::rotating("a.ndjson", rotate.clone()).config().build().err().unwrap();
+            assert_eq!(error.key, key, "{rotate}");
+        }
+        let config = json!({ "path": "a", "rotate": { "size": "1MiB", "compression": "bzip2" } });
+        let error = serde_json::from_value::<Config>(config).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown variant `bzip2`, expected one of `none`, `gzip`, `zstd`"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
     async fn forgets_old_files_and_still_writes_once() {
         let folder = Folder::new("{date}/{hour}.ndjson");
         let mut batch = contract::numbered("p", 1, MAX_OPEN * 2);
         for (hours, record) in (0..).zip(&mut batch.records) {
             record.time += chrono::TimeDelta::hours(hours);
         }
-        let sink = folder.config().build();
+        let sink = folder.config().build().unwrap();
         sink.deliver(&batch).await.unwrap();
         sink.deliver(&batch).await.unwrap();
         assert_eq!(sink.tails.by_path.lock().unwrap().len(), MAX_OPEN);
@@ -307,7 +357,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_may_pass() {
-        let sink = serde_json::from_value::<Config>(json!({ "path": "/dev/full" })).unwrap().build();
+        let sink = serde_json::from_value::<Config>(json!({ "path": "/dev/full" })).unwrap().build().unwrap();
         let error = sink.deliver(&contract::numbered("p", 1, 1)).await.unwrap_err();
         // Not a file: refused before it can be full. The message of a full one is below.
         assert_eq!(contract::chain(&error), "cannot append to `/dev/full`: not a regular file");
@@ -343,7 +393,7 @@ mod tests {
         ] {
             let mut config: Config = serde_json::from_value(json!({ "path": path })).unwrap();
             config.path = config.path.rooted_in(folder.path());
-            assert_eq!(config.build().check().await.is_ok(), fine, "{path}");
+            assert_eq!(config.build().unwrap().check().await.is_ok(), fine, "{path}");
         }
     }
 
