@@ -85,7 +85,8 @@ impl Sink for FileSink {
     async fn check(&self) -> Result<(), DeliveryError> {
         let path = &self.config.path;
         if let Some(file) = path.literal().map(PathBuf::from).filter(|file| file.exists()) {
-            return on_disk(move || probe_file(&file)).await;
+            let rotates = self.config.rotate.is_some();
+            return on_disk(move || probe_file(&file, rotates)).await;
         }
         // Up to the last `/`: what follows it is the beginning of a name.
         let folder = match path.literal_prefix().rsplit_once('/') {
@@ -159,10 +160,25 @@ async fn on_disk<T: Send + 'static>(
     }
 }
 
-/// Opens a file as a delivery will.
-fn probe_file(file: &Path) -> Result<(), DeliveryError> {
-    let opened = std::fs::File::options().read(true).append(true).open(file);
-    opened.map(drop).map_err(|error| explain(Trouble { doing: "append to", error }, file))
+/// Opens a file as a delivery will, and does in its folder what a rotation will.
+fn probe_file(file: &Path, rotates: bool) -> Result<(), DeliveryError> {
+    let refused = |doing, error| Err(explain(Trouble { doing, error }, file));
+    if file.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return refused("append to", tail::not_a_file());
+    }
+    if let Err(error) = std::fs::File::options().read(true).append(true).open(file) {
+        return refused("append to", error);
+    }
+    if !rotates {
+        return Ok(());
+    }
+    if file.is_symlink() {
+        return refused("rotate", tail::a_link());
+    }
+    if let Err(error) = rotated::list(file) {
+        return refused("list what was rotated of", error);
+    }
+    probe_folder(tail::folder_of(file))
 }
 
 /// Creates and removes a file where the first folder will be.
@@ -189,8 +205,13 @@ fn explain(Trouble { doing, error }: Trouble, path: &Path) -> DeliveryError {
         ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidFilename => {
             DeliveryError::refused(message, "set `path` to the path of a file", error)
         }
-        ErrorKind::FileTooLarge => {
-            DeliveryError::refused(message, "add `{date}` or `{hour}` to `path`, or rotate the file", error)
+        ErrorKind::FileTooLarge => DeliveryError::refused(message, "set `rotate = { size = \"1GiB\" }`", error),
+        // The system's; ours, without a number, passes.
+        ErrorKind::ResourceBusy if error.raw_os_error().is_some() => {
+            DeliveryError::refused(message, "mount the folder of the file, not the file alone", error)
+        }
+        ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
+            DeliveryError::refused(message, "set `path` to what the link leads to", error)
         }
         // Ours, from `Tail`: a pipe or a device has no end to recover from.
         ErrorKind::Other if error.raw_os_error().is_none() => {
@@ -316,8 +337,33 @@ mod tests {
             json!({ "size": "16KiB", "compression": "gzip" }),
             json!({ "size": "16KiB", "age": "1ns", "compression": "zstd" }),
         ] {
-            contract::all(async |_| Folder::rotating("audit.ndjson", rotate.clone())).await;
             contract::all(async |_| Folder::rotating("{vendor}/{pipeline}/{date}.ndjson", rotate.clone())).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_rotated_is_found_before_the_first_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("real.ndjson"), "").unwrap();
+        std::os::unix::fs::symlink(at("real.ndjson"), at("link.ndjson")).unwrap();
+        let rotate = json!({ "size": "1B" });
+        let sink = |path: &Path| {
+            let config = json!({ "path": path, "rotate": rotate });
+            serde_json::from_value::<Config>(config).unwrap().build().unwrap()
+        };
+        sink(&at("real.ndjson")).check().await.unwrap();
+        for (path, message) in [
+            (at("link.ndjson"), "cannot rotate `PATH`: it is a symbolic link"),
+            ("/dev/null".into(), "cannot append to `PATH`: not a regular file"),
+        ] {
+            let sink = sink(&path);
+            let found = sink.check().await.unwrap_err();
+            assert_eq!(contract::chain(&found), message.replace("PATH", path.to_str().unwrap()));
+            assert!(matches!(found, DeliveryError::Refused { .. }), "{found}");
+            // And if nobody checks, no later than when it comes to it.
+            let found = sink.deliver(&contract::numbered("p", 1, 2)).await.unwrap_err();
+            assert_eq!(contract::chain(&found), message.replace("PATH", path.to_str().unwrap()));
         }
     }
 

@@ -196,7 +196,7 @@ impl Open {
         sync_folder(folder).or_else(doing("sync the folder of"))?;
         let found = file.metadata().or_else(doing("read"))?;
         if !found.is_file() {
-            return doing("append to")(io::Error::other("not a regular file"));
+            return doing("append to")(not_a_file());
         }
         Ok(Self {
             identity: (found.dev(), found.ino()),
@@ -308,7 +308,7 @@ impl Open {
         // What is looked for in it one day must be there after a power cut, or the new file must not be.
         self.file.sync_data().or_else(doing("sync"))?;
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
-            return doing("rotate")(io::Error::new(ErrorKind::InvalidFilename, "it is a symbolic link"));
+            return doing("rotate")(a_link());
         }
         if !self.is_current(path) {
             return doing("rotate")(io::Error::new(ErrorKind::ResourceBusy, "somebody else writes to it or moves it"));
@@ -416,7 +416,17 @@ fn create_folder(folder: &Path, file_mode: u32) -> io::Result<()> {
     }
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// A pipe or a device has no end to recover from.
+pub(super) fn not_a_file() -> io::Error {
+    io::Error::other("not a regular file")
+}
+
+/// To rename it would leave the file where it is.
+pub(super) fn a_link() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "it is a symbolic link")
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     folder.unwrap_or(Path::new("."))
 }
@@ -497,6 +507,17 @@ mod tests {
         tail.append(&append(&path, "south", "1", &["{\"s\":1}", "{\"s\":2}"])).unwrap();
         let expected = "{\"s\":1}\n{\"s\"\n{\"n\":1}\n{\"s\":2}\n";
         assert_eq!(fs::read_to_string(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_torn_line_is_ended_also_by_who_has_looked_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.ndjson");
+        fs::write(&path, "{\"n\":1}\n{\"s\"").unwrap();
+        let mut tail = Tail::default();
+        tail.append(&append(&path, "north", "1", &["{\"n\":1}"])).unwrap();
+        tail.append(&append(&path, "north", "2", &["{\"n\":2}"])).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":1}\n{\"s\"\n{\"n\":2}\n");
     }
 
     #[test]
