@@ -158,7 +158,7 @@ impl Tail {
         let chores = Chores { path: append.path, rotate, packs: rotations + 1, removable_below };
         self.is_tidy = chores.run().unwrap_or_else(|error| {
             let file = append.path.display();
-            tracing::warn!(%error, %file, "rotated files were not compressed or removed, they stay until the next rotation");
+            tracing::warn!(%error, %file, "rotated files stay as they are until the next rotation");
             true
         });
     }
