@@ -6,7 +6,13 @@
 //! `{pipeline}` may be shared by pipelines; a line that was torn by a power cut then may stay behind torn, beside the
 //! whole one.
 
+#[cfg(test)]
+mod laws;
+mod packed;
 mod resume;
+mod rotate;
+mod rotated;
+mod step;
 mod tail;
 
 use std::collections::HashMap;
@@ -20,9 +26,10 @@ use async_trait::async_trait;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+pub use self::rotate::{Compression, Rotate};
 use self::tail::{Append, Tail, Trouble};
 use crate::template::{Place, Template};
-use crate::{Batch, BatchLimits, Delivery, DeliveryError, Sink};
+use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
 
 /// One sync each, so neither too small nor so large that a reader of the file waits.
 pub const BATCH: BatchLimits =
@@ -39,6 +46,8 @@ pub struct Config {
     /// The mode of files created, `"0600"` unless set. Folders get the matching one.
     #[serde(default)]
     pub mode: FileMode,
+    /// When a file is put aside under a number and a new one begun. Never unless set.
+    pub rotate: Option<Rotate>,
 }
 
 /// A file mode in octal digits, as `chmod` takes it.
@@ -64,10 +73,10 @@ struct Slot {
 }
 
 impl Config {
-    /// Cannot fail: whether the path can be written is for [`Sink::check`].
-    #[must_use]
-    pub fn build(&self) -> FileSink {
-        FileSink { config: self.clone(), tails: Arc::default() }
+    /// Looks at the configuration only: whether the path can be written is for [`Sink::check`].
+    pub fn build(&self) -> Result<FileSink, BuildError> {
+        self.rotate.as_ref().map_or(Ok(()), Rotate::validate)?;
+        Ok(FileSink { config: self.clone(), tails: Arc::default() })
     }
 }
 
@@ -76,7 +85,8 @@ impl Sink for FileSink {
     async fn check(&self) -> Result<(), DeliveryError> {
         let path = &self.config.path;
         if let Some(file) = path.literal().map(PathBuf::from).filter(|file| file.exists()) {
-            return on_disk(move || probe_file(&file)).await;
+            let rotates = self.config.rotate.is_some();
+            return on_disk(move || probe_file(&file, rotates)).await;
         }
         // Up to the last `/`: what follows it is the beginning of a name.
         let folder = match path.literal_prefix().rsplit_once('/') {
@@ -99,14 +109,15 @@ impl Sink for FileSink {
             .collect();
         let (pipeline, key) = (batch.pipeline.clone(), batch.key());
         let (mode, shared) = (self.config.mode.0, self.config.path.is_shared());
+        let rotate = self.config.rotate.clone();
         let tails = Arc::clone(&self.tails);
         // A dropped future leaves this running to its end. The batch that comes again waits for the file, and finds
         // itself done.
         on_disk(move || {
             for (path, lines) in groups {
                 let tail = tails.of(&path);
-                let append =
-                    Append { path: &path, mode, pipeline: Arc::clone(&pipeline), key: key.clone(), lines, shared };
+                let (pipeline, key, rotate) = (Arc::clone(&pipeline), key.clone(), rotate.as_ref());
+                let append = Append { path: &path, mode, pipeline, key, lines, shared, rotate };
                 let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
                 tail.append(&append).map_err(|trouble| explain(trouble, &path))?;
             }
@@ -149,10 +160,25 @@ async fn on_disk<T: Send + 'static>(
     }
 }
 
-/// Opens a file as a delivery will.
-fn probe_file(file: &Path) -> Result<(), DeliveryError> {
-    let opened = std::fs::File::options().read(true).append(true).open(file);
-    opened.map(drop).map_err(|error| explain(Trouble { doing: "append to", error }, file))
+/// Opens a file as a delivery will, and does in its folder what a rotation will.
+fn probe_file(file: &Path, rotates: bool) -> Result<(), DeliveryError> {
+    let refused = |doing, error| Err(explain(Trouble { doing, error }, file));
+    if file.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+        return refused("append to", tail::not_a_file());
+    }
+    if let Err(error) = std::fs::File::options().read(true).append(true).open(file) {
+        return refused("append to", error);
+    }
+    if !rotates {
+        return Ok(());
+    }
+    if file.is_symlink() {
+        return refused("rotate", tail::a_link());
+    }
+    if let Err(error) = rotated::list(file) {
+        return refused("list what was rotated of", error);
+    }
+    probe_folder(tail::folder_of(file))
 }
 
 /// Creates and removes a file where the first folder will be.
@@ -179,8 +205,13 @@ fn explain(Trouble { doing, error }: Trouble, path: &Path) -> DeliveryError {
         ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidFilename => {
             DeliveryError::refused(message, "set `path` to the path of a file", error)
         }
-        ErrorKind::FileTooLarge => {
-            DeliveryError::refused(message, "add `{date}` or `{hour}` to `path`, or rotate the file", error)
+        ErrorKind::FileTooLarge => DeliveryError::refused(message, "set `rotate = { size = \"1GiB\" }`", error),
+        // The system's; ours, without a number, passes.
+        ErrorKind::ResourceBusy if error.raw_os_error().is_some() => {
+            DeliveryError::refused(message, "mount the folder of the file, not the file alone", error)
+        }
+        ErrorKind::InvalidInput if error.raw_os_error().is_none() => {
+            DeliveryError::refused(message, "set `path` to what the link leads to", error)
         }
         // Ours, from `Tail`: a pipe or a device has no end to recover from.
         ErrorKind::Other if error.raw_os_error().is_none() => {
@@ -237,31 +268,40 @@ mod tests {
     struct Folder {
         folder: TempDir,
         template: &'static str,
+        rotate: Option<serde_json::Value>,
     }
 
     impl Folder {
         fn new(template: &'static str) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            Self { folder, template }
+            Self { folder, template, rotate: None }
+        }
+
+        fn rotating(template: &'static str, rotate: serde_json::Value) -> Self {
+            Self { rotate: Some(rotate), ..Self::new(template) }
         }
 
         fn config(&self) -> Config {
             let path = format!("{}/{}", self.folder.path().display(), self.template);
-            serde_json::from_value(json!({ "path": path })).unwrap()
+            serde_json::from_value(json!({ "path": path, "rotate": self.rotate })).unwrap()
         }
     }
 
     #[async_trait]
     impl Destination for Folder {
         fn sink(&self) -> Arc<dyn Sink> {
-            Arc::new(self.config().build())
+            Arc::new(self.config().build().unwrap())
         }
 
         async fn read_back(&self, _expected: usize) -> Vec<String> {
             let mut paths = Vec::new();
             collect(self.folder.path(), &mut paths);
-            paths.sort();
-            let texts = paths.iter().map(|path| fs::read_to_string(path).unwrap());
+            // The live file is the last of its name.
+            paths.sort_by_key(|path| {
+                let (name, number) = path.to_str().unwrap().split_once(".ndjson").unwrap();
+                (name.to_owned(), number.is_empty(), number.to_owned())
+            });
+            let texts = paths.iter().map(|path| laws::text(path));
             texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
         }
 
@@ -292,13 +332,69 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keeps_the_contract_while_files_are_rotated() {
+        for rotate in [
+            json!({ "size": "16KiB", "compression": "gzip" }),
+            json!({ "size": "16KiB", "age": "1ns", "compression": "zstd" }),
+        ] {
+            contract::all(async |_| Folder::rotating("{vendor}/{pipeline}/{date}.ndjson", rotate.clone())).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_rotated_is_found_before_the_first_record() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("real.ndjson"), "").unwrap();
+        std::os::unix::fs::symlink(at("real.ndjson"), at("link.ndjson")).unwrap();
+        let rotate = json!({ "size": "1B" });
+        let sink = |path: &Path| {
+            let config = json!({ "path": path, "rotate": rotate });
+            serde_json::from_value::<Config>(config).unwrap().build().unwrap()
+        };
+        sink(&at("real.ndjson")).check().await.unwrap();
+        for (path, message) in [
+            (at("link.ndjson"), "cannot rotate `PATH`: it is a symbolic link"),
+            ("/dev/null".into(), "cannot append to `PATH`: not a regular file"),
+        ] {
+            let sink = sink(&path);
+            let found = sink.check().await.unwrap_err();
+            assert_eq!(contract::chain(&found), message.replace("PATH", path.to_str().unwrap()));
+            assert!(matches!(found, DeliveryError::Refused { .. }), "{found}");
+            // And if nobody checks, no later than when it comes to it.
+            let found = sink.deliver(&contract::numbered("p", 1, 2)).await.unwrap_err();
+            assert_eq!(contract::chain(&found), message.replace("PATH", path.to_str().unwrap()));
+        }
+    }
+
+    #[test]
+    fn a_rotation_that_cannot_be_meant_is_a_mistake() {
+        for (rotate, key) in [
+            (json!({}), "rotate"),
+            (json!({ "compression": "gzip" }), "rotate"),
+            (json!({ "size": "0B" }), "rotate.size"),
+            (json!({ "age": "0s" }), "rotate.age"),
+            (json!({ "size": "1MiB", "keep": 0 }), "rotate.keep"),
+        ] {
+            let error = Folder::rotating("a.ndjson", rotate.clone()).config().build().err().unwrap();
+            assert_eq!(error.key, key, "{rotate}");
+        }
+        let config = json!({ "path": "a", "rotate": { "size": "1MiB", "compression": "bzip2" } });
+        let error = serde_json::from_value::<Config>(config).unwrap_err();
+        assert!(
+            error.to_string().contains("unknown variant `bzip2`, expected one of `none`, `gzip`, `zstd`"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
     async fn forgets_old_files_and_still_writes_once() {
         let folder = Folder::new("{date}/{hour}.ndjson");
         let mut batch = contract::numbered("p", 1, MAX_OPEN * 2);
         for (hours, record) in (0..).zip(&mut batch.records) {
             record.time += chrono::TimeDelta::hours(hours);
         }
-        let sink = folder.config().build();
+        let sink = folder.config().build().unwrap();
         sink.deliver(&batch).await.unwrap();
         sink.deliver(&batch).await.unwrap();
         assert_eq!(sink.tails.by_path.lock().unwrap().len(), MAX_OPEN);
@@ -307,7 +403,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_disk_may_pass() {
-        let sink = serde_json::from_value::<Config>(json!({ "path": "/dev/full" })).unwrap().build();
+        let sink = serde_json::from_value::<Config>(json!({ "path": "/dev/full" })).unwrap().build().unwrap();
         let error = sink.deliver(&contract::numbered("p", 1, 1)).await.unwrap_err();
         // Not a file: refused before it can be full. The message of a full one is below.
         assert_eq!(contract::chain(&error), "cannot append to `/dev/full`: not a regular file");
@@ -343,7 +439,7 @@ mod tests {
         ] {
             let mut config: Config = serde_json::from_value(json!({ "path": path })).unwrap();
             config.path = config.path.rooted_in(folder.path());
-            assert_eq!(config.build().check().await.is_ok(), fine, "{path}");
+            assert_eq!(config.build().unwrap().check().await.is_ok(), fine, "{path}");
         }
     }
 

@@ -289,7 +289,7 @@ impl SinkConfig {
     /// Makes the sink. Reads the files the configuration names, and touches no network: [`Sink::check`] does.
     pub fn build(&self) -> Result<Arc<dyn Sink>, BuildError> {
         Ok(match self {
-            Self::File(config) => Arc::new(config.build()),
+            Self::File(config) => Arc::new(config.build()?),
             Self::Stdout(config) => Arc::new(config.build()),
             Self::Kafka(config) => Arc::new(config.build()?),
             Self::S3(config) => Arc::new(config.build()?),

@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use auditline::simulator::{Flaky, Late, RetryAfter, Simulator, Throttle, Vendor, VoximplantQuirks, World};
@@ -15,12 +16,13 @@ const KILLS: usize = 100;
 const LATEST: Duration = Duration::from_secs(4);
 const OVERLAP: Duration = Duration::from_secs(12);
 
-/// A file for each pipeline, twice, in batches of another size.
+/// A file for each pipeline, twice, in batches of another size, and the second time rotated and compressed.
 const SINKS: &str = "
 [sinks.each.file]
 path = \"FOLDER/out/{pipeline}.ndjson\"
 [sinks.all.file]
 path = \"FOLDER/all/{pipeline}.ndjson\"
+rotate = { size = \"32KiB\", age = \"1s\", compression = \"zstd\" }
 ";
 
 /// Chooses the seed of the kills and of the world, to run a failed test again.
@@ -148,12 +150,36 @@ async fn no_record_is_lost_or_repeated_however_often_it_is_killed() {
         let possible = wanted[vendor].iter().chain(since).cloned().collect();
         expect_once(&pipeline.name, arrived.clone(), &possible);
         expect_order(&pipeline.name, &arrived, &times);
-        let second = common::events(&installation.path(&format!("all/{}.ndjson", pipeline.name)));
+        let second = rotated(&installation.path("all"), &format!("{}.ndjson", pipeline.name));
         let second = second.iter().map(id).collect::<Vec<_>>();
         assert!(second == arrived, "{}: the two files differ: {} and {}", pipeline.name, second.len(), arrived.len());
         total += second.len();
     }
     println!("{total} records, twice");
+}
+
+/// The events of a rotated file, the oldest first.
+fn rotated(folder: &Path, name: &str) -> Vec<serde_json::Value> {
+    let mut files: BTreeMap<u64, PathBuf> = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let suffix = path.file_name().unwrap().to_str().unwrap().strip_prefix(name).map(str::to_owned);
+        // A kill may leave a copy unfinished, or beside its original, until more is written.
+        if let Some(suffix) = suffix.filter(|suffix| !suffix.ends_with(".tmp") && !suffix.ends_with(".unpacked")) {
+            let number = suffix.get(1..7).map_or(u64::MAX, |number| number.parse().unwrap());
+            files.insert(number, path);
+        }
+    }
+    assert!(files.len() > 2, "{name} was not rotated");
+    let read = |path: &PathBuf| {
+        if path.extension().is_some_and(|extension| extension == "zst") {
+            let unpacked = path.with_extension("unpacked");
+            std::fs::write(&unpacked, zstd::decode_all(std::fs::File::open(path).unwrap()).unwrap()).unwrap();
+            return common::events(&unpacked);
+        }
+        common::events(path)
+    };
+    files.values().flat_map(read).collect()
 }
 
 /// Records come in their time's order but for the late ones, and those are not later than they can be.

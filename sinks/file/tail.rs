@@ -6,10 +6,14 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 
 use super::resume::{Resume, resume};
+use super::rotate::Rotate;
+use super::rotated::{self, Chores};
+use super::step::step;
 
 /// How far back the lines of a batch are looked for in a file that several pipelines write to.
 const SHARED_LOOK_BACK: u64 = 4 * 1024 * 1024;
@@ -24,6 +28,8 @@ pub(super) struct Tail {
     /// Bytes behind this were in a failed sync: the kernel forgets that they are not on the disk, so they must be
     /// written anew and cannot count as found.
     doubtful_from: Option<u64>,
+    /// Nothing is left to do with the rotated files.
+    is_tidy: bool,
 }
 
 struct Open {
@@ -31,10 +37,22 @@ struct Open {
     identity: (u64, u64),
     /// Its length as we left it. Another length means that somebody else wrote.
     end: u64,
-    /// Its length as we found it: what an earlier process may have left of a batch lies before.
-    inherited: u64,
+    /// When it was begun. As we found it where the file system does not tell.
+    begun: SystemTime,
+    /// How far it was written when we found it: what an earlier process may have left of a batch lies before.
+    inherited: Mark,
     /// The pipelines that have looked there.
     settled: HashSet<Arc<str>>,
+    /// It ends in a part of a line.
+    torn: bool,
+}
+
+/// A place in a file, which may have been rotated since.
+#[derive(Clone, Copy)]
+struct Mark {
+    /// The file's number, once it has one.
+    number: Option<u64>,
+    length: u64,
 }
 
 /// The lines of one batch that belong into one file.
@@ -45,6 +63,7 @@ pub(super) struct Append<'a> {
     pub key: String,
     pub lines: Vec<Bytes>,
     pub shared: bool,
+    pub rotate: Option<&'a Rotate>,
 }
 
 /// A disk error, and what we were doing.
@@ -71,16 +90,77 @@ impl Tail {
             Some(open) if open.is_current(append.path) => open,
             _ => self.reopen(append)?,
         };
-        let start = open.end;
         let found = open.settle(append)?;
-        open.write(append, found).or_else(doing("write"))?;
-        if let Err(error) = open.file.sync_data() {
-            self.doubtful_from = open.file.set_len(start).err().map(|_| start);
-            return doing("sync")(error);
+        let mut lines = &append.lines[found.lines..];
+        let mut next = Resume { lines: 0, ..found };
+        let mut rotations = 0;
+        let mut first_rotated = None;
+        loop {
+            if let Some(number) = self.make_room(&mut open, append, lines, next)? {
+                first_rotated = first_rotated.or(Some(number));
+                rotations += 1;
+                next = Resume::default();
+            }
+            let fitting = open.fitting(append.rotate, lines, next);
+            let start = open.end;
+            if fitting > 0 {
+                open.write(&lines[..fitting], next).or_else(doing("write"))?;
+            }
+            step();
+            if let Err(error) = open.file.sync_data() {
+                self.doubtful_from = open.file.set_len(start).err().map(|_| start);
+                return doing("sync")(error);
+            }
+            step();
+            lines = &lines[fitting..];
+            next = Resume::default();
+            if lines.is_empty() {
+                break;
+            }
         }
         self.done.insert(append.pipeline.clone(), append.key.clone());
         self.open = Some(open);
+        // A batch that was found in part began in a file we do not know.
+        let removable_below = if found.lines > 0 { 0 } else { first_rotated.unwrap_or(u64::MAX) };
+        self.tidy(append, rotations, removable_below);
         Ok(())
+    }
+
+    /// Rotates the file if it is time, and says under which number.
+    fn make_room(
+        &mut self,
+        open: &mut Open,
+        append: &Append<'_>,
+        lines: &[Bytes],
+        next: Resume,
+    ) -> Outcome<Option<u64>> {
+        let (Some(rotate), Some(line)) = (append.rotate, lines.first()) else {
+            return Ok(None);
+        };
+        let more = u64::from(next.newline) + line.len() as u64 + 1;
+        // A line that was begun is ended where it is.
+        if next.bytes > 0 || !rotate.is_due(open.end, more, open.begun) {
+            return Ok(None);
+        }
+        if next.newline {
+            open.put(&mut vec![b'\n']).or_else(doing("write"))?;
+        }
+        self.is_tidy = false;
+        open.rotate(append).map(Some)
+    }
+
+    /// Compresses and removes rotated files. What fails there keeps no record waiting, and is tried again when the next
+    /// file is rotated.
+    fn tidy(&mut self, append: &Append<'_>, rotations: usize, removable_below: u64) {
+        let Some(rotate) = append.rotate.filter(|_| !self.is_tidy) else {
+            return;
+        };
+        let chores = Chores { path: append.path, rotate, packs: rotations + 1, removable_below };
+        self.is_tidy = chores.run().unwrap_or_else(|error| {
+            let file = append.path.display();
+            tracing::warn!(%error, %file, "rotated files stay as they are until the next rotation");
+            true
+        });
     }
 
     fn reopen(&mut self, append: &Append<'_>) -> Outcome<Open> {
@@ -91,14 +171,14 @@ impl Tail {
         };
         open.file.set_len(start).or_else(doing("shorten"))?;
         self.doubtful_from = None;
-        Ok(Open { end: start, inherited: start, ..open })
+        let torn = open.torn_at(start).or_else(doing("read"))?;
+        Ok(Open { end: start, inherited: Mark { number: None, length: start }, torn, ..open })
     }
 }
 
 impl Open {
     fn at(path: &Path, mode: u32) -> Outcome<Self> {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         create_folder(folder, mode).or_else(doing("create the folder of"))?;
         let mut options = File::options();
         options.read(true).append(true).mode(mode);
@@ -111,17 +191,20 @@ impl Open {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path).or_else(doing("open"))?,
             Err(error) => return doing("create")(error),
         };
+        step();
         // Also for a file that was there: the process that created it may have died before it came here.
         sync_folder(folder).or_else(doing("sync the folder of"))?;
         let found = file.metadata().or_else(doing("read"))?;
         if !found.is_file() {
-            return doing("append to")(io::Error::other("not a regular file"));
+            return doing("append to")(not_a_file());
         }
         Ok(Self {
             identity: (found.dev(), found.ino()),
             end: found.len(),
-            inherited: found.len(),
+            begun: found.created().unwrap_or_else(|_| SystemTime::now()),
+            inherited: Mark { number: None, length: found.len() },
             settled: HashSet::new(),
+            torn: false,
             file,
         })
     }
@@ -133,66 +216,143 @@ impl Open {
 
     /// Finds what is there of a batch that an earlier process may have begun.
     fn settle(&mut self, append: &Append<'_>) -> Outcome<Resume> {
-        let unwritten = Resume { keep: usize::MAX, ..Resume::default() };
-        if self.inherited == 0 || !self.settled.insert(append.pipeline.clone()) {
-            return Ok(unwritten);
+        if !self.settled.insert(append.pipeline.clone()) {
+            return Ok(Resume { newline: self.torn, ..Resume::default() });
         }
         let mut reach: u64 = append.lines.iter().map(|line| line.len() as u64 + 1).sum();
         if append.shared {
             reach += SHARED_LOOK_BACK;
         }
-        let (from, text) = self.lines_before(self.inherited, reach).or_else(doing("read"))?;
+        let Before { text, live, from } = self.lines_before(append, reach).or_else(doing("read"))?;
         let found = resume(&text, &append.lines, append.shared);
-        if self.inherited < self.end {
+        if self.inherited.number.is_some() || self.inherited.length < self.end {
             // Another pipeline has written behind, and ended the torn line.
-            return Ok(Resume { bytes: 0, newline: false, ..found });
+            return Ok(Resume { bytes: 0, newline: self.torn, ..found });
         }
-        if found.keep < text.len() {
-            let length = from + found.keep as u64;
+        let keep = found.keep.max(live);
+        if keep < text.len() {
+            let length = from + (keep - live) as u64;
             self.file.set_len(length).or_else(doing("shorten"))?;
             self.end = length;
-            self.inherited = length;
+            self.inherited.length = length;
         }
-        Ok(found)
+        self.torn = self.torn_at(self.end).or_else(doing("read"))?;
+        Ok(Resume { newline: self.torn && found.bytes == 0, ..found })
     }
 
-    /// The text of `reach` bytes before `end`, from the first line start on, and where it begins.
-    fn lines_before(&self, end: u64, reach: u64) -> io::Result<(u64, Vec<u8>)> {
+    /// The text of `reach` bytes before what we found, from the first line start on.
+    fn lines_before(&self, append: &Append<'_>, reach: u64) -> io::Result<Before> {
         // One byte more tells whether a line starts right there.
-        let mut from = end.saturating_sub(reach + 1);
-        let mut text = vec![0; usize::try_from(end - from).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut text, from)?;
-        if from > 0 {
+        let want = reach + 1;
+        let Mark { number, length } = self.inherited;
+        let is_live = number.is_none();
+        let mut from = if is_live { length.saturating_sub(want) } else { 0 };
+        let mut live = vec![0; usize::try_from(if is_live { length - from } else { 0 }).map_err(io::Error::other)?];
+        self.file.read_exact_at(&mut live, from)?;
+        let (mut text, is_all) = if from > 0 {
+            (Vec::new(), false)
+        } else {
+            let want = usize::try_from(want - live.len() as u64).map_err(io::Error::other)?;
+            let older = rotated::text_before(append.path, number.unwrap_or(u64::MAX), length, want);
+            match older {
+                // A folder we may write to and not read, such as a drop box: nothing was ever rotated there.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && append.rotate.is_none() => {
+                    (Vec::new(), true)
+                }
+                other => other?,
+            }
+        };
+        let mut start_of_live = text.len();
+        text.append(&mut live);
+        if !is_all {
             // Without a line start the text is one torn, foreign line; its end is all that matters of it.
             if let Some(line_end) = text.iter().position(|byte| *byte == b'\n') {
-                text.drain(..=line_end);
-                from += line_end as u64 + 1;
+                let cut = line_end + 1;
+                text.drain(..cut);
+                from += cut.saturating_sub(start_of_live) as u64;
+                start_of_live = start_of_live.saturating_sub(cut);
             }
         }
-        Ok((from, text))
+        Ok(Before { text, live: start_of_live, from })
     }
 
-    fn write(&mut self, append: &Append<'_>, found: Resume) -> io::Result<()> {
+    /// Whether the file would end in a part of a line if it ended there.
+    fn torn_at(&self, end: u64) -> io::Result<bool> {
+        let mut last = [b'\n'];
+        if end > 0 {
+            self.file.read_exact_at(&mut last, end - 1)?;
+        }
+        Ok(last != [b'\n'])
+    }
+
+    /// How many of the lines go into this file: all, or those that fit. One at least.
+    fn fitting(&self, rotate: Option<&Rotate>, lines: &[Bytes], next: Resume) -> usize {
+        let Some(rotate) = rotate else {
+            return lines.len();
+        };
+        let mut end = self.end + u64::from(next.newline) - next.bytes as u64;
+        let fits = |line: &Bytes| {
+            end += line.len() as u64 + 1;
+            !rotate.is_over(end)
+        };
+        let fitting = lines.iter().position({
+            let mut fits = fits;
+            move |line| !fits(line)
+        });
+        fitting.unwrap_or(lines.len()).max(1).min(lines.len())
+    }
+
+    /// Puts the file aside under the next number and begins a new one. Its text is whole lines.
+    fn rotate(&mut self, append: &Append<'_>) -> Outcome<u64> {
+        let path = append.path;
+        // What is looked for in it one day must be there after a power cut, or the new file must not be.
+        self.file.sync_data().or_else(doing("sync"))?;
+        if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+            return doing("rotate")(a_link());
+        }
+        if !self.is_current(path) {
+            return doing("rotate")(io::Error::new(ErrorKind::ResourceBusy, "somebody else writes to it or moves it"));
+        }
+        let last = rotated::list(path).or_else(doing("list what was rotated of"))?.into_keys().next_back();
+        let number = last.unwrap_or(0) + 1;
+        step();
+        fs::rename(path, rotated::name(path, number)).or_else(doing("rotate"))?;
+        step();
+        sync_folder(folder_of(path)).or_else(doing("sync the folder of"))?;
+        step();
+        let begun = Self::at(path, append.mode)?;
+        step();
+        let aside = std::mem::replace(self, begun);
+        if self.end == 0 {
+            let number = aside.inherited.number.or(Some(number));
+            self.inherited = Mark { number, ..aside.inherited };
+            self.settled = aside.settled;
+        }
+        Ok(number)
+    }
+
+    fn write(&mut self, lines: &[Bytes], next: Resume) -> io::Result<()> {
         let start = self.end;
-        let written = self.write_chunks(append, found);
+        let written = self.write_chunks(lines, next);
         if written.is_err() {
             // Best effort: a torn line that another pipeline comes upon would stay torn.
             let reached = self.file.metadata()?.len();
-            let whole = last_line_end(append, found, start, reached);
+            let whole = last_line_end(lines, next, start, reached);
             if whole < reached {
                 self.file.set_len(whole)?;
             }
         }
+        self.torn = false;
         written
     }
 
-    fn write_chunks(&mut self, append: &Append<'_>, found: Resume) -> io::Result<()> {
+    fn write_chunks(&mut self, lines: &[Bytes], next: Resume) -> io::Result<()> {
         let mut chunk = Vec::with_capacity(CHUNK);
-        if found.newline {
+        if next.newline {
             chunk.push(b'\n');
         }
-        let mut skip = found.bytes;
-        for line in &append.lines[found.lines..] {
+        let mut skip = next.bytes;
+        for line in lines {
             chunk.extend_from_slice(&line[skip..]);
             chunk.push(b'\n');
             skip = 0;
@@ -204,6 +364,7 @@ impl Open {
     }
 
     fn put(&mut self, chunk: &mut Vec<u8>) -> io::Result<()> {
+        step();
         self.file.write_all(chunk)?;
         self.end += chunk.len() as u64;
         chunk.clear();
@@ -211,15 +372,25 @@ impl Open {
     }
 }
 
-/// The last place up to `reached` where a line of the batch ends, or where it began.
-fn last_line_end(append: &Append<'_>, found: Resume, start: u64, reached: u64) -> u64 {
-    let mut end = start + u64::from(found.newline);
+/// The text before a place, looked into for what a batch has left there.
+struct Before {
+    /// Whole lines, but for the last.
+    text: Vec<u8>,
+    /// Where in the text the live file's part begins.
+    live: usize,
+    /// Where that part begins in the live file.
+    from: u64,
+}
+
+/// The last place up to `reached` where one of the lines ends, or where they began.
+fn last_line_end(lines: &[Bytes], next: Resume, start: u64, reached: u64) -> u64 {
+    let mut end = start + u64::from(next.newline);
     if end > reached {
         return start;
     }
     let mut whole = end;
-    let mut skip = found.bytes as u64;
-    for line in &append.lines[found.lines..] {
+    let mut skip = next.bytes as u64;
+    for line in lines {
         end += line.len() as u64 + 1 - skip;
         skip = 0;
         if end > reached {
@@ -245,6 +416,26 @@ fn create_folder(folder: &Path, file_mode: u32) -> io::Result<()> {
     }
 }
 
+/// A pipe or a device has no end to recover from.
+pub(super) fn not_a_file() -> io::Error {
+    io::Error::other("not a regular file")
+}
+
+/// To rename it would leave the file where it is.
+pub(super) fn a_link() -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, "it is a symbolic link")
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// As [`sync_folder`], of the folder a file lies in.
+pub(super) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    sync_folder(folder_of(path))
+}
+
 /// Makes the folder's entries survive a power cut, where the file system has a way to.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder).and_then(|folder| folder.sync_all()) {
@@ -267,6 +458,7 @@ mod tests {
             key: key.into(),
             lines: lines.iter().map(|line| Bytes::copy_from_slice(line.as_bytes())).collect(),
             shared: true,
+            rotate: None,
         }
     }
 
@@ -318,6 +510,17 @@ mod tests {
     }
 
     #[test]
+    fn a_torn_line_is_ended_also_by_who_has_looked_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("all.ndjson");
+        fs::write(&path, "{\"n\":1}\n{\"s\"").unwrap();
+        let mut tail = Tail::default();
+        tail.append(&append(&path, "north", "1", &["{\"n\":1}"])).unwrap();
+        tail.append(&append(&path, "north", "2", &["{\"n\":2}"])).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"n\":1}\n{\"s\"\n{\"n\":2}\n");
+    }
+
+    #[test]
     fn a_rotated_file_is_left_and_a_new_one_begun() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.ndjson");
@@ -336,13 +539,13 @@ mod tests {
         let path = folder.path().join("audit.ndjson");
         let batch = append(&path, "p", "1", &["{\"n\":1}", "{\"n\":2}", "{\"n\":3}"]);
         for (reached, whole) in [(0, 0), (7, 0), (8, 8), (15, 8), (16, 16), (24, 24)] {
-            assert_eq!(last_line_end(&batch, Resume::default(), 0, reached), whole);
-            assert_eq!(last_line_end(&batch, Resume::default(), 100, 100 + reached), 100 + whole);
+            assert_eq!(last_line_end(&batch.lines, Resume::default(), 0, reached), whole);
+            assert_eq!(last_line_end(&batch.lines, Resume::default(), 100, 100 + reached), 100 + whole);
         }
         let found = Resume { newline: true, ..Resume::default() };
-        assert_eq!(last_line_end(&batch, found, 5, 5), 5);
-        assert_eq!(last_line_end(&batch, found, 5, 13), 6);
-        assert_eq!(last_line_end(&batch, found, 5, 14), 14);
+        assert_eq!(last_line_end(&batch.lines, found, 5, 5), 5);
+        assert_eq!(last_line_end(&batch.lines, found, 5, 13), 6);
+        assert_eq!(last_line_end(&batch.lines, found, 5, 14), 14);
     }
 
     #[test]
