@@ -233,7 +233,7 @@ async fn what_no_record_can_get_into_needs_a_person() {
     assert!(message.contains("cluster_block_exception") && hint.contains("`index.blocks`"), "{message}: {hint}");
     ask("PUT", format!("{url}/{}/_settings", blocked.name), Some(json!({ "index.blocks.write": false }))).await;
     deliver(&*blocked.sink(), &batch).await.unwrap();
-    assert_eq!(blocked.texts().await, contract::texts(&[batch.clone()]));
+    assert_eq!(blocked.texts().await, contract::texts(std::slice::from_ref(&batch)));
 
     let stream = Index::stream(&url, &contract::unique("stream")).await;
     let (message, hint) = refused(deliver(&*sink(json!({ "url": url, "index": stream.name })), &batch).await);

@@ -317,14 +317,14 @@ impl Rows {
 /// Compresses what passes, or does not.
 enum Packer {
     Plain { begun: bool },
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
 }
 
 impl Packer {
     fn new(packing: Packing) -> Self {
         match packing {
             Packing::Plain => Self::Plain { begun: false },
-            _ => Self::Gzip(GzEncoder::new(Vec::new(), Compression::fast())),
+            _ => Self::Gzip(Box::new(GzEncoder::new(Vec::new(), Compression::fast()))),
         }
     }
 

@@ -257,7 +257,8 @@ mod tests {
         let class = schema().class("authentication").unwrap();
         for fact in [class.caption, class.uid, class.name, class.fields.attributes[0].name] {
             assert!(is_fact(fact), "{fact}");
-            assert!(!is_fact(&fact.to_owned()), "{fact}");
+            let copy = fact.to_owned();
+            assert!(!is_fact(&copy), "{fact}");
         }
         assert!(!is_fact(""));
     }
