@@ -16,7 +16,7 @@ use crate::{BuildError, DeliveryError};
 /// `check = { method = "GET", url = "https://api.example.com/validate" }`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Check {
-    /// Where to ask, with the same credentials; `url` without its query, and without `secret_path`, unless set.
+    /// Where to ask, with the same credentials; `url` without `secret_path`, unless set.
     pub url: Option<Endpoint>,
     /// `"HEAD"`, `"GET"` or `"OPTIONS"`.
     pub method: CheckMethod,
