@@ -203,6 +203,17 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_that_takes_nothing_is_told_from_records_that_are_wrong() {
+        let batch = crate::contract::numbered("p", 1, 3);
+        let all = |why: Why| (0..3).map(|at| (at, why)).collect::<Vec<_>>();
+        assert!(refuses_all(&all(Why::Invalid), &batch));
+        // What is too large is so by itself.
+        assert!(!refuses_all(&all(Why::TooLarge), &batch));
+        assert!(!refuses_all(&all(Why::Invalid)[..2], &batch));
+        assert!(!refuses_all(&[(0, Why::Invalid)], &crate::contract::numbered("p", 1, 1)));
+    }
+
+    #[test]
     fn a_timeout_is_explained_by_what_was_said_before() {
         let error = explained(Code::MessageTimedOut, Some((Code::Authentication, "SASL failed")));
         assert!(matches!(error, DeliveryError::Refused { .. }));

@@ -135,6 +135,9 @@ impl Connection {
                 return session.send(messages).await.map_err(|failure| match failure {
                     Failure::Broken(error) => broken(error, address),
                     failure @ Failure::Closing => closing(failure, address),
+                    failure @ Failure::Refusing(_) => {
+                        DeliveryError::retryable(format!("`{address}` refuses every message"), failure)
+                    }
                     other => DeliveryError::retryable(format!("`{address}` does not keep to RELP"), other),
                 });
             }

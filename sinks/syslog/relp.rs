@@ -55,6 +55,10 @@ pub(super) enum Failure {
     /// It will not open a session, in its words.
     #[error("the receiver answered `{0}`")]
     Unwilling(String),
+    /// It took none of several messages: that is about the session and not about them, as "command disabled" is. Its words
+    /// about the first.
+    #[error("{0}")]
+    Refusing(String),
     /// It said that it closes.
     #[error("the receiver is closing the session")]
     Closing,
@@ -129,11 +133,10 @@ impl Relp {
                     refused.push(Refusal { at, reason: format!("the receiver answered `{}`", said.trim_end()) });
                 }
             }
-            // All of several: that is about the session and not about them, as "command disabled" is.
-            if refused.len() == messages.len() && messages.len() > 1 {
-                return Err(Failure::Unwilling(refused.swap_remove(0).reason));
-            }
             refused.sort_by_key(|refusal| refusal.at);
+            if refused.len() == messages.len() && messages.len() > 1 {
+                return Err(Failure::Refusing(refused.swap_remove(0).reason));
+            }
             Ok::<_, Failure>(refused)
         };
         let ((), refused) = tokio::try_join!(write, read)?;

@@ -466,7 +466,6 @@ async fn an_answer_that_comes_before_the_end_of_a_request_counts() {
     });
     let large = format!(r#"{{"x":"{}"}}"#, "x".repeat(20_000_000));
     let outcome = sink(config).deliver(&contract::batch_of("early", 1, [large])).await;
-    println!("{outcome:?}");
     assert_eq!(outcome.unwrap().rejected.len(), 1);
 }
 
@@ -483,9 +482,12 @@ async fn a_body_may_tell_of_a_failure_under_a_200() {
     for answers in [json!({ "failed_at": "/errors" }), json!({ "expect": { "/status": "ok" } })] {
         outcome(&base, json!({ "answers": answers })).await.unwrap();
     }
-    // What is expected and is not even JSON is no success.
+    // What is looked into and is not even JSON is no success; nothing at all tells of no failure.
     let base = answering("HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nwelcome").await;
     passing(outcome(&base, json!({ "answers": { "expect": { "/status": "ok" } } })).await);
+    passing(outcome(&base, json!({ "answers": { "failed_at": "/errors" } })).await);
+    let base = answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    outcome(&base, json!({ "answers": { "failed_at": "/errors" } })).await.unwrap();
 }
 
 #[tokio::test]

@@ -278,6 +278,8 @@ async fn a_200_of_something_else_is_no_success() {
         ("", b"welcome".as_slice()),
         ("Content-Type: application/x-protobuf\r\n", b"\xff\xff\xff".as_slice()),
         ("Content-Type: application/json\r\n", b"[]".as_slice()),
+        ("Content-Type: text/html\r\n", b"".as_slice()),
+        ("Content-Type: application/json\r\n", b"{\"code\":16,\"message\":\"unauthenticated\"}".as_slice()),
     ] {
         let outcome = outcome(response("200 OK", headers, body)).await;
         let Err(DeliveryError::Refused { hint, .. }) = outcome else { panic!("{headers}: {outcome:?}") };
@@ -289,9 +291,14 @@ async fn a_200_of_something_else_is_no_success() {
     ] {
         assert_eq!(outcome(response("200 OK", headers, body)).await.unwrap(), Delivery::default());
     }
-    let json = br#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}}"#;
-    let delivery = outcome(response("200 OK", "Content-Type: application/json\r\n", json)).await.unwrap();
-    assert!(delivery.rejected[0].reason.ends_with("too old"), "{delivery:?}");
+    assert_eq!(outcome(response("204 No Content", "", b"")).await.unwrap(), Delivery::default());
+    for json in [
+        br#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}}"#.as_slice(),
+        br#"{"partial_success":{"rejected_log_records":1,"error_message":"too old"}}"#.as_slice(),
+    ] {
+        let delivery = outcome(response("200 OK", "Content-Type: application/json\r\n", json)).await.unwrap();
+        assert!(delivery.rejected[0].reason.ends_with("too old"), "{delivery:?}");
+    }
 }
 
 #[tokio::test]

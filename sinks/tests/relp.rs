@@ -117,6 +117,27 @@ async fn a_check_opens_and_closes_and_sends_nothing() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_refuses_everything_makes_no_dead_letters() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "10s");
+    let batch = contract::numbered("p", 1, 3);
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        for _ in 0..3 {
+            let (number, ..) = receiver.next().await.unwrap();
+            receiver.say(number, "500 command disabled").await;
+        }
+    };
+    let (outcome, ()) = tokio::join!(sink.deliver(&batch), receiving);
+    let error = outcome.unwrap_err();
+    assert!(matches!(error, DeliveryError::Retryable { .. }), "{error:?}");
+    assert_eq!(
+        chain(&error),
+        format!("`{address}` refuses every message: the receiver answered `500 command disabled`")
+    );
+}
+
+#[tokio::test]
 async fn a_message_that_is_refused_is_rejected_and_the_others_are_taken() {
     let (listener, address) = listener().await;
     let sink = sink(&address, "10s");

@@ -12,6 +12,9 @@ use crate::event::{Arena, Event, Member, RecordKey, Value};
 use crate::transform::ocsf::is_fact;
 use crate::transform::{Exit, Notes, Transform};
 
+/// So many texts of an event are remembered. Each is compared with all of them, and a list may have a hundred thousand.
+const MOST_KNOWN: usize = 16;
+
 /// Redacts every text of an event.
 #[derive(Debug)]
 pub struct Redact {
@@ -234,7 +237,9 @@ impl<'w, 'a, T: Tally> Walk<'w, 'a, T> {
         let mut hits = Hits::default();
         let becomes = self.redactor.settle(text, traits, &mut hits).map(|text| &*self.arena.alloc_str(&text));
         *counted += hits;
-        self.known.push(Known { text, becomes, hits });
+        if self.known.len() < MOST_KNOWN {
+            self.known.push(Known { text, becomes, hits });
+        }
         becomes
     }
 }
@@ -346,6 +351,21 @@ mod tests {
         let again = redact.apply(done, &arena, &mut Notes::default()).unwrap();
         assert_eq!(again.body, done.body, "twice is once");
         (done.id.to_owned(), json::to_string(&done.body))
+    }
+
+    #[test]
+    fn what_is_remembered_and_what_is_not_becomes_the_same_and_counts_the_same() {
+        let redact = redact(&[]);
+        let arena = Arena::new();
+        let address = |at: usize| format!("by person{}@example.com", at % (2 * MOST_KNOWN));
+        let texts: Vec<String> = (0..5 * MOST_KNOWN).map(address).collect();
+        let body = json::decode(serde_json::to_string(&texts).unwrap().as_bytes(), &arena).unwrap();
+        let mut notes = Notes::default();
+        let event = Event { id: "1", time: chrono::DateTime::UNIX_EPOCH, body };
+        let done = redact.apply(event, &arena, &mut notes).unwrap();
+        let expected: Vec<String> = texts.iter().map(|text| redact.line(text, &mut Hits::default()).unwrap()).collect();
+        assert_eq!(json::to_string(&done.body), serde_json::to_string(&expected).unwrap());
+        assert_eq!(notes.hits[Detector::Email], texts.len() as u64);
     }
 
     #[test]
