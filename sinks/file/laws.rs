@@ -221,6 +221,24 @@ fn a_batch_of_more_files_than_are_kept_is_found_again() {
     assert_eq!(rotated::list(&writers.path).unwrap().len(), 1);
 }
 
+#[test]
+fn unwritten_pages_do_not_hide_how_a_batch_began() {
+    // Up to more than the batch's own length, and more than what is read at once.
+    for padding in [1, 2, 50, 4096, 300_000] {
+        for size in [1, 30, 400] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("audit.ndjson");
+            let rotate = rotate(size, "gzip", None);
+            let acknowledged = Cell::default();
+            let writers = Writers { path, rotate: &rotate, pipelines: 1, batches: &[3, 1], acknowledged };
+            writers.deliver(&mut Tail::default(), 0);
+            writers.cut_power(0, padding);
+            writers.run();
+            writers.expect_once(size).unwrap_or_else(|error| panic!("{padding} zeros, files of {size}: {error}"));
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
 

@@ -229,9 +229,8 @@ impl Open {
             // Another pipeline has written behind, and ended the torn line.
             return Ok(Resume { bytes: 0, newline: self.torn, ..found });
         }
-        let keep = found.keep.max(live);
-        if keep < text.len() {
-            let length = from + (keep - live) as u64;
+        let length = from + (found.keep.max(live) - live) as u64;
+        if length < self.end {
             self.file.set_len(length).or_else(doing("shorten"))?;
             self.end = length;
             self.inherited.length = length;
@@ -246,6 +245,8 @@ impl Open {
         let want = reach + 1;
         let Mark { number, length } = self.inherited;
         let is_live = number.is_none();
+        // Pages that a power cut left unwritten are no text: they must not hide how the batch began.
+        let length = if is_live { self.solid(length)? } else { length };
         let mut from = if is_live { length.saturating_sub(want) } else { 0 };
         let mut live = vec![0; usize::try_from(if is_live { length - from } else { 0 }).map_err(io::Error::other)?];
         self.file.read_exact_at(&mut live, from)?;
@@ -274,6 +275,22 @@ impl Open {
             }
         }
         Ok(Before { text, live: start_of_live, from })
+    }
+
+    /// Where what was written ends, in the first `length` bytes: what lies behind are zeros, which JSON never has.
+    fn solid(&self, length: u64) -> io::Result<u64> {
+        let mut end = length;
+        let mut chunk = vec![0; CHUNK];
+        while end > 0 {
+            let from = end.saturating_sub(CHUNK as u64);
+            let part = &mut chunk[..usize::try_from(end - from).map_err(io::Error::other)?];
+            self.file.read_exact_at(part, from)?;
+            if let Some(last) = part.iter().rposition(|byte| *byte != 0) {
+                return Ok(from + last as u64 + 1);
+            }
+            end = from;
+        }
+        Ok(0)
     }
 
     /// Whether the file would end in a part of a line if it ended there.
