@@ -193,3 +193,46 @@ async fn killed_on_the_way_an_event_collector_has_each_at_least_once() {
     let distinct: BTreeSet<String> = arrived.into_iter().collect();
     expect_once("event collector", distinct.into_iter().collect(), &all(&simulator));
 }
+
+/// A pipeline into an index that takes nothing, with these settings of its own.
+async fn into_a_strict_index(url: &str, settings: &str) -> (Simulator, Installation, String) {
+    let index = unique("strict");
+    let strict = r#"{"mappings":{"dynamic":"strict"}}"#.to_owned();
+    ask("PUT", format!("{url}/{index}"), Some(strict)).await;
+    let simulator = simulate(world(RECORDS)).await;
+    let pipeline = Pipeline::of(&simulator, Vendor::Telnyx).not_to("siem");
+    let pipeline = pipeline.to("real", &format!("batch = {{ max_records = 30 }}\n{settings}"));
+    let sink = format!("[sinks.real.elasticsearch]\nurl = \"{url}\"\nindex = \"{index}\"\n");
+    (simulator, Installation::new(&sink, &[pipeline]), index)
+}
+
+#[tokio::test]
+async fn a_destination_that_takes_nothing_costs_no_record() {
+    let test = "a_destination_that_takes_nothing_costs_no_record";
+    let Some(url) = server(test, "opensearch", "AUDITLINE_TEST_OPENSEARCH") else { return };
+    let (simulator, installation, index) = into_a_strict_index(&url, "").await;
+    let ended = installation.run_once().await;
+    assert!(!ended.status.success(), "{}", ended.stderr);
+    for said in ["none of the last 30 records was taken", "strict", "`all_rejected = \"dead_letter\"`", "`[to.real]`"] {
+        assert!(ended.stderr.contains(said), "{said}: {}", ended.stderr);
+    }
+    assert_eq!(installation.dead_letters("telnyx").await, []);
+    // Mended there, nothing is to be done here.
+    ask("PUT", format!("{url}/{index}/_mapping"), Some(r#"{"dynamic":"false"}"#.to_owned())).await;
+    installation.read_all().await;
+    let arrived = events(&url, &index).await.iter().map(id).collect();
+    expect_once("opensearch", arrived, &expected(&simulator, Vendor::Telnyx));
+    assert_eq!(installation.dead_letters("telnyx").await, []);
+}
+
+#[tokio::test]
+async fn records_that_nobody_will_ever_take_are_given_up_on_demand() {
+    let test = "records_that_nobody_will_ever_take_are_given_up_on_demand";
+    let Some(url) = server(test, "opensearch", "AUDITLINE_TEST_OPENSEARCH") else { return };
+    let (simulator, installation, index) = into_a_strict_index(&url, "all_rejected = \"dead_letter\"").await;
+    installation.read_all().await;
+    let letters = installation.dead_letters("telnyx").await;
+    assert_eq!(letters.len(), expected(&simulator, Vendor::Telnyx).len());
+    assert!(letters.iter().all(|letter| letter.reason.contains("strict")), "{:?}", letters[0]);
+    assert_eq!(events(&url, &index).await.len(), 0);
+}

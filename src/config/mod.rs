@@ -15,4 +15,5 @@ mod steps;
 pub use self::example::{Example, PipelineTest};
 pub use self::files::{Files, PipelineFile, catalogue};
 pub use self::plan::{LanePlan, PipelinePlan, Plan, SourcePlan, Sweep};
+pub use self::raw::AllRejected;
 pub use self::resolve::resolve;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use auditline_sinks::{BatchLimits, Sink};
 use chrono::TimeDelta;
 
+use super::raw::AllRejected;
 use crate::connector::{Catalogue, Connector};
 use crate::source::Settings;
 use crate::source::file::FileSettings;
@@ -110,6 +111,8 @@ pub struct LanePlan {
     pub sink: Arc<dyn Sink>,
     /// How much is gathered before it is delivered.
     pub limits: BatchLimits,
+    /// What it means when the sink takes no record at all.
+    pub all_rejected: AllRejected,
 }
 
 impl fmt::Debug for LanePlan {

@@ -100,6 +100,20 @@ pub struct To {
     /// How much is gathered before it is delivered.
     #[serde(default)]
     pub batch: Batch,
+    /// What it means when the destination takes no record at all.
+    #[serde(default)]
+    pub all_rejected: AllRejected,
+}
+
+/// What it means when a destination refuses one record after the other and takes none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AllRejected {
+    /// Something is set wrong there or here: they are kept until a person has mended it.
+    #[default]
+    Wait,
+    /// These records are like that: each becomes a dead letter.
+    DeadLetter,
 }
 
 /// `batch = { … }`: whatever is reached first closes a batch.

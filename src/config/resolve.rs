@@ -215,7 +215,12 @@ fn lanes(
             max_bytes: settings.batch.max_bytes.map_or(defaults.max_bytes, |size| size.0),
             max_wait: settings.batch.max_wait.map_or(defaults.max_wait, |wait| wait.0),
         };
-        lanes.push(LanePlan { name: name.value.as_str().into(), sink: Arc::clone(&destination.sink), limits });
+        lanes.push(LanePlan {
+            name: name.value.as_str().into(),
+            sink: Arc::clone(&destination.sink),
+            limits,
+            all_rejected: settings.all_rejected,
+        });
     }
     lanes
 }

@@ -18,6 +18,7 @@ mod pipeline;
 mod preview;
 mod refine;
 mod run;
+mod streak;
 mod sweep;
 mod told;
 mod walker;

@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::counters::LaneCounters;
+use super::streak::Streak;
 use super::told::Trouble;
 use crate::chain;
-use crate::config::LanePlan;
+use crate::config::{AllRejected, LanePlan};
 use crate::event::RecordKey;
 use crate::journal::{DeadLetter, Journal, JournalError, Lane, Sequence};
 
@@ -71,6 +72,7 @@ impl Writer {
 
     async fn follow(&mut self) -> Result<(), WriteError> {
         let mut trouble = Trouble::none(FIRST_WAIT, LONGEST_WAIT);
+        let mut streak = Streak::default();
         loop {
             let batch = match self.next_batch().await {
                 Ok(batch) => {
@@ -83,7 +85,7 @@ impl Writer {
                 }
             };
             let Some(batch) = batch else { return Ok(()) };
-            let delivery = self.deliver(&batch).await?;
+            let delivery = self.deliver(&batch, &mut streak).await?;
             let letters = self.letters(&batch, &delivery);
             // Only the note of it is made again: what was delivered is not delivered again.
             while let Err(error) = self.journal.advance(&self.lane, batch.last, letters.clone()).await {
@@ -166,10 +168,14 @@ impl Writer {
     }
 
     /// Delivers a batch, however long it takes.
-    async fn deliver(&self, batch: &Batch) -> Result<Delivery, WriteError> {
+    async fn deliver(&self, batch: &Batch, streak: &mut Streak) -> Result<Delivery, WriteError> {
         let mut trouble = Trouble::none(FIRST_WAIT, LONGEST_WAIT);
         loop {
-            let error = match self.plan.sink.deliver(batch).await {
+            let delivered = self.plan.sink.deliver(batch).await.and_then(|delivery| match self.plan.all_rejected {
+                AllRejected::Wait => streak.judge(batch, delivery),
+                AllRejected::DeadLetter => Ok(delivery),
+            });
+            let error = match delivered {
                 Ok(delivery) => {
                     if let Some(attempts) = trouble.over() {
                         info!(sink = %self.plan.sink, attempts, "the sink takes records again");
