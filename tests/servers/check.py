@@ -11,6 +11,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -142,6 +143,24 @@ def s3():
     server.complete_multipart_upload(Bucket=bucket, Key=part_key, UploadId=upload, MultipartUpload={"Parts": parts})
     assert server.head_object(Bucket=bucket, Key=part_key)["ContentLength"] == 5 * 1024 * 1024 + 7
     refused("a missing object", lambda: server.get_object(Bucket=bucket, Key="nothing"), ClientError)
+
+
+def moto():
+    import boto3
+    from botocore.config import Config
+
+    def client(service):
+        return boto3.client(
+            service, endpoint_url=ENV["MOTO"], aws_access_key_id="any", aws_secret_access_key="any",
+            region_name="us-east-1", config=Config(s3={"addressing_style": "path"}),
+        )  # fmt: skip
+
+    server, key = client("s3"), f"check/{uuid.uuid4().hex}"
+    server.put_object(Bucket="audit", Key=key, Body=b"one", ServerSideEncryption="aws:kms", SSEKMSKeyId="a-key")
+    found = server.head_object(Bucket="audit", Key=key)
+    assert (found["ServerSideEncryption"], found["SSEKMSKeyId"]) == ("aws:kms", "a-key"), found
+    role = "arn:aws:iam::123456789012:role/audit"
+    assert client("sts").assume_role(RoleArn=role, RoleSessionName="check")["Credentials"]["SessionToken"]
 
 
 # --- syslog ---
@@ -315,7 +334,8 @@ def ask(url, body=None, method=None, context=None, **headers):
         with urllib.request.urlopen(request, timeout=20, context=context) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+        text = error.read()
+        return error.code, json.loads(text) if text.startswith(b"{") else text
 
 
 def opensearch():
@@ -375,6 +395,91 @@ def hec():
     assert ask(ENV["HEC_TLS"] + "/services/collector/health", context=context)[0] == 200
 
 
+# --- HTTP and OTLP ---
+
+
+def http():
+    import base64
+
+    path = f"check-{uuid.uuid4()}"
+
+    def stored(path):
+        with urllib.request.urlopen(f"{ENV['HTTP']}/stored/{path}", timeout=20) as answer:
+            return [json.loads(line) for line in answer]
+
+    assert ask(f"{ENV['HTTP']}/in/{path}?a=%2f", "one")[0] == 202
+    assert ask(f"{ENV['HTTP']}/in/{path}", "x" * 1_100_000)[0] == 413
+    assert [request["body"] for request in stored(f"in/{path}?a=%2f")] == ["one"]
+    assert stored(f"in/{path}") == []
+    good = {
+        "bearer": {"Authorization": "Bearer opens-nothing-either"},
+        "basic": {"Authorization": "Basic " + base64.b64encode(b"audit:opens-nothing-either").decode()},
+        "key": {"X_Api_Key": "opens-nothing-either"},
+    }
+    for kind, headers in good.items():
+        url = f"{ENV['HTTP']}/{kind}/{path}"
+        assert ask(url, "{}")[0] in (401, 403), kind
+        assert ask(url, "{}", **headers)[0] == 202, kind
+    assert ask(f"{ENV['HTTP']}/signed/{path}", "{}", X_Timestamp="1", X_Signature="v1=0")[0] == 403
+    assert ask(f"{ENV['HTTP']}/picky/{path}", '{"refuse":1}')[0] == 400
+    assert ask(f"{ENV['HTTP']}/granted/{path}", "{}", Authorization="Bearer stale")[0] == 401
+    context = ssl.create_default_context(cafile=ENV["TLS_CA"])
+    assert ask(f"{ENV['HTTP_TLS']}/in/{path}", "two", context=context)[0] == 202
+    nobody = ssl.create_default_context(cafile=ENV["TLS_CA"])
+    refused("a client without a certificate", lambda: ask(ENV["HTTP_MUTUAL"], "", context=nobody), OSError)
+    context.load_cert_chain(ENV["TLS_CLIENT_CERT"], ENV["TLS_CLIENT_KEY"])
+    assert ask(f"{ENV['HTTP_MUTUAL']}/in/{path}", "three", context=context)[0] == 202
+
+
+def otlp():
+    mark, url = f"check-{uuid.uuid4()}", ENV["OTLP"] + "/v1/logs"
+
+    def export(text, url=url, **how):
+        records = [{"timeUnixNano": "1", "body": {"stringValue": text}}]
+        body = json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]})
+        return ask(url, body, Content_Type="application/json", **how)
+
+    assert export(mark)[0] == 200
+    with open(ENV["OTLP_OUTPUT"], encoding="utf-8") as lines:
+        assert sum(mark in line for line in lines) == 1
+    assert ask(url, "{", Content_Type="application/json")[0] == 400
+    assert export("x" * 5_100_000)[0] in (400, 413)
+    context = ssl.create_default_context(cafile=ENV["TLS_CA"])
+    assert export(mark, ENV["OTLP_TLS"] + "/v1/logs", context=context)[0] == 200
+    refused("a CA that signed nothing", lambda: export(mark, ENV["OTLP_TLS"], context=ssl.create_default_context(cafile=ENV["TLS_WRONG_CA"])), OSError)
+
+
+# --- Parquet ---
+
+
+def parquet():
+    import pyarrow
+    import pyarrow.parquet
+
+    records = [
+        {"class_uid": 6003, "metadata": {"uid": "a"}, "time": 1760000000000, "new": {"thing": 1.50}},
+        {"class_uid": 6003, "metadata": {"uid": "b"}, "time": 2},
+    ]
+
+    def judge(rows, folder):
+        lines, table = os.path.join(folder, "lines.ndjson"), os.path.join(folder, "rows.parquet")
+        with open(lines, "w", encoding="utf-8") as out:
+            out.writelines(json.dumps(record) + "\n" for record in records)
+        columns = pyarrow.Table.from_pylist(rows)
+        pyarrow.parquet.write_table(columns.replace_schema_metadata({"ocsf.class": "api_activity"}), table)
+        return subprocess.run([ENV["PARQUET"], lines, table], capture_output=True, text=True)
+
+    def row(record):
+        extra = json.dumps({"new": record["new"]}) if "new" in record else None
+        return {name: value for name, value in record.items() if name != "new"} | {"extra": extra}
+
+    with tempfile.TemporaryDirectory() as folder:
+        answer = judge([row(record) for record in records], folder)
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        for rows in ([row(records[0])], [row(records[0])] * 2, [row(records[0]), row(records[1]) | {"time": 3}]):
+            assert judge(rows, folder).returncode == 1, rows
+
+
 # --- OCSF ---
 
 
@@ -405,6 +510,7 @@ def ocsf():
 def main():
     wrong = 0
     needs = {kafka: "KAFKA", s3: "S3", rsyslog: "RSYSLOG_TCP", rsyslog_relp: "RSYSLOG_RELP", syslog_ng: "SYSLOG_NG_TCP"}
+    needs |= {moto: "MOTO", http: "HTTP", otlp: "OTLP", parquet: "PARQUET"}
     needs |= {opensearch: "OPENSEARCH", hec: "HEC", ocsf: "OCSF_VALIDATOR", formats: "FORMATS_PARSER"}
     for check, need in needs.items():
         name, began = check.__name__, time.monotonic()
