@@ -1,4 +1,4 @@
-//! A broker that is killed and started again while batches are on their way: nothing is lost, and order is kept.
+//! Brokers that are killed and started again while batches are on their way: nothing is lost, and order is kept.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use serde_json::{Value, json};
@@ -24,29 +24,42 @@ const EACH: u64 = 40;
 struct Broker {
     program: String,
     folder: tempfile::TempDir,
-    ports: [u16; 2],
+    /// Its port, that of the controller, its number and how many there are.
+    numbers: [u16; 4],
     child: Child,
 }
 
 impl Broker {
-    async fn start(program: String) -> Self {
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (folder, ports) = (tempfile::tempdir().unwrap(), [free(), free()]);
-        let child = Self::run(&program, folder.path(), ports);
-        let broker = Self { program, folder, ports, child };
-        broker.answers().await;
+    async fn start(program: &str) -> Self {
+        let [broker] = Self::start_several(program).await;
         broker
     }
 
-    fn run(program: &str, folder: &Path, ports: [u16; 2]) -> Child {
+    async fn start_several<const NODES: usize>(program: &str) -> [Self; NODES] {
+        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let controller = free();
+        let brokers = std::array::from_fn(|at| {
+            let number = |n: usize| u16::try_from(n).unwrap();
+            let numbers = [free(), controller, number(at + 1), number(NODES)];
+            let folder = tempfile::tempdir().unwrap();
+            let child = Self::run(program, folder.path(), numbers);
+            Self { program: program.to_owned(), folder, numbers, child }
+        });
+        for broker in &brokers {
+            broker.answers().await;
+        }
+        brokers
+    }
+
+    fn run(program: &str, folder: &Path, numbers: [u16; 4]) -> Child {
         let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
         let mut command = Command::new(program);
-        command.arg(folder).args(ports.map(|port| port.to_string())).stdin(Stdio::null());
+        command.arg(folder).args(numbers.map(|number| number.to_string())).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
     }
 
     fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.ports[0])
+        format!("127.0.0.1:{}", self.numbers[0])
     }
 
     async fn answers(&self) {
@@ -64,7 +77,7 @@ impl Broker {
     }
 
     fn start_again(&mut self) {
-        self.child = Self::run(&self.program, self.folder.path(), self.ports);
+        self.child = Self::run(&self.program, self.folder.path(), self.numbers);
     }
 }
 
@@ -75,8 +88,8 @@ impl Drop for Broker {
     }
 }
 
-fn sink(broker: &str, delivery: &str) -> Arc<dyn Sink> {
-    let config = json!({ "brokers": [broker], "topic": delivery, "timeout": "4s", "delivery": delivery });
+fn sink(brokers: &[&str], delivery: &str) -> Arc<dyn Sink> {
+    let config = json!({ "brokers": brokers, "topic": delivery, "timeout": "4s", "delivery": delivery });
     let config: SinkConfig = serde_json::from_value(json!({ "kafka": config })).unwrap();
     config.build().unwrap()
 }
@@ -137,14 +150,10 @@ fn lanes(broker: &str, topic: &str) -> BTreeMap<String, Vec<u64>> {
 async fn a_broker_killed_on_the_way_costs_neither_record_nor_order() {
     let test = "a_broker_killed_on_the_way_costs_neither_record_nor_order";
     let Some(program) = server(test, "kafka", "AUDITLINE_TEST_KAFKA_OWN") else { return };
-    let mut broker = Broker::start(program).await;
+    let mut broker = Broker::start(&program).await;
     let address = broker.address();
-    let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", &address);
-    let admin: AdminClient<DefaultClientContext> = client.create().unwrap();
-    let topics = ["at_least_once", "exactly_once"].map(|name| NewTopic::new(name, 3, TopicReplication::Fixed(1)));
-    admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
-    let (plain, once) = (sink(&address, "at_least_once"), sink(&address, "exactly_once"));
+    create_topics(&address, &[1]).await;
+    let (plain, once) = (sink(&[&address], "at_least_once"), sink(&[&address], "exactly_once"));
     let kills = async {
         for _ in 0..2 {
             tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -160,13 +169,76 @@ async fn a_broker_killed_on_the_way_costs_neither_record_nor_order() {
     assert!(plain.0 > 0 && once.0 > 0, "nothing was on its way when the broker was killed");
     // `timeout` bounds each step of a delivery; the rest is for a machine with much else to do.
     assert!(plain.1 < Duration::from_secs(20) && once.1 < Duration::from_secs(30), "{plain:?} {once:?}");
+    expect_all(&address);
+}
 
+/// Partitions whose leader dies go on with another, and so do we, in the middle of a batch.
+#[tokio::test]
+async fn a_leader_that_changes_costs_neither_record_nor_order() {
+    let test = "a_leader_that_changes_costs_neither_record_nor_order";
+    let Some(program) = server(test, "kafka", "AUDITLINE_TEST_KAFKA_OWN") else { return };
+    let [first, mut second]: [Broker; 2] = Broker::start_several(&program).await;
+    let address = first.address();
+    // The second leads them all, and the first follows.
+    create_topics(&address, &[2, 1]).await;
+    assert_eq!(leaders(&address).await, [2; 3]);
+    let both = [&*address, &*second.address()];
+    let (plain, once) = (sink(&both, "at_least_once"), sink(&both, "exactly_once"));
+    let kill = async {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        second.kill();
+        while leaders(&address).await != [1; 3] {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        second.start_again();
+    };
+    let (plain, once, ()) = futures::join!(deliver_all(&*plain), deliver_all(&*once), kill);
+    println!("failed and longest wait: at least once {plain:?}, exactly once {once:?}");
+    assert_eq!(leaders(&address).await, [1; 3]);
+    expect_all(&address);
+}
+
+/// Topics with these replicas of each partition, the first of which leads.
+async fn create_topics(broker: &str, replicas: &[i32]) {
+    let replicas = [replicas; 3];
+    let mut client = ClientConfig::new();
+    let admin: AdminClient<DefaultClientContext> = client.set("bootstrap.servers", broker).create().unwrap();
+    let topics =
+        ["at_least_once", "exactly_once"].map(|name| NewTopic::new(name, 3, TopicReplication::Variable(&replicas)));
+    // A broker that has just started may not have found the others yet.
+    let give_up = Instant::now() + Duration::from_secs(60);
+    loop {
+        let made = admin.create_topics(&topics, &AdminOptions::new()).await.unwrap();
+        let wrong: Vec<_> = made.into_iter().filter_map(Result::err).collect();
+        let is_there = |(_, code): &(String, RDKafkaErrorCode)| *code == RDKafkaErrorCode::TopicAlreadyExists;
+        if wrong.iter().all(is_there) {
+            return;
+        }
+        assert!(Instant::now() < give_up, "{wrong:?}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Who leads the partitions of the first topic, as `broker` knows.
+async fn leaders(broker: &str) -> Vec<i32> {
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", broker);
+    let ask = move || {
+        let consumer: BaseConsumer = client.create().unwrap();
+        let metadata = consumer.fetch_metadata(Some("at_least_once"), Duration::from_secs(20)).unwrap();
+        metadata.topics()[0].partitions().iter().map(|partition| partition.leader()).collect()
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
+}
+
+/// What both topics must hold in the end, however it came there.
+fn expect_all(address: &str) {
     let expected = |key: &str| {
         let key: u64 = key[1..].parse().unwrap();
         (1..=BATCHES * EACH).filter(|n| n % 7 == key).collect::<Vec<_>>()
     };
     let [mut repeated, exact] = ["at_least_once", "exactly_once"].map(|topic| {
-        let address = address.clone();
+        let address = address.to_owned();
         std::thread::spawn(move || lanes(&address, topic)).join().unwrap()
     });
     assert_eq!((repeated.len(), exact.len()), (7, 7));

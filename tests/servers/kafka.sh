@@ -41,10 +41,11 @@ kafka_start() {
     ' kafka "$run/kafka/server.properties" "${kafka_java[@]}"
 }
 
-# A program that starts a broker of the test's own, to be killed and started again: kafka-own FOLDER PORT CONTROLLER.
+# A program that starts a broker of the test's own, to be killed and started again: kafka-own FOLDER PORT CONTROLLER, and
+# for one of several brokers its number and how many there are.
 kafka_own() {
     fill "$here/kafka/own.properties" >"$run/kafka-own.properties" PLAIN=__PORT__ CONTROLLER=__CONTROLLER__ \
-        DATA=__FOLDER__
+        DATA=__FOLDER__ NODE=__NODE__ NODES=__NODES__ ROLES=__ROLES__ LISTENERS=__LISTENERS__
     {
         echo '#!/bin/bash'
         echo 'set -e'
@@ -54,7 +55,12 @@ kafka_own() {
         printf ')\ntemplate=%q\n' "$run/kafka-own.properties"
         cat <<'PROGRAM'
 mkdir -p "$1"
-sed "s|__FOLDER__|$1/data|; s|__PORT__|$2|g; s|__CONTROLLER__|$3|g" "$template" >"$1/server.properties"
+roles=broker listeners=PLAINTEXT://127.0.0.1:$2
+if [ "${4:-1}" = 1 ]; then
+    roles+=,controller listeners+=,CONTROLLER://127.0.0.1:$3
+fi
+sed "s|__FOLDER__|$1/data|; s|__PORT__|$2|g; s|__CONTROLLER__|$3|g; s|__NODE__|${4:-1}|; s|__NODES__|${5:-1}|
+    s|__ROLES__|$roles|; s|__LISTENERS__|$listeners|" "$template" >"$1/server.properties"
 if [ ! -e "$1/data" ]; then
     "${java[@]}" kafka.tools.StorageTool format --cluster-id auditlineAuditline0000 --config "$1/server.properties"
 fi
