@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use auditline::simulator::{Vendor, World};
 use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use common::{FILES, Installation, Pipeline, expect_once, expected, id, simulate, world};
 use serde_json::Value as Json;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 
@@ -176,4 +178,157 @@ async fn a_full_journal_stops_the_reading_until_a_sink_has_taken_it() {
     installation.read_all().await;
     installation.expect_all_of(&simulator, Vendor::Telnyx);
     assert_eq!(receiver.distinct().await, all);
+}
+
+/// Accepts every connection and says this, or nothing. The port is open until the test ends.
+async fn stubborn(greeting: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(greeting).await;
+            held.push(stream);
+        }
+    });
+    address
+}
+
+/// Answers every request with 401.
+async fn unwilling() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let refuse = async || (StatusCode::UNAUTHORIZED, "no such credentials");
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(refuse)).await.unwrap() });
+    address
+}
+
+/// A sink of every kind that has a server, at this port.
+fn of_each_kind(port: &str) -> [(&'static str, String); 8] {
+    let (address, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"));
+    let token = "{ env = \"SOME_TOKEN\" }";
+    [
+        ("kafka", format!("brokers = [\"{address}\"]\ntopic = \"plain\"\ntimeout = \"3s\"")),
+        (
+            "kafka",
+            format!("brokers = [\"{address}\"]\ntopic = \"once\"\ntimeout = \"3s\"\ndelivery = \"exactly_once\""),
+        ),
+        (
+            "s3",
+            format!(
+                "endpoint = \"{url}\"\nbucket = \"b{port}\"\nregion = \"us-east-1\"\npath_style = true\n\
+                 access_key_id = {token}\nsecret_access_key = {token}\ntimeout = \"1s\""
+            ),
+        ),
+        ("syslog", format!("address = \"{address}\"\ntransport = \"relp\"\nmax_size = \"1MiB\"\ntimeout = \"1s\"")),
+        ("splunk_hec", format!("url = \"{url}\"\ntoken = {token}\ntimeout = \"1s\"")),
+        ("elasticsearch", format!("url = \"{url}\"\nindex = \"audit\"\ntimeout = \"1s\"")),
+        ("http", format!("url = \"{url}/in\"\nformat = \"ndjson\"\ntimeout = \"1s\"")),
+        ("otlp", format!("endpoint = \"{url}\"\ntimeout = \"1s\"")),
+    ]
+}
+
+#[tokio::test]
+async fn destinations_that_are_sick_in_every_way_hold_up_nobody_else() {
+    let simulator = simulate(world(300)).await;
+    let mut main = format!("grace = \"1s\"\n{FILES}");
+    let mut telnyx = Pipeline::of(&simulator, Vendor::Telnyx);
+    let mut cloudflare = Pipeline::of(&simulator, Vendor::Cloudflare);
+    let mut sick = Vec::new();
+    let garbage = b"220 mail.example.com ESMTP\r\n";
+    let servers = [closed_port().await, stubborn(b"").await, stubborn(garbage).await, unwilling().await];
+    for address in servers {
+        let port = address.rsplit_once(':').unwrap().1;
+        for (kind, keys) in of_each_kind(port) {
+            let name = format!("sick{}", sick.len());
+            main += &format!("\n[sinks.{name}.{kind}]\n{keys}\n");
+            let batch = "batch = { max_wait = \"50ms\" }";
+            (telnyx, cloudflare) = (telnyx.to(&name, batch), cloudflare.to(&name, batch));
+            sick.push((kind, port.to_owned()));
+        }
+    }
+    let pipelines = [telnyx, cloudflare, Pipeline::of(&simulator, Vendor::Ashby)];
+    let installation = Installation::new(&main, &pipelines).with_secret("SOME_TOKEN", "opens-nothing");
+    let mut running = installation.start();
+    let vendors = [Vendor::Telnyx, Vendor::Cloudflare, Vendor::Ashby];
+    let all: usize = vendors.iter().map(|vendor| expected(&simulator, *vendor).len()).sum();
+    running
+        .until("delivers to the files", |_| {
+            vendors.iter().map(|vendor| installation.ids(vendor.name()).len()).sum::<usize>() == all
+        })
+        .await;
+    // Each of them is told by name, once for each pipeline.
+    let told = |running: &common::Running| {
+        let log = running.stderr();
+        let lines = log.lines().filter(|line| line.contains("not taking records") || line.contains("takes no records"));
+        let lines: Vec<&str> = lines.collect();
+        sick.iter()
+            .all(|(kind, port)| lines.iter().filter(|line| line.contains(kind) && line.contains(port)).count() >= 2)
+    };
+    running.until("tells of every sink", told).await;
+    running.signal("TERM").await;
+    let ended = running.ended().await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("opens-nothing"), "{}", ended.stderr);
+    for vendor in vendors {
+        installation.expect_all_of(&simulator, vendor);
+    }
+}
+
+/// Takes what comes with the token of the moment, and keeps the ids.
+#[derive(Clone, Default)]
+struct Guarded {
+    token: Arc<Mutex<String>>,
+    ids: Arc<Mutex<Vec<String>>>,
+}
+
+impl Guarded {
+    async fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let app = Router::new().fallback(Self::take).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        address
+    }
+
+    async fn take(State(guarded): State<Self>, headers: HeaderMap, body: String) -> StatusCode {
+        let token = guarded.token.lock().await.clone();
+        if headers.get("authorization").is_none_or(|given| given.as_bytes() != format!("Bearer {token}").as_bytes()) {
+            return StatusCode::UNAUTHORIZED;
+        }
+        let events = body.lines().map(|line| id(&serde_json::from_str(line).unwrap()));
+        guarded.ids.lock().await.extend(events);
+        StatusCode::OK
+    }
+}
+
+#[tokio::test]
+async fn a_sinks_secret_that_changes_is_used_without_a_restart() {
+    let guarded = Guarded::default();
+    *guarded.token.lock().await = "first".to_owned();
+    let address = guarded.serve().await;
+    // New records come into being for a while.
+    let simulator = simulate(World { latency: Duration::from_millis(50), ..world(400) }).await;
+    let pipeline = Pipeline::of(&simulator, Vendor::Telnyx).set("window", "\"1h\"").not_to("siem");
+    let pipeline = pipeline.to("guarded", "batch = { max_records = 5, max_wait = \"20ms\" }");
+    let main = format!(
+        "[sinks.guarded.http]\nurl = \"http://{address}/in\"\nformat = \"ndjson\"\n\
+         compression = \"none\"\nauth = {{ bearer = {{ file = \"token\" }} }}\n"
+    );
+    let installation = Installation::new(&main, &[pipeline]);
+    std::fs::write(installation.path("token"), "first\n").unwrap();
+    let mut running = installation.start();
+    let count = || guarded.ids.try_lock().map_or(0, |ids| ids.len());
+    running.until("delivers", |_| count() > 10).await;
+    // The new one is good before the old one ends, as whoever rotates secrets has it.
+    std::fs::write(installation.path("token"), "second\n").unwrap();
+    running.says("a secret has changed, and is used from now on").await;
+    *guarded.token.lock().await = "second".to_owned();
+    let all = expected(&simulator, Vendor::Telnyx);
+    running.until("delivers everything", |_| count() >= all.len()).await;
+    running.signal("TERM").await;
+    let ended = running.ended().await;
+    assert!(!ended.stderr.contains("second"), "{}", ended.stderr);
+    let distinct: BTreeSet<String> = guarded.ids.lock().await.iter().cloned().collect();
+    expect_once("the guarded one", distinct.into_iter().collect(), &all);
 }

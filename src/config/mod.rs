@@ -8,6 +8,7 @@ mod file_source;
 mod files;
 mod plan;
 mod raw;
+mod renewed;
 mod resolve;
 mod source;
 mod steps;

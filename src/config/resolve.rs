@@ -12,6 +12,7 @@ use super::example;
 use super::files::{Files, PipelineFile};
 use super::plan::{LanePlan, PipelinePlan, Plan, SourcePlan};
 use super::raw;
+use super::renewed::Secrets;
 use super::source;
 use super::steps::{Library, steps};
 use crate::chain;
@@ -101,10 +102,12 @@ fn state_dir(main: &raw::Main, files: &Files) -> PathBuf {
 fn destinations(sinks: &BTreeMap<Spanned<String>, Node>, context: &Context<'_>) -> BTreeMap<String, Destination> {
     let mut built = BTreeMap::new();
     for (name, node) in sinks {
+        let secrets = Secrets::of(node);
         let Some(config) = raw::sink(node, context) else { continue };
         match config.build() {
             Ok(sink) => {
                 let defaults = config.batch_defaults();
+                let sink = secrets.renew(sink);
                 built.insert(name.value.clone(), Destination { config, sink, defaults });
             }
             Err(error) => {
