@@ -285,3 +285,39 @@ fn coverage_tells_what_a_map_makes_of_its_examples() {
     }
     assert_eq!(found, fs::read_to_string(path).unwrap());
 }
+
+/// A folder in `examples/` that needs no credential, where nothing is left behind.
+fn copied(example: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example).join(".");
+    assert!(Command::new("cp").arg("-r").arg(from).arg(folder.path()).status().unwrap().success());
+    folder
+}
+
+fn run_once(folder: &Path) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_auditline"));
+    let output = command.args(["run", "--once"]).current_dir(folder).env_clear().output().unwrap();
+    assert!(output.status.success(), "{}", seen(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn standard_output_has_each_event_once_and_nothing_else() {
+    let folder = copied("stdout");
+    let printed = run_once(folder.path());
+    let events: Vec<serde_json::Value> = printed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let done: Vec<_> = events.iter().map(|event| event["activity_name"].as_str().unwrap()).collect();
+    assert_eq!(done, ["Create", "Update", "Delete"]);
+    assert_eq!(run_once(folder.path()), "");
+}
+
+#[test]
+fn an_archive_is_in_local_files_once() {
+    let folder = copied("local-files");
+    assert_eq!(run_once(folder.path()), "");
+    let path = folder.path().join("events/cloudflare-archive.ndjson");
+    let written = fs::read_to_string(&path).unwrap();
+    assert_eq!(written.lines().count(), 6);
+    run_once(folder.path());
+    assert_eq!(fs::read_to_string(path).unwrap(), written);
+}
