@@ -6,8 +6,10 @@
 //! `{pipeline}` may be shared by pipelines; a line that was torn by a power cut then may stay behind torn, beside the
 //! whole one.
 
+mod folder;
 #[cfg(test)]
 mod laws;
+mod open;
 mod packed;
 mod resume;
 mod rotate;
@@ -26,8 +28,9 @@ use async_trait::async_trait;
 use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use self::open::{Append, Trouble};
 pub use self::rotate::{Compression, Rotate};
-use self::tail::{Append, Tail, Trouble};
+use self::tail::Tail;
 use crate::template::{Place, Template};
 use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
 
@@ -164,7 +167,7 @@ async fn on_disk<T: Send + 'static>(
 fn probe_file(file: &Path, rotates: bool) -> Result<(), DeliveryError> {
     let refused = |doing, error| Err(explain(Trouble { doing, error }, file));
     if file.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) {
-        return refused("append to", tail::not_a_file());
+        return refused("append to", folder::not_a_file());
     }
     if let Err(error) = std::fs::File::options().read(true).append(true).open(file) {
         return refused("append to", error);
@@ -173,12 +176,12 @@ fn probe_file(file: &Path, rotates: bool) -> Result<(), DeliveryError> {
         return Ok(());
     }
     if file.is_symlink() {
-        return refused("rotate", tail::a_link());
+        return refused("rotate", folder::a_link());
     }
     if let Err(error) = rotated::list(file) {
         return refused("list what was rotated of", error);
     }
-    probe_folder(tail::folder_of(file))
+    probe_folder(folder::folder_of(file))
 }
 
 /// Creates and removes a file where the first folder will be.

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::open::Append;
 use super::packed::Packing;
 use super::rotate::Rotate;
 use super::rotated;
 use super::step::tests::die_after;
-use super::tail::{Append, Tail};
+use super::tail::Tail;
 
 /// The files of a path, the oldest first and the live one last, unpacked.
 pub fn texts(path: &Path) -> Vec<String> {

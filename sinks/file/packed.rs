@@ -4,8 +4,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use super::folder::sync_folder_of;
 use super::step::step;
-use super::tail::sync_folder_of;
 
 const CHUNK: usize = 128 * 1024;
 

@@ -10,10 +10,10 @@ use std::io::{self, ErrorKind, Seek, SeekFrom};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::folder::sync_folder_of;
 use super::packed::{self, Packing};
 use super::rotate::Rotate;
 use super::step::step;
-use super::tail::sync_folder_of;
 
 const UNFINISHED: &str = ".tmp";
 
