@@ -94,3 +94,15 @@ fn remove_leaves_the_rest() {
     // What is left must not be an address either.
     assert_eq!(redact(&redactor, "2001:203.0.113.4:5"), "");
 }
+
+// Where an address was gone, the quote behind it opened what it had not opened before.
+#[test]
+fn a_quote_behind_a_stand_in_is_read_again() {
+    for emails in [EmailAction::Remove, EmailAction::Mask, EmailAction::Pseudonym] {
+        let redactor = redactor(Some(emails), None);
+        for text in [r#"<A@0"1.0.0.1"@ada"#, r#"<ada@db1", x"@db2>"#, r#"bob@[203.0.113.4]"ada.l"@corp"#] {
+            let once = redact(&redactor, text);
+            assert_eq!(redactor.text(&once, &mut Hits::default()), None, "{text} became {once}");
+        }
+    }
+}
