@@ -378,7 +378,7 @@ async fn outcome(base: &str, more: Value) -> Result<Delivery, DeliveryError> {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_closed, free) = contract::closed_port();
     let (message, _) = passing(outcome(&format!("http://{free}"), json!({})).await);
     assert!(message.starts_with(&format!("nobody listens at `http://{free}`")), "{message}");
     let more = json!({ "allow_http": true });

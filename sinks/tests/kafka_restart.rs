@@ -30,8 +30,7 @@ struct Broker {
 
 impl Broker {
     async fn start(program: String) -> Self {
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let (folder, ports) = (tempfile::tempdir().unwrap(), [free(), free()]);
+        let (folder, ports) = (tempfile::tempdir().unwrap(), [contract::server_port(), contract::server_port()]);
         let child = Self::run(&program, folder.path(), ports);
         let broker = Self { program, folder, ports, child };
         broker.answers().await;

@@ -303,7 +303,7 @@ async fn a_200_of_something_else_is_no_success() {
 
 #[tokio::test]
 async fn a_receiver_that_is_not_there_or_says_nothing_is_told() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_closed, free) = contract::closed_port();
     let error = sink(json!({ "endpoint": format!("http://{free}") })).check().await.unwrap_err();
     assert!(chain(&error).starts_with("nobody listens"), "{error}");
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
