@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 /// Longer than anything takes on a busy machine: what is not there by then never comes.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A file for each pipeline. `FOLDER` stands for the installation's own.
 pub const FILES: &str = "[sinks.siem.file]\npath = \"FOLDER/out/{pipeline}.ndjson\"\n";
@@ -394,13 +394,19 @@ impl Running {
     /// Waits until something is so; `what` is for the panic if it never is.
     pub async fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let give_up = Instant::now() + PATIENCE;
-        while !is_so(self) {
+        loop {
+            let looked = Instant::now();
+            if is_so(self) {
+                return;
+            }
+            // To read all that was delivered takes long, and what is waited for has to get on in the meantime.
+            let pause = (4 * looked.elapsed()).clamp(Duration::from_millis(20), Duration::from_secs(1));
             if let Some(status) = self.child.try_wait().unwrap() {
                 assert!(is_so(self), "{status} before it {what}: {}", self.stderr());
                 return;
             }
             assert!(Instant::now() < give_up, "it never {what}: {}", self.stderr());
-            sleep(Duration::from_millis(20)).await;
+            sleep(pause).await;
         }
     }
 }
