@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
@@ -11,6 +12,7 @@ use std::task::Poll;
 use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::net::TcpSocket;
 
 use crate::{Batch, Closed, Delivery, Record, Sink};
 
@@ -282,6 +284,29 @@ pub fn unique(what: &str) -> String {
     let n = NEXT.fetch_add(1, Ordering::Relaxed);
     let now = Utc::now().timestamp_micros();
     format!("{what}-{:x}-{}-{n}", now, std::process::id())
+}
+
+/// A port on loopback where nobody listens, and its address. It is kept from everybody else for as long as the socket
+/// is, which may listen there later: a port that is only left free is soon another test's.
+///
+/// # Panics
+/// Where loopback has no port left.
+#[must_use]
+pub fn closed_port() -> (TcpSocket, String) {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind((Ipv4Addr::LOCALHOST, 0).into()).expect("a port on loopback");
+    let address = socket.local_addr().expect("it is bound").to_string();
+    (socket, address)
+}
+
+/// A port for a server that a test starts, kills and starts again. It is none of those that the system gives to
+/// connections, of which one would have it when the server comes back.
+#[must_use]
+pub fn server_port() -> u16 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let ports = || 20_000 + (u64::from(std::process::id()) * 64 + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+    let is_free = |port: &u16| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::iter::repeat_with(ports).map(|port| port as u16).find(is_free).expect("it goes on until there is one")
 }
 
 /// The address of a server the tests may use, by the environment variable that holds it.

@@ -4,14 +4,13 @@
 
 mod common;
 
-use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use auditline::simulator::{RetryAfter, Simulator, Throttle, Vendor, World};
 use auditline_sinks::contract::{server, unique};
-use common::{Installation, Pipeline, expect_once, expected, id, simulate, world};
+use common::{Installation, Pipeline, expect_at_least_once, expect_once, expected_of_all, id, named, simulate, world};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::message::Message as _;
@@ -36,14 +35,7 @@ async fn deliver(sink: &str, kills: u64) -> Simulator {
     };
     let pipelines: Vec<Pipeline> = Vendor::ALL.into_iter().map(to_sink).collect();
     let installation = Installation::new(sink, &pipelines);
-    for life in 0..kills {
-        let running = installation.start();
-        // From before it connects to well within its deliveries.
-        sleep(Duration::from_millis(30 + 97 * life)).await;
-        let ended = running.kill().await;
-        assert_eq!(ended.status.code(), None, "it ended by itself: {}", ended.stderr);
-    }
-    installation.read_all().await;
+    installation.read_all_despite(kills).await;
     // A second run finds the journal at its end and sends nothing.
     installation.read_all().await;
     simulator
@@ -52,29 +44,12 @@ async fn deliver(sink: &str, kills: u64) -> Simulator {
 /// How often it is killed in the tests that do.
 const KILLS: u64 = 12;
 
-/// What all vendors have, as their pipelines' names and the ids.
-fn all(simulator: &Simulator) -> BTreeSet<String> {
-    let of = |vendor: Vendor| expected(simulator, vendor).into_iter().map(move |id| format!("{vendor} {id}"));
-    Vendor::ALL.into_iter().flat_map(of).collect()
-}
-
-/// An event by its vendor and id, as [`all`] has it.
-fn named(event: &Json) -> String {
-    format!("{} {}", event["metadata"]["log_name"].as_str().unwrap_or_default(), id(event))
-}
-
-/// Each at least once, and nothing else: what is promised where a second copy cannot be told from the first.
-fn expect_at_least_once(what: &str, arrived: Vec<String>, all: &BTreeSet<String>) {
-    let distinct: BTreeSet<String> = arrived.into_iter().collect();
-    expect_once(what, distinct.into_iter().collect(), all);
-}
-
 #[tokio::test]
 async fn all_vendors_reach_kafka() {
     let Some(broker) = server("all_vendors_reach_kafka", "kafka", "AUDITLINE_TEST_KAFKA") else { return };
     let (simulator, arrived) = through_kafka(&broker, 0).await;
     // Nothing broke on the way, so nothing came twice either.
-    expect_once("kafka", arrived, &all(&simulator));
+    expect_once("kafka", arrived, &expected_of_all(&simulator));
 }
 
 #[tokio::test]
@@ -82,7 +57,7 @@ async fn killed_on_the_way_kafka_has_each_at_least_once() {
     let test = "killed_on_the_way_kafka_has_each_at_least_once";
     let Some(broker) = server(test, "kafka", "AUDITLINE_TEST_KAFKA") else { return };
     let (simulator, arrived) = through_kafka(&broker, KILLS).await;
-    expect_at_least_once("kafka", arrived, &all(&simulator));
+    expect_at_least_once("kafka", arrived, &expected_of_all(&simulator));
 }
 
 async fn through_kafka(broker: &str, kills: u64) -> (Simulator, Vec<String>) {
@@ -123,7 +98,7 @@ fn consume(broker: &str, topic: &str) -> Vec<Json> {
 async fn all_vendors_reach_http() {
     let Some(base) = server("all_vendors_reach_http", "http", "AUDITLINE_TEST_HTTP") else { return };
     let (simulator, arrived) = through_http(&base, 0).await;
-    expect_once("http", arrived, &all(&simulator));
+    expect_once("http", arrived, &expected_of_all(&simulator));
 }
 
 #[tokio::test]
@@ -131,7 +106,7 @@ async fn killed_on_the_way_http_has_each_at_least_once() {
     let test = "killed_on_the_way_http_has_each_at_least_once";
     let Some(base) = server(test, "http", "AUDITLINE_TEST_HTTP") else { return };
     let (simulator, arrived) = through_http(&base, KILLS).await;
-    expect_at_least_once("http", arrived, &all(&simulator));
+    expect_at_least_once("http", arrived, &expected_of_all(&simulator));
 }
 
 async fn through_http(base: &str, kills: u64) -> (Simulator, Vec<String>) {
@@ -159,7 +134,7 @@ async fn through_http(base: &str, kills: u64) -> (Simulator, Vec<String>) {
 async fn all_vendors_reach_otlp() {
     let Some(endpoint) = server("all_vendors_reach_otlp", "otlp", "AUDITLINE_TEST_OTLP") else { return };
     let (simulator, arrived) = through_otlp(&endpoint, 0).await;
-    expect_once("otlp", arrived, &all(&simulator));
+    expect_once("otlp", arrived, &expected_of_all(&simulator));
 }
 
 #[tokio::test]
@@ -167,7 +142,7 @@ async fn killed_on_the_way_otlp_has_each_at_least_once() {
     let test = "killed_on_the_way_otlp_has_each_at_least_once";
     let Some(endpoint) = server(test, "otlp", "AUDITLINE_TEST_OTLP") else { return };
     let (simulator, arrived) = through_otlp(&endpoint, KILLS).await;
-    expect_at_least_once("otlp", arrived, &all(&simulator));
+    expect_at_least_once("otlp", arrived, &expected_of_all(&simulator));
 }
 
 async fn through_otlp(endpoint: &str, kills: u64) -> (Simulator, Vec<String>) {
@@ -223,7 +198,7 @@ async fn through_s3(endpoint: &str, kills: u64) {
             arrived.push(named(&event));
         }
     }
-    expect_once("s3", arrived, &all(&simulator));
+    expect_once("s3", arrived, &expected_of_all(&simulator));
 }
 
 /// The names and texts of all objects below `root/`.
@@ -262,7 +237,7 @@ async fn reach(transport: &str, address: &str, output: &str, event_of: fn(&str, 
         "[sinks.real.syslog]\naddress = \"{address}\"\ntransport = \"{transport}\"\napp_name = \"{app}\"\n{tls}"
     );
     let simulator = deliver(&sink, kills).await;
-    let all = all(&simulator);
+    let all = expected_of_all(&simulator);
     let expect = if kills > 0 { expect_at_least_once } else { expect_once };
     let output = PathBuf::from(variable(output));
     let give_up = Instant::now() + Duration::from_secs(60);

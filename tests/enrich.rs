@@ -3,7 +3,6 @@
 mod common;
 
 use std::io::Write;
-use std::path::Path;
 
 use common::{Installation, events};
 use serde_json::{Value as Json, json};
@@ -93,18 +92,9 @@ async fn files_that_change_are_read_again_and_what_they_held_last_goes_on_withou
 
 #[tokio::test]
 async fn the_example_adds_what_its_readme_says_and_redacts_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/enrich");
-    let copied = std::process::Command::new("cp").arg("-r").arg(example.join(".")).arg(folder.path()).status().unwrap();
-    assert!(copied.success());
-    let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_auditline"))
-        .args(["run", "--once", "--config"])
-        .arg(folder.path())
-        .output();
-    let output = run.await.unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-
-    let events = events(&folder.path().join("events/cloudflare-archive.ndjson"));
+    let installation = Installation::of_example("enrich");
+    installation.read_all().await;
+    let events = events(&installation.path("events/cloudflare-archive.ndjson"));
     assert_eq!(events.len(), 3);
     for event in &events {
         // Nothing that was added is left out of the redaction.

@@ -167,20 +167,11 @@ async fn what_was_dropped_is_delivered_by_a_backfill_that_wants_it() {
 
 #[tokio::test]
 async fn the_example_parts_its_archive_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let example = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/routes");
-    let copied = std::process::Command::new("cp").arg("-r").arg(example.join(".")).arg(folder.path()).status().unwrap();
-    assert!(copied.success());
+    let installation = Installation::of_example("routes");
     let run = async || {
-        let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_auditline"))
-            .args(["run", "--once", "--config"])
-            .arg(folder.path())
-            .output();
-        let output = run.await.unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{stderr}");
-        let count = |sink| events(&folder.path().join(sink).join("cloudflare.ndjson")).len();
-        (count("siem"), count("archived"), stderr)
+        let ended = installation.read_all().await;
+        let count = |sink| events(&installation.path(sink).join("cloudflare.ndjson")).len();
+        (count("siem"), count("archived"), ended.stderr)
     };
     // Eight reads are thinned. The rest is one creation, one update, two deletions, a failure and a logout.
     let (siem, archived, first) = run().await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use auditline::simulator::{Vendor, World};
+use auditline_sinks::contract::closed_port;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -14,14 +15,8 @@ use axum::routing::get;
 use common::{FILES, Installation, Pipeline, expect_once, expected, id, simulate, world};
 use serde_json::Value as Json;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Mutex;
-
-/// An address where nobody listens, until [`Receiver::listen`] does.
-async fn closed_port() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    listener.local_addr().unwrap().to_string()
-}
 
 fn syslog(address: &str) -> String {
     format!("{FILES}[sinks.collector.syslog]\naddress = \"{address}\"\ntransport = \"tcp\"\nmax_size = \"1MiB\"\n")
@@ -34,8 +29,8 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn listen(address: &str) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+    fn listen(socket: TcpSocket) -> Self {
+        let listener = socket.listen(64).unwrap();
         let receiver = Self::default();
         let kept = receiver.clone();
         tokio::spawn(async move {
@@ -114,7 +109,7 @@ async fn a_record_that_cannot_be_read_becomes_a_dead_letter_and_stops_nothing() 
 
 #[tokio::test]
 async fn a_sink_that_is_down_holds_only_itself_and_is_given_everything_later() {
-    let address = closed_port().await;
+    let (closed, address) = closed_port();
     let simulator = simulate(world(600)).await;
     let pipeline = Pipeline::of(&simulator, Vendor::Cloudflare).to("collector", "");
     let main = format!("grace = \"1s\"\n{}", syslog(&address));
@@ -130,7 +125,7 @@ async fn a_sink_that_is_down_holds_only_itself_and_is_given_everything_later() {
     assert!(ended.stderr.contains("the journal has the rest"), "{}", ended.stderr);
     installation.expect_all_of(&simulator, Vendor::Cloudflare);
 
-    let receiver = Receiver::listen(&address).await;
+    let receiver = Receiver::listen(closed);
     installation.read_all().await;
     installation.expect_all_of(&simulator, Vendor::Cloudflare);
     assert_eq!(receiver.distinct().await, all);
@@ -141,7 +136,7 @@ async fn a_sink_that_is_down_holds_only_itself_and_is_given_everything_later() {
 
 #[tokio::test]
 async fn a_sink_that_stays_down_fails_a_run_that_is_to_end() {
-    let address = closed_port().await;
+    let (_closed, address) = closed_port();
     let simulator = simulate(world(300)).await;
     let pipelines =
         [Pipeline::of(&simulator, Vendor::Nirvana).to("collector", ""), Pipeline::of(&simulator, Vendor::Telnyx)];
@@ -159,7 +154,7 @@ async fn a_sink_that_stays_down_fails_a_run_that_is_to_end() {
 
 #[tokio::test]
 async fn a_full_journal_stops_the_reading_until_a_sink_has_taken_it() {
-    let address = closed_port().await;
+    let (closed, address) = closed_port();
     let simulator = simulate(World { latency: Duration::from_millis(5), ..world(6_000) }).await;
     let pipeline = Pipeline::of(&simulator, Vendor::Telnyx).set("window", "\"4h\"").to("collector", "");
     let main = format!("[journal]\nmax_size = \"1MiB\"\n{}", syslog(&address));
@@ -169,7 +164,7 @@ async fn a_full_journal_stops_the_reading_until_a_sink_has_taken_it() {
     let stats = simulator.stats(Vendor::Telnyx);
     assert!(stats.records < 6_000, "{stats:?}");
 
-    let receiver = Receiver::listen(&address).await;
+    let receiver = Receiver::listen(closed);
     running.says("the journal has room again").await;
     let all = expected(&simulator, Vendor::Telnyx);
     running.until("delivers to the file", |_| installation.ids("telnyx").len() == all.len()).await;
@@ -236,7 +231,8 @@ async fn destinations_that_are_sick_in_every_way_hold_up_nobody_else() {
     let mut cloudflare = Pipeline::of(&simulator, Vendor::Cloudflare);
     let mut sick = Vec::new();
     let garbage = b"220 mail.example.com ESMTP\r\n";
-    let servers = [closed_port().await, stubborn(b"").await, stubborn(garbage).await, unwilling().await];
+    let (_closed, closed) = closed_port();
+    let servers = [closed, stubborn(b"").await, stubborn(garbage).await, unwilling().await];
     for address in servers {
         let port = address.rsplit_once(':').unwrap().1;
         for (kind, keys) in of_each_kind(port) {

@@ -1,7 +1,7 @@
 //! The HTTP sink against a real server, and against servers that misbehave.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use auditline_sinks::contract::{self, Destination, Guarantees, chain, numbered, server};
@@ -378,7 +378,7 @@ async fn outcome(base: &str, more: Value) -> Result<Delivery, DeliveryError> {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_told() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_closed, free) = contract::closed_port();
     let (message, _) = passing(outcome(&format!("http://{free}"), json!({})).await);
     assert!(message.starts_with(&format!("nobody listens at `http://{free}`")), "{message}");
     let more = json!({ "allow_http": true });
@@ -396,10 +396,8 @@ async fn a_server_that_never_answers_is_given_up() {
             streams.push(stream);
         }
     });
-    let began = Instant::now();
     let (message, _) = passing(outcome(&base, json!({})).await);
     assert!(message.starts_with(&format!("`{base}` did not answer within 2s")), "{message}");
-    assert!(began.elapsed() < Duration::from_secs(10));
     keep.abort();
 }
 

@@ -480,9 +480,7 @@ async fn a_topic_with_an_impossible_name_needs_a_person() {
 
 #[tokio::test]
 async fn a_closed_port_may_open() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    drop(listener);
+    let (_closed, address) = contract::closed_port();
     let mut config = config(&address, "any");
     config["timeout"] = json!("1s");
     let sink = sink(config);

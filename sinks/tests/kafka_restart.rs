@@ -36,11 +36,10 @@ impl Broker {
     }
 
     async fn start_several<const NODES: usize>(program: &str) -> [Self; NODES] {
-        let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let controller = free();
+        let controller = contract::server_port();
         let brokers = std::array::from_fn(|at| {
             let number = |n: usize| u16::try_from(n).unwrap();
-            let numbers = [free(), controller, number(at + 1), number(NODES)];
+            let numbers = [contract::server_port(), controller, number(at + 1), number(NODES)];
             let folder = tempfile::tempdir().unwrap();
             let child = Self::run(program, folder.path(), numbers);
             Self { program: program.to_owned(), folder, numbers, child }

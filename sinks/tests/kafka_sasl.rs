@@ -154,9 +154,8 @@ async fn no_token_is_told_as_what_it_is() {
     assert_eq!(chain(&error), "no token from `127.0.0.1`: 503 Service Unavailable");
     let (moved, _) = token_server("404 Not Found", 60).await;
     is_refused(&*sink(&broker, by_token(&moved, "opens-nothing")), "`sasl.token_url`").await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let closed = format!("http://{}/token", listener.local_addr().unwrap());
-    drop(listener);
+    let (_kept, address) = contract::closed_port();
+    let closed = format!("http://{address}/token");
     let error = sink(&broker, by_token(&closed, "opens-nothing")).deliver(&contract::numbered("p", 1, 2)).await;
     let error = error.unwrap_err();
     assert!(matches!(error, DeliveryError::Retryable { .. }), "{}", chain(&error));

@@ -1,7 +1,7 @@
 //! The OTLP sink against the OpenTelemetry Collector's receiver, and against receivers that reject and fail.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use auditline_sinks::contract::{self, Destination, Guarantees, chain, numbered, server};
@@ -303,15 +303,13 @@ async fn a_200_of_something_else_is_no_success() {
 
 #[tokio::test]
 async fn a_receiver_that_is_not_there_or_says_nothing_is_told() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_closed, free) = contract::closed_port();
     let error = sink(json!({ "endpoint": format!("http://{free}") })).check().await.unwrap_err();
     assert!(chain(&error).starts_with("nobody listens"), "{error}");
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let began = Instant::now();
     let error = sink(json!({ "endpoint": endpoint, "timeout": "1s" })).check().await.unwrap_err();
     assert!(chain(&error).contains("did not answer within 1s"), "{error}");
-    assert!(began.elapsed() < Duration::from_secs(10));
 }
 
 #[test]

@@ -325,9 +325,7 @@ async fn a_receiver_that_is_killed_loses_nothing_it_has_answered() {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = contract::server_port();
     let address = format!("127.0.0.1:{port}");
     let sink = sink(&address, "10s");
     let mut kills = 0;

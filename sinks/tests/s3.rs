@@ -427,9 +427,8 @@ async fn expect_both_retryable(config: Value, expected: &str) {
 
 #[tokio::test]
 async fn a_closed_port_may_open() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let (_closed, address) = contract::closed_port();
+    let endpoint = format!("http://{address}");
     expect_both_retryable(offline(&endpoint), "S3 cannot be reached").await;
 }
 

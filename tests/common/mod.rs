@@ -16,7 +16,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
 /// Longer than anything takes on a busy machine: what is not there by then never comes.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A file for each pipeline. `FOLDER` stands for the installation's own.
 pub const FILES: &str = "[sinks.siem.file]\npath = \"FOLDER/out/{pipeline}.ndjson\"\n";
@@ -156,6 +156,15 @@ impl Installation {
         installation
     }
 
+    /// A copy of a folder of `examples/`.
+    pub fn of_example(name: &str) -> Self {
+        let installation = Self { folder: tempfile::tempdir().unwrap(), secrets: BTreeMap::new() };
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name).join(".");
+        let mut copy = std::process::Command::new("cp");
+        assert!(copy.arg("-r").arg(example).arg(installation.folder.path()).status().unwrap().success());
+        installation
+    }
+
     /// Writes a pipeline's file, again or for the first time.
     pub fn write(&self, pipeline: &Pipeline) {
         std::fs::write(self.path(&format!("pipelines/{}.toml", pipeline.name)), pipeline.text()).unwrap();
@@ -225,6 +234,17 @@ impl Installation {
         ended
     }
 
+    /// Reads everything, killed so often on the way: from before it connects to well within its deliveries.
+    pub async fn read_all_despite(&self, kills: u64) -> Ended {
+        for life in 0..kills {
+            let running = self.start();
+            sleep(Duration::from_millis(30 + 97 * life)).await;
+            let ended = running.kill().await;
+            assert_eq!(ended.status.code(), None, "it ended by itself: {}", ended.stderr);
+        }
+        self.read_all().await
+    }
+
     /// The events in a pipeline's file, in its order. A line that is still being written is none yet.
     pub fn delivered(&self, pipeline: &str) -> Vec<Json> {
         events(&self.path(&format!("out/{pipeline}.ndjson")))
@@ -271,6 +291,23 @@ pub fn expected_times(simulator: &Simulator, vendor: Vendor) -> BTreeMap<String,
 /// Every id the vendor has by now.
 pub fn expected(simulator: &Simulator, vendor: Vendor) -> BTreeSet<String> {
     expected_times(simulator, vendor).into_keys().collect()
+}
+
+/// What all vendors have, as their pipelines' names and the ids.
+pub fn expected_of_all(simulator: &Simulator) -> BTreeSet<String> {
+    let of = |vendor: Vendor| expected(simulator, vendor).into_iter().map(move |id| format!("{vendor} {id}"));
+    Vendor::ALL.into_iter().flat_map(of).collect()
+}
+
+/// An event of OCSF by its vendor and id, as [`expected_of_all`] has it.
+pub fn named(event: &Json) -> String {
+    format!("{} {}", event["metadata"]["log_name"].as_str().unwrap_or_default(), id(event))
+}
+
+/// Each at least once, and nothing else: what is promised where a second copy cannot be told from the first.
+pub fn expect_at_least_once(what: &str, arrived: Vec<String>, expected: &BTreeSet<String>) {
+    let distinct: BTreeSet<String> = arrived.into_iter().collect();
+    expect_once(what, distinct.into_iter().collect(), expected);
 }
 
 /// Each of `expected` once, and nothing else.
@@ -357,13 +394,19 @@ impl Running {
     /// Waits until something is so; `what` is for the panic if it never is.
     pub async fn until(&mut self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let give_up = Instant::now() + PATIENCE;
-        while !is_so(self) {
+        loop {
+            let looked = Instant::now();
+            if is_so(self) {
+                return;
+            }
+            // To read all that was delivered takes long, and what is waited for has to get on in the meantime.
+            let pause = (4 * looked.elapsed()).clamp(Duration::from_millis(20), Duration::from_secs(1));
             if let Some(status) = self.child.try_wait().unwrap() {
                 assert!(is_so(self), "{status} before it {what}: {}", self.stderr());
                 return;
             }
             assert!(Instant::now() < give_up, "it never {what}: {}", self.stderr());
-            sleep(Duration::from_millis(20)).await;
+            sleep(pause).await;
         }
     }
 }

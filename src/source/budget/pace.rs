@@ -1,6 +1,8 @@
 //! How fast requests follow each other: evenly, by governor's limiter.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::clock::Clock;
@@ -44,7 +46,11 @@ impl Stride {
 
     fn quota(self) -> Quota {
         let part = Quota::with_period(self.interval / PARTS).expect("the shortest interval has parts");
-        part.allow_burst(whole().saturating_add(self.slack))
+        part.allow_burst(self.burst())
+    }
+
+    fn burst(self) -> NonZeroU32 {
+        whole().saturating_add(self.slack)
     }
 }
 
@@ -60,18 +66,17 @@ fn whole() -> NonZeroU32 {
 /// Lets requests pass at a stride that can be changed.
 pub(super) struct Pace {
     stride: Stride,
-    limiter: RateLimiter<NotKeyed, InMemoryState, RuntimeClock, NoOpMiddleware<Duration>>,
-    clock: RuntimeClock,
+    limiter: RateLimiter<NotKeyed, InMemoryState, GivenClock, NoOpMiddleware<Duration>>,
+    clock: GivenClock,
+    started: Instant,
     last: Option<Instant>,
-    /// A limiter made anew knows of no request before it.
-    not_before: Option<Instant>,
 }
 
 impl Pace {
     pub fn new(stride: Stride) -> Self {
-        let clock = RuntimeClock { started: Instant::now() };
+        let clock = GivenClock::default();
         let limiter = RateLimiter::direct_with_clock(stride.quota(), clock.clone());
-        Self { stride, limiter, clock, last: None, not_before: None }
+        Self { stride, limiter, clock, started: Instant::now(), last: None }
     }
 
     pub fn stride(&self) -> Stride {
@@ -84,17 +89,24 @@ impl Pace {
     }
 
     pub fn change(&mut self, stride: Stride) {
-        if stride != self.stride {
-            let not_before = self.last.map(|last| last + stride.interval);
-            *self = Self { last: self.last, not_before, ..Self::new(stride) };
+        if stride == self.stride {
+            return;
         }
+        let Some(last) = self.last else {
+            *self = Self::new(stride);
+            return;
+        };
+        self.stride = stride;
+        self.clock.set(last - self.started);
+        self.limiter = RateLimiter::direct_with_clock(stride.quota(), self.clock.clone());
+        // All that a new limiter holds went with the last request. Slack that came with every change would let as many
+        // requests be early, and that is more than the caution covers.
+        self.limiter.check_n(stride.burst()).expect("the burst holds itself").expect("a new limiter is full");
     }
 
     /// Passes a request, or says when to try again.
     pub fn pass(&mut self, now: Instant) -> Result<(), Instant> {
-        if let Some(at) = self.not_before.filter(|at| *at > now) {
-            return Err(at);
-        }
+        self.clock.set(now - self.started);
         let checked = self.limiter.check_n(whole()).expect("the burst holds a request");
         checked.map_err(|not_until| now + not_until.wait_time_from(self.clock.now()))?;
         self.last = Some(now);
@@ -102,17 +114,21 @@ impl Pace {
     }
 }
 
-/// tokio's clock for the limiter, so that a test can pause it.
-#[derive(Clone, Debug)]
-struct RuntimeClock {
-    started: Instant,
+/// The limiter's clock, which shows the time that we give it: since the start, in nanoseconds.
+#[derive(Clone, Debug, Default)]
+struct GivenClock(Arc<AtomicU64>);
+
+impl GivenClock {
+    fn set(&self, now: Duration) {
+        self.0.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
-impl Clock for RuntimeClock {
+impl Clock for GivenClock {
     type Instant = Duration;
 
     fn now(&self) -> Duration {
-        self.started.elapsed()
+        Duration::from_nanos(self.0.load(Ordering::Relaxed))
     }
 }
 
@@ -127,16 +143,21 @@ mod tests {
         runtime.expect("a runtime without sockets").block_on(what)
     }
 
-    /// When requests pass that come as soon as they may, each late by what `late` says.
+    /// Returns when a request has passed that comes as soon as it may, late by so many milliseconds.
+    async fn pass(pace: &mut Pace, late: u64) -> Instant {
+        while let Err(at) = pace.pass(Instant::now()) {
+            tokio::time::sleep_until(at).await;
+            tokio::time::sleep(Duration::from_millis(late)).await;
+        }
+        Instant::now()
+    }
+
+    /// When requests pass, each late by what `late` says.
     async fn passed(stride: Stride, late: &[u64]) -> Vec<Instant> {
         let mut pace = Pace::new(stride);
         let mut passed = Vec::new();
         for late in late {
-            while let Err(at) = pace.pass(Instant::now()) {
-                tokio::time::sleep_until(at).await;
-                tokio::time::sleep(Duration::from_millis(*late)).await;
-            }
-            passed.push(Instant::now());
+            passed.push(pass(&mut pace, *late).await);
         }
         passed
     }
@@ -158,6 +179,22 @@ mod tests {
         assert_eq!(pace.pass(start), Err(start + Duration::from_millis(1010)));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_stride_that_changes_after_every_request_lets_none_be_early() {
+        let slower = |percent: u32| Stride::over(9.0, Duration::from_secs(7), 1.0).slower(f64::from(percent) / 100.0);
+        let mut pace = Pace::new(slower(110));
+        let mut passed = Vec::new();
+        for percent in (100..110).rev() {
+            for _ in 0..2 {
+                passed.push(pass(&mut pace, 0).await);
+            }
+            pace.change(slower(percent));
+        }
+        let gaps = passed.windows(2).skip(1).map(|pair| pair[1] - pair[0]);
+        let early: Vec<Duration> = gaps.filter(|gap| *gap < slower(100).interval).collect();
+        assert!(early.is_empty(), "{early:?}");
+    }
+
     #[test]
     fn numbers_without_measure_are_survived() {
         for (requests, window) in [(f64::from(u32::MAX), 1), (1.0, u64::MAX), (u64::MAX as f64, 1)] {
@@ -174,9 +211,21 @@ mod tests {
             requests in 1..60u32,
             millis in 200..20_000u64,
             late in prop::collection::vec(prop_oneof![8 => 0..3u64, 1 => 0..900u64], 150),
+            slower in prop::collection::vec(prop::option::weighted(0.3, 100..400u32), 150),
         ) {
             let window = Duration::from_millis(millis);
-            let passed = in_paused_time(passed(Stride::over(f64::from(requests), window, 1.0), &late));
+            let stride = Stride::over(f64::from(requests), window, 1.0);
+            let passed = in_paused_time(async {
+                let mut pace = Pace::new(stride);
+                let mut passed = Vec::new();
+                for (late, slower) in late.into_iter().zip(slower) {
+                    passed.push(pass(&mut pace, late).await);
+                    if let Some(percent) = slower {
+                        pace.change(stride.slower(f64::from(percent) / 100.0));
+                    }
+                }
+                passed
+            });
             for (at, first) in passed.iter().enumerate() {
                 let within = passed[at..].iter().filter(|time| **time - *first <= window).count();
                 prop_assert!(within as u32 <= requests, "{within} of {requests} in {window:?}");

@@ -1,20 +1,20 @@
-//! From what a map says to a shape, with every mistake reported at its place.
+//! From what a map says to the draft of an event, with every mistake reported at its place.
 
 #![expect(clippy::ptr_arg, reason = "whether a name is static decides whether the event may borrow it")]
 
 use std::borrow::Cow;
 
-use super::items::{Items, is_each};
-use super::language::{Expression, constant};
+use super::draft::{Draft, Part, item, object_of};
+use super::items::is_each;
 use super::map::LAYER;
 use super::run::Spot;
 use super::scalar::Scalar;
-use super::schema::{Attribute, Class, Fields, Kind, Word, schema};
-use super::shape::{Choice, Constant, Leaf, Node, Shape};
+use super::schema::{Attribute, Class, Fields, Kind, schema};
+use super::shape::{Leaf, Node};
 use super::source::Source;
 use crate::document::{self, Place, Severity};
 use crate::event::Path;
-use crate::transform::condition::{Critic, Words, suggest};
+use crate::transform::condition::{Critic, suggest};
 
 /// What no map may say, because auditline does.
 const OURS: [&str; 15] = [
@@ -56,106 +56,6 @@ pub struct Compiler<'c> {
     pub source: &'c mut Source,
     /// Where mistakes go. Silent while inherited entries are put, of which some may not belong to the class.
     pub critic: Critic<'c>,
-}
-
-/// An object that is still growing.
-pub struct Draft {
-    pub(super) fields: Option<&'static Fields>,
-    /// Its name from the event downwards, empty for the event.
-    path: String,
-    /// Where it stands in the event.
-    pub(super) spot: Spot,
-    place: Place,
-    inherited: bool,
-    /// What somebody tried to say in it and could not.
-    failed: Vec<String>,
-    members: Vec<(Cow<'static, str>, Part)>,
-}
-
-pub(super) enum Part {
-    Object(Draft),
-    List(Vec<(usize, Part)>),
-    Items(Box<Items>),
-    Single { node: Node, inherited: bool },
-}
-
-impl Draft {
-    /// An event of that class, of which nothing is said yet.
-    pub fn event(class: &'static Class, place: &Place) -> Self {
-        Self::new(Some(&class.fields), String::new(), Spot::default(), place, false)
-    }
-
-    pub(super) fn new(
-        fields: Option<&'static Fields>,
-        path: String,
-        spot: Spot,
-        place: &Place,
-        inherited: bool,
-    ) -> Self {
-        Self { fields, path, spot, place: place.clone(), inherited, failed: Vec::new(), members: Vec::new() }
-    }
-
-    /// Puts a node that is ours to say.
-    pub fn fix(&mut self, name: &'static str, node: Node) {
-        self.members.push((Cow::Borrowed(name), Part::Single { node, inherited: false }));
-    }
-
-    /// The object `name` in it, which the class requires.
-    pub fn required(&mut self, name: &'static str) -> &mut Draft {
-        let attribute = self.fields.and_then(|fields| fields.get(name));
-        let fields = attribute.and_then(object_of);
-        let spot = attribute.map(|attribute| self.spot_of(attribute)).unwrap_or_default();
-        let fresh = Self::new(fields, self.name_of(name), spot, &self.place, false);
-        self.members.push((Cow::Borrowed(name), Part::Object(fresh)));
-        match self.members.last_mut() {
-            Some((_, Part::Object(draft))) => draft,
-            _ => unreachable!("it was pushed just now"),
-        }
-    }
-
-    pub(super) fn name_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
-    }
-
-    /// Where an attribute of it stands in the event.
-    fn spot_of(&self, attribute: &'static Attribute) -> Spot {
-        let above = if self.spot.path.is_empty() { String::new() } else { format!("{}.", self.spot.path) };
-        let items = if attribute.list { "[]" } else { "" };
-        Spot { path: format!("{above}{}{items}", attribute.name), observable: schema().observable(attribute) }
-    }
-
-    /// Makes room for what says the same in another way.
-    fn drop_inherited_items(&mut self, name: &str) {
-        self.members.retain(|(key, part)| key != name || !matches!(part, Part::Items(items) if items.inherited));
-    }
-
-    pub(super) fn part(&mut self, name: &Cow<'static, str>, fresh: impl FnOnce() -> Part) -> &mut Part {
-        let known = self.members.iter().position(|(key, _)| key == name);
-        let at = known.unwrap_or_else(|| {
-            let part = fresh();
-            self.members.push((name.clone(), part));
-            self.members.len() - 1
-        });
-        &mut self.members[at].1
-    }
-}
-
-impl Part {
-    pub(super) fn is_inherited(&self) -> bool {
-        match self {
-            Self::Object(draft) => draft.inherited,
-            Self::List(items) => items.iter().all(|(_, part)| part.is_inherited()),
-            Self::Items(items) => items.inherited,
-            Self::Single { inherited, .. } => *inherited,
-        }
-    }
-}
-
-pub(super) fn object_of(attribute: &Attribute) -> Option<&'static Fields> {
-    match attribute.kind {
-        Kind::Object(name) => schema().object(name),
-        Kind::Scalar(_) => None,
-    }
 }
 
 impl Compiler<'_> {
@@ -377,161 +277,6 @@ impl Compiler<'_> {
         let hint = key.map(|key| format!("`{key}`, beside the map, says it already: leave one of them out"));
         self.critic.error(said.place, format!("`{path}` is said twice"), hint);
     }
-
-    fn single(
-        &mut self,
-        fields: &Fields,
-        attribute: &'static Attribute,
-        scalar: Scalar,
-        spot: Spot,
-        said: Said,
-    ) -> Option<Node> {
-        match schema().words(attribute) {
-            None => self.leaf(scalar, attribute.list, spot, said),
-            Some(known) if !attribute.list => self.choice(fields, attribute, known, scalar, spot, said),
-            Some(_) => {
-                self.critic.error(said.place, format!("`{}` is a list of enum numbers", attribute.name), None);
-                None
-            }
-        }
-    }
-
-    fn leaf(&mut self, scalar: Scalar, list: bool, spot: Spot, said: Said) -> Option<Node> {
-        let expression = Expression::read(said.node, said.bare_word, self.critic)?;
-        self.leaf_of(expression, scalar, list, spot)
-    }
-
-    pub(super) fn leaf_of(&mut self, expression: Expression, scalar: Scalar, list: bool, spot: Spot) -> Option<Node> {
-        let mut values = Vec::new();
-        for (pattern, node) in expression.values {
-            values.push((pattern, constant(&node, scalar, false, self.critic)?));
-        }
-        let fixed = expression.value.or(expression.otherwise);
-        let otherwise = match fixed {
-            Some(node) => Some(constant(&node, scalar, list, self.critic)?),
-            None => None,
-        };
-        let slots = expression.from.iter().map(|path| self.source.slot(path)).collect();
-        let values = Words::new(values);
-        let (objects_only, keeps_empty) = (false, false);
-        Some(Node::Leaf(Leaf { spot, slots, values, otherwise, scalar, list, objects_only, keeps_empty }))
-    }
-
-    fn choice(
-        &mut self,
-        fields: &Fields,
-        attribute: &'static Attribute,
-        known: &'static [Word],
-        scalar: Scalar,
-        spot: Spot,
-        said: Said,
-    ) -> Option<Node> {
-        let expression = Expression::read(said.node, said.bare_word, self.critic)?;
-        // An inherited word that the class of a rule lacks is left out; all others were reported.
-        let meaning = |(pattern, node)| Some((pattern, self.known_word(attribute, known, &node)?));
-        let values = expression.values.into_iter().filter_map(meaning).collect();
-        let unknown = known.iter().position(|word| word.key == "0" && word.caption == "Unknown");
-        let otherwise = match expression.value.or(expression.otherwise) {
-            Some(node) => Some(self.known_word(attribute, known, &node)?),
-            None => unknown,
-        };
-        let types = (attribute.name == "activity_id").then(|| fields.get("type_uid").and_then(|a| schema().words(a)));
-        Some(Node::Choice(Choice {
-            spot,
-            slots: expression.from.iter().map(|path| self.source.slot(path)).collect(),
-            values: Words::new(values),
-            otherwise,
-            other: known.iter().position(|word| word.key == "99"),
-            known,
-            textual: scalar == Scalar::Text,
-            sibling: attribute.sibling,
-            types: types.flatten().unwrap_or_default(),
-        }))
-    }
-
-    /// The place of an enum's word that the map gives by caption or by number.
-    fn known_word(&self, attribute: &Attribute, known: &[Word], node: &document::Node) -> Option<usize> {
-        let number = node.as_integer().map(|number| number.to_string());
-        let Some(text) = node.as_str().or(number.as_deref()) else {
-            let message = format!("expected a word of `{}`, found {}", attribute.name, node.kind());
-            self.critic.error(&node.place(), message, None);
-            return None;
-        };
-        let at = known.iter().position(|word| word.caption.eq_ignore_ascii_case(text) || word.key == text);
-        if at.is_none() {
-            let captions: Vec<_> = known.iter().map(|word| word.caption).collect();
-            let message = format!("`{}` of class `{}` has no `{text}`", attribute.name, self.class.name);
-            self.critic.error(&node.place(), message, Some(suggest(text, &captions, "words")));
-        }
-        at
-    }
-
-    /// Closes a draft. `None` if an object of it can never be there; that was reported unless it is inherited.
-    pub fn close(&self, mut draft: Draft, eager: bool) -> Option<Shape> {
-        let mut shape = Shape { spot: std::mem::take(&mut draft.spot), eager, ..Shape::default() };
-        for (name, part) in draft.members {
-            let required = draft.fields.and_then(|f| f.get(&name)).is_some_and(|attribute| attribute.required);
-            let inherited = part.is_inherited();
-            match self.close_part(part, eager && required) {
-                Some(node) => {
-                    shape.width += 1 + captions(&node);
-                    shape.members.push((name, node));
-                }
-                None if inherited => {}
-                None => draft.failed.push(name.into_owned()),
-            }
-        }
-        let critic = Critic { silent: draft.inherited, ..self.critic };
-        if shape.members.len() > 128 {
-            critic.error(&draft.place, format!("`{}` has more than 128 members", draft.path), None);
-            return None;
-        }
-        let Some(fields) = draft.fields else { return Some(shape) };
-        let owner =
-            if draft.path.is_empty() { format!("class `{}`", self.class.name) } else { format!("`{}`", draft.path) };
-        let set = |names: &[&str]| {
-            let members = shape.members.iter().enumerate().filter(|(_, (key, _))| names.contains(&key.as_ref()));
-            members.fold(0_u128, |set, (at, _)| set | 1 << at)
-        };
-        let is_needed = |attribute: &&Attribute| attribute.required && attribute.exists_with(self.profiles);
-        // The type comes with the activity, so that it need not be said.
-        let required = fields.attributes.iter().filter(is_needed).filter(|attribute| attribute.name != "type_uid");
-        let required = required.map(|attribute| vec![attribute.name]);
-        let needs: Vec<_> =
-            required.chain(fields.at_least_one.iter().cloned()).map(|names| (set(&names), names)).collect();
-        let just_one: Vec<_> = fields.just_one.iter().map(|names| (set(names), names.clone())).collect();
-        // Whoever tried and failed has been told why. In a small object a misspelt name was probably the one it needs.
-        let was_tried = |name: &&str| draft.failed.iter().any(|failed| failed == name);
-        let is_excused = |names: &[&str]| match draft.path.is_empty() {
-            true => names.iter().any(&was_tried),
-            false => !draft.failed.is_empty(),
-        };
-        for (_, names) in needs.iter().chain(&just_one).filter(|(set, names)| *set == 0 && !is_excused(names)) {
-            let of = if names.len() > 1 { "one of " } else { "" };
-            critic.error(&draft.place, format!("{owner} needs {of}{}", said_names(names)), None);
-        }
-        let is_possible = needs.iter().chain(&just_one).all(|(set, _)| *set != 0);
-        shape.needs = needs.into_iter().map(|(set, _)| set).collect();
-        shape.just_one = just_one.into_iter().map(|(set, _)| set).collect();
-        is_possible.then_some(shape)
-    }
-
-    fn close_part(&self, part: Part, eager: bool) -> Option<Node> {
-        match part {
-            Part::Single { node, .. } => Some(node),
-            Part::Items(items) => self.close_items(*items),
-            Part::Object(draft) => {
-                // What consists of constants alone waits for nothing in the record.
-                let eager = eager || !reads(&draft);
-                self.close(draft, eager).map(Node::Object)
-            }
-            Part::List(mut items) => {
-                items.sort_by_key(|(at, _)| *at);
-                let nodes: Vec<_> = items.into_iter().filter_map(|(_, part)| self.close_part(part, eager)).collect();
-                (!nodes.is_empty()).then_some(Node::List(nodes))
-            }
-        }
-    }
 }
 
 /// The classes with an attribute of that name, or with an enum whose caption it is.
@@ -544,38 +289,6 @@ fn is_table(node: &document::Node) -> bool {
     node.as_table().is_some()
 }
 
-fn item<'i>(items: &'i mut Vec<(usize, Part)>, at: usize, draft: &dyn Fn() -> Draft) -> &'i mut Part {
-    let known = items.iter().position(|(place, _)| *place == at);
-    let index = known.unwrap_or_else(|| {
-        items.push((at, Part::Object(draft())));
-        items.len() - 1
-    });
-    &mut items[index].1
-}
-
-/// Whether anything in it comes from the record.
-pub(super) fn reads(draft: &Draft) -> bool {
-    fn part_reads(part: &Part) -> bool {
-        match part {
-            Part::Object(draft) => reads(draft),
-            Part::List(items) => items.iter().any(|(_, part)| part_reads(part)),
-            Part::Items(_) => true,
-            Part::Single { node: Node::Leaf(leaf), .. } => !leaf.slots.is_empty(),
-            Part::Single { node: Node::Choice(choice), .. } => !choice.slots.is_empty(),
-            Part::Single { .. } => true,
-        }
-    }
-    draft.members.iter().any(|(_, part)| part_reads(part))
-}
-
-/// How many members a node adds beside its own.
-fn captions(node: &Node) -> usize {
-    match node {
-        Node::Choice(choice) => usize::from(choice.sibling.is_some()) + if choice.types.is_empty() { 0 } else { 2 },
-        _ => 0,
-    }
-}
-
 /// Attributes by the names under which a map says them.
 pub fn said_names(names: &[&str]) -> String {
     let said = names.iter().map(|name| match *name {
@@ -584,19 +297,4 @@ pub fn said_names(names: &[&str]) -> String {
         other => format!("`{other}`"),
     });
     said.collect::<Vec<_>>().join(", ")
-}
-
-/// A constant text or number of OCSF's own.
-pub fn fixed(constant: Constant) -> Node {
-    let scalar = if matches!(constant, Constant::Number(_)) { Scalar::Integer } else { Scalar::Text };
-    Node::Leaf(Leaf {
-        spot: Spot::default(),
-        slots: Vec::new(),
-        values: Words::default(),
-        otherwise: Some(constant),
-        scalar,
-        list: false,
-        objects_only: false,
-        keeps_empty: false,
-    })
 }

@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use super::compile::{Compiler, Draft, Part, Said, object_of, reads};
+use super::compile::{Compiler, Said};
+use super::draft::{Draft, Part, object_of, reads};
 use super::each::{Each, Made};
 use super::language::{Expression, path};
 use super::run::Spot;

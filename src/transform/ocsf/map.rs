@@ -6,7 +6,9 @@ use std::fmt;
 use bumpalo::collections::Vec as ArenaVec;
 
 use super::Identity;
-use super::compile::{Compiler, Draft, Said, fixed, said_names};
+use super::compile::{Compiler, Said, said_names};
+use super::draft::Draft;
+use super::leaf::fixed;
 use super::run::Run;
 use super::schema::{Class, schema};
 use super::shape::{Constant, Node, Shape};

@@ -72,12 +72,15 @@
 //! of these. All of them must hold; of a list of such tables one must. A path that ends in a test's name is written in
 //! quotes: `"record.prefix" = "x"`.
 
+mod close;
 mod compile;
 pub mod coverage;
+mod draft;
 mod each;
 mod form;
 mod items;
 mod language;
+mod leaf;
 mod map;
 mod run;
 mod scalar;

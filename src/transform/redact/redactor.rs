@@ -1,9 +1,10 @@
 //! Finds what a policy names, and replaces it.
 
+use std::cell::LazyCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 
 use super::encoded::{Decoded, Text};
 use super::fields::Tree;
@@ -217,6 +218,7 @@ impl Redactor {
         }
         let mut out = Redacted { text: String::with_capacity(raw.len() + LONGEST_STAND_IN), calm: true };
         let (mut copied, mut changed) = (0, false);
+        let quotes = LazyCell::new(|| may_quote_a_local_part(raw.as_bytes()));
         for Item { span, text, found } in items.iter().filter(|item| item.found.what != What::Ours) {
             // Two that are written apart may share a character.
             let start = span.start.max(copied);
@@ -231,7 +233,7 @@ impl Redactor {
             }
             changed = true;
             tally.hit(found.what.detector(), written, &out.text[stand_in..]);
-            out.calm &= is_calm(raw, start, copied);
+            out.calm = out.calm && is_calm(raw, start, copied) && !(raw[copied..].starts_with('"') && *quotes);
         }
         if !changed {
             return None;
@@ -356,9 +358,13 @@ fn is_calm(raw: &str, start: usize, end: usize) -> bool {
     let raw = raw.as_bytes();
     let calm =
         |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\n' | b'\t' | b'"' | b'<' | b'>' | b'(' | b')' | b','));
-    // `"@`, however the `@` is written, could make a local part of what stands before the quote.
-    let quotes = raw.get(end) == Some(&b'"') && matches!(raw.get(end + 1), Some(b'@' | b'%' | b'\\' | b'&' | 0x80..));
-    calm(raw[..start].last()) && calm(raw.get(end)) && !quotes
+    calm(raw[..start].last()) && calm(raw.get(end))
+}
+
+/// `"@`, however the `@` is written, makes a local part of what stands before it in quotes. What stands before them, too,
+/// says whether they do.
+fn may_quote_a_local_part(raw: &[u8]) -> bool {
+    memchr_iter(b'"', raw).any(|quote| matches!(raw.get(quote + 1), Some(b'@' | b'%' | b'\\' | b'&' | 0x80..)))
 }
 
 /// Puts what was found in order; of two that overlap one remains, and covers both.
