@@ -1,0 +1,75 @@
+//! Records that a topic never takes: they alone are rejected, and all others arrive once.
+
+use auditline_sinks::Delivery;
+use auditline_sinks::contract::{self, Destination as _, server};
+use serde_json::json;
+
+use super::topic::{Topic, config, once, plain};
+
+#[tokio::test]
+async fn what_librdkafka_itself_finds_too_large_is_rejected() {
+    let Some(broker) = server("what_librdkafka_itself_finds_too_large_is_rejected", "kafka", "AUDITLINE_TEST_KAFKA")
+    else {
+        return;
+    };
+    let mut config = config(&broker, &contract::unique("local-limit"));
+    config["options"] = json!({ "message.max.bytes": "2000" });
+    let topic = Topic::create(config, plain(&broker)).await;
+    let large = format!(r#"{{"large":"{}"}}"#, "x".repeat(3000));
+    let batch = contract::batch_of("p", 7, ["{}", large.as_str(), r#"{"n":3}"#]);
+    let Delivery { rejected } = topic.sink().deliver(&batch).await.unwrap();
+    assert_eq!(rejected.len(), 1);
+    assert_eq!(rejected[0].at, 1);
+    assert!(rejected[0].reason.contains("`message.max.bytes`"), "{rejected:?}");
+    assert_eq!(topic.read_back(2).await, ["{}", r#"{"n":3}"#]);
+}
+
+// The broker refuses what travels together for what one record is, or for what all of them are.
+#[tokio::test]
+async fn a_topic_that_takes_little_gets_each_record_once() {
+    let Some(broker) = server("a_topic_that_takes_little_gets_each_record_once", "kafka", "AUDITLINE_TEST_KAFKA")
+    else {
+        return;
+    };
+    let config = config(&broker, &contract::unique("little"));
+    let topic = Topic::with_limit(config, plain(&broker), 20_000).await;
+    let mut batch = contract::numbered("p", 1, 2000);
+    let large = |n| format!(r#"{{"n":{n},"large":"{}"}}"#, "x".repeat(30_000)).into();
+    for at in [0, 700, 701, 1999] {
+        batch.records[at].json = large(at);
+    }
+    let Delivery { rejected } = topic.sink().deliver(&batch).await.unwrap();
+    let places: Vec<usize> = rejected.iter().map(|rejected| rejected.at).collect();
+    assert_eq!(places, [0, 700, 701, 1999]);
+    batch.records.retain(|record| record.json.len() < 20_000);
+    let mut arrived = topic.read_back(1996).await;
+    let mut expected = contract::texts(&[batch]);
+    arrived.sort_unstable();
+    expected.sort_unstable();
+    assert!(arrived == expected, "{} of 1996 arrived", arrived.len());
+}
+
+// The process died between the commit and the journal's note of it, and what was rejected was known to it alone.
+#[tokio::test]
+async fn after_a_kill_what_was_rejected_is_still_known() {
+    let Some(broker) = server("after_a_kill_what_was_rejected_is_still_known", "kafka", "AUDITLINE_TEST_KAFKA") else {
+        return;
+    };
+    let topic = Topic::with_limit(once(&broker, &contract::unique("killed")), plain(&broker), 20_000).await;
+    let mut batch = contract::numbered("p", 1, 60);
+    for at in [0, 30, 31, 59] {
+        batch.records[at].json = format!(r#"{{"n":{at},"large":"{}"}}"#, "x".repeat(30_000)).into();
+    }
+    let first = topic.sink().deliver(&batch).await.unwrap();
+    let places: Vec<usize> = first.rejected.iter().map(|rejected| rejected.at).collect();
+    assert_eq!(places, [0, 30, 31, 59]);
+    let again = topic.sink();
+    assert_eq!(again.deliver(&batch).await.unwrap(), first);
+    let next = contract::numbered("p", 61, 3);
+    assert_eq!(again.deliver(&next).await.unwrap(), Delivery::default());
+    // However much later it is, while Kafka remembers.
+    assert_eq!(again.deliver(&batch).await.unwrap(), first);
+    assert_eq!(topic.sink().deliver(&batch).await.unwrap(), first);
+    batch.records.retain(|record| record.json.len() < 20_000);
+    assert_eq!(topic.read_back(59).await, contract::texts(&[batch, next]));
+}
