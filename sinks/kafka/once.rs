@@ -269,7 +269,8 @@ impl Kafka {
         }
         let places = [&plan.rejected[..], &sending.rejected].concat();
         if places.len() == batch.records.len() {
-            // Nothing to deliver, and so nothing that a second time would repeat. The topic need not even be there.
+            // Nothing to deliver, and so nothing that a second time would repeat: no position says that it was. The topic
+            // need not even be there.
             lane.producer.abort().await?;
             return Ok(Outcome::Committed(places));
         }

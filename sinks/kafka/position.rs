@@ -64,7 +64,13 @@ impl Position {
     }
 
     /// The position after this batch.
+    ///
+    /// One of which nothing was taken leaves no trace: the next attempt repeats nothing, and finds out whether the topic has
+    /// been mended meanwhile.
     pub fn after(&self, batch: &Batch, rejected: &[(usize, Why)]) -> Self {
+        if rejected.len() == batch.records.len() {
+            return self.clone();
+        }
         let mut reasons: Vec<(Why, Vec<usize>)> = Vec::new();
         for (at, why) in rejected {
             match reasons.iter_mut().find(|(reason, _)| reason == why) {
@@ -143,6 +149,16 @@ mod tests {
         assert_eq!(position.rejected_of(&two), Some(vec![]));
         assert_eq!(position.last, Some(5003));
         assert!(position.note().len() < 200, "{}", position.note());
+    }
+
+    #[test]
+    fn a_batch_of_which_nothing_was_taken_is_not_remembered() {
+        let before = Position::default().after(&numbered("p", 1, 5), &[]);
+        let all: Vec<(usize, Why)> = (0..12).map(|at| (at, Why::TooLarge)).collect();
+        let batch = numbered("p", 6, 12);
+        let after = before.after(&batch, &all);
+        assert_eq!((&after, after.rejected_of(&batch)), (&before, None));
+        assert_eq!(before.after(&batch, &all[1..]).rejected_of(&batch), Some(all[1..].to_vec()));
     }
 
     #[test]

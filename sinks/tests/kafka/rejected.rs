@@ -1,5 +1,7 @@
 //! Records that a topic never takes: they alone are rejected, and all others arrive once.
 
+use std::time::{Duration, Instant};
+
 use auditline_sinks::Delivery;
 use auditline_sinks::contract::{self, Destination as _, server};
 use serde_json::json;
@@ -72,4 +74,54 @@ async fn after_a_kill_what_was_rejected_is_still_known() {
     assert_eq!(topic.sink().deliver(&batch).await.unwrap(), first);
     batch.records.retain(|record| record.json.len() < 20_000);
     assert_eq!(topic.read_back(59).await, contract::texts(&[batch, next]));
+}
+
+fn large(n: usize) -> String {
+    format!(r#"{{"n":{n},"large":"{}"}}"#, "x".repeat(30_000))
+}
+
+// The engine takes it for the topic's fault when nothing of a batch is taken, and brings the batch again.
+#[tokio::test]
+async fn a_batch_of_which_nothing_was_taken_arrives_once_the_topic_is_mended() {
+    let test = "a_batch_of_which_nothing_was_taken_arrives_once_the_topic_is_mended";
+    let Some(broker) = server(test, "kafka", "AUDITLINE_TEST_KAFKA") else { return };
+    for exactly_once in [false, true] {
+        let make = if exactly_once { once } else { config };
+        let topic = Topic::with_limit(make(&broker, &contract::unique("mended")), plain(&broker), 20_000).await;
+        let sink = topic.sink();
+        let first = contract::numbered("p", 1, 3);
+        sink.deliver(&first).await.unwrap();
+        let batch = contract::batch_of("p", 4, (0..12).map(large));
+        let alone = contract::batch_of("p", 16, [large(12)]);
+        for batch in [&batch, &batch, &alone] {
+            assert_eq!(sink.deliver(batch).await.unwrap().rejected.len(), batch.records.len());
+        }
+        // One that was started anew finds its place as well, and so does what comes next.
+        let next = topic.sink();
+        for batch in [&batch, &alone] {
+            assert_eq!(next.deliver(batch).await.unwrap().rejected.len(), batch.records.len());
+        }
+        let small = contract::numbered("p", 17, 3);
+        next.deliver(&small).await.unwrap();
+
+        topic.set_limit(100_000).await;
+        let probe = contract::batch_of("probe", 1, [large(13)]);
+        let give_up = Instant::now() + Duration::from_secs(20);
+        while topic.sink().deliver(&probe).await.unwrap() != Delivery::default() {
+            assert!(Instant::now() < give_up, "the limit does not change");
+        }
+        for batch in [&batch, &alone] {
+            assert_eq!(next.deliver(batch).await.unwrap(), Delivery::default());
+        }
+        if exactly_once {
+            for (sink, batch) in [(&next, &batch), (&next, &alone), (&topic.sink(), &batch), (&topic.sink(), &alone)] {
+                assert_eq!(sink.deliver(batch).await.unwrap(), Delivery::default());
+            }
+        }
+        let mut arrived = topic.read_back(20).await;
+        let mut expected = contract::texts(&[first, small, probe, batch, alone]);
+        arrived.sort_unstable();
+        expected.sort_unstable();
+        assert!(arrived == expected, "{} of {} arrived", arrived.len(), expected.len());
+    }
 }

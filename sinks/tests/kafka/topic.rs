@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use auditline_sinks::contract::{Destination, Guarantees, chain};
 use auditline_sinks::{Batch, DeliveryError, Sink, SinkConfig};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -45,6 +45,16 @@ impl Topic {
         let created = admin.create_topics(&[topic], &AdminOptions::new()).await.unwrap();
         created.into_iter().for_each(|topic| drop(topic.unwrap()));
         Self { config, client }
+    }
+
+    /// Gives the topic another message limit.
+    pub async fn set_limit(&self, limit: usize) {
+        let admin: AdminClient<DefaultClientContext> = self.client.create().unwrap();
+        let limit = limit.to_string();
+        let topic = ResourceSpecifier::Topic(self.config["topic"].as_str().unwrap());
+        let change = AlterConfig::new(topic).set("max.message.bytes", &limit);
+        let changed = admin.alter_configs([&change], &AdminOptions::new()).await.unwrap();
+        changed.into_iter().for_each(|topic| drop(topic.unwrap()));
     }
 
     /// Everything in the topic, partition by partition.
