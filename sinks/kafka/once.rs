@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::warn;
 
 use super::Kafka;
+use super::apart::{Apart, blocking};
 use super::context::Context;
 use super::explain::{Why, all_refused, is_fenced, refuses_all};
 use super::plan::Plan;
 use super::position::Position;
 use super::sending::{Sending, rejected};
-use super::transaction::{Note, TURN, Transactional, blocking};
+use super::transaction::{Note, TURN, Transactional};
 use crate::template::Place;
 use crate::{Batch, Delivery, DeliveryError};
 
@@ -146,7 +147,7 @@ impl Kafka {
     async fn open(&self, batch: &Batch) -> Result<Lane, DeliveryError> {
         let give_up = Instant::now() + self.config.timeout.0;
         let name = self.config.transactional_id(&batch.pipeline, &batch.sink);
-        let producer = self.connect(&self.transactional(&name))?;
+        let producer = self.connect(&self.transactional(&name)).await?;
         let context = Arc::clone(producer.client().context());
         let opened = Transactional::init(producer, give_up).await;
         let producer = opened.map_err(|code| self.explain(code, &context))?;
@@ -176,13 +177,11 @@ impl Kafka {
         client.set("group.id", group).set("enable.auto.commit", "false").set("isolation.level", "read_committed");
         let give_up = Instant::now() + self.config.timeout.0;
         let context = self.context();
-        let asked = blocking(move || {
-            let consumer: BaseConsumer<Context> = client.create_with_context(context)?;
-            Ok(Arc::new(consumer))
-        });
-        let consumer = asked.await.map_err(|error| self.cannot_start(error))?;
+        let consumer: KafkaResult<Apart<BaseConsumer<Context>>> =
+            Apart::make(move || client.create_with_context(context)).await;
+        let consumer = consumer.map_err(|error| self.cannot_start(error))?;
         let read = loop {
-            let (asked, topic) = (Arc::clone(&consumer), topic.clone());
+            let (asked, topic) = (consumer.clone(), topic.clone());
             let turn = blocking(move || {
                 // Errors and requests for a token come out of its queue.
                 drop(asked.poll(Duration::ZERO));
@@ -202,9 +201,7 @@ impl Kafka {
                 }
             }
         };
-        let group = consumer.group_metadata();
-        drop(tokio::task::spawn_blocking(move || drop(consumer)));
-        let (position, Some(group)) = (read?, group) else {
+        let (position, Some(group)) = (read?, consumer.group_metadata()) else {
             return Err(self.cannot_start(KafkaError::Canceled));
         };
         Ok((position, group))
@@ -239,8 +236,8 @@ impl Kafka {
         let timeout = self.config.timeout.0;
         let sending_ends = tokio::time::Instant::now() + timeout * 2;
         lane.producer.begin(Instant::now() + timeout).await?;
-        let producer = Arc::clone(lane.producer.producer());
-        let mut sending = Sending::new(&producer, &self.messages, batch, timeout).in_transaction();
+        let producer = lane.producer.producer().clone();
+        let mut sending = Sending::new(producer, &self.messages, batch, timeout).in_transaction();
         let sent = tokio::time::timeout_at(sending_ends, async {
             for group in &plan.groups {
                 for at in group.clone() {

@@ -125,3 +125,26 @@ async fn a_batch_of_which_nothing_was_taken_arrives_once_the_topic_is_mended() {
         assert!(arrived == expected, "{} of {} arrived", arrived.len(), expected.len());
     }
 }
+
+// What is refused alone is refused for what it is: no other pipeline's record may be in the same request.
+#[tokio::test]
+async fn a_record_is_not_blamed_for_another_pipelines() {
+    let Some(broker) = server("a_record_is_not_blamed_for_another_pipelines", "kafka", "AUDITLINE_TEST_KAFKA") else {
+        return;
+    };
+    let mut config = config(&broker, &contract::unique("blamed"));
+    // All in one partition, and each waits for company.
+    config["key"] = json!("all");
+    config["options"] = json!({ "linger.ms": 50 });
+    let topic = Topic::with_limit(config, plain(&broker), 20_000).await;
+    let sink = topic.sink();
+    // Any two of them are too large together, so each is sent alone.
+    let good = contract::batch_of("good", 1, (0..8).map(|n| format!(r#"{{"n":{n},"text":"{}"}}"#, "x".repeat(12_000))));
+    let bad = contract::batch_of("bad", 1, (0..8).map(large));
+    let (of_good, of_bad) = futures::join!(sink.deliver(&good), sink.deliver(&bad));
+    assert_eq!(of_good.unwrap(), Delivery::default());
+    assert_eq!(of_bad.unwrap().rejected.len(), 8);
+    let mut arrived = topic.read_back(8).await;
+    arrived.sort_unstable();
+    assert!(arrived == contract::texts(&[good]), "{} of 8 arrived", arrived.len());
+}
