@@ -148,3 +148,31 @@ async fn a_record_is_not_blamed_for_another_pipelines() {
     arrived.sort_unstable();
     assert!(arrived == contract::texts(&[good]), "{} of 8 arrived", arrived.len());
 }
+
+// A batch beyond the default bounds, of which so much is rejected that it does not fit beside the position.
+#[tokio::test]
+async fn more_rejected_than_kafka_keeps_does_not_stop_a_pipeline() {
+    let test = "more_rejected_than_kafka_keeps_does_not_stop_a_pipeline";
+    let Some(broker) = server(test, "kafka", "AUDITLINE_TEST_KAFKA") else { return };
+    let mut config = once(&broker, &contract::unique("many"));
+    config["options"] = json!({ "message.max.bytes": 20_000 });
+    let topic = Topic::create(config, plain(&broker)).await;
+    let mut batch = contract::numbered("p", 1, 50_000);
+    let large = bytes::Bytes::from(large(0));
+    // Without a pattern, so that it cannot be packed.
+    let mut seed = 7u64;
+    for record in &mut batch.records {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        if seed >> 63 == 1 {
+            record.json = large.clone();
+        }
+    }
+    let next = contract::numbered("p", 50_001, 3);
+    let sink = topic.sink();
+    let first = sink.deliver(&batch).await.unwrap();
+    assert_eq!(sink.deliver(&next).await.unwrap(), Delivery::default());
+    batch.records.retain(|record| record.json.len() < 20_000);
+    assert_eq!(first.rejected.len(), 50_000 - batch.records.len());
+    let expected = contract::texts(&[batch, next]);
+    assert!(topic.read_back(expected.len()).await == expected);
+}
