@@ -277,7 +277,13 @@ impl Sink for Kafka {
             self.settle(&mut sending).await?;
         }
         match sending.failed {
-            Some(code) => Err(self.explain(code, sending.context())),
+            Some(code) => {
+                let error = self.explain(code, sending.context());
+                if matches!(error, DeliveryError::Refused { .. }) {
+                    self.disconnect().await;
+                }
+                Err(error)
+            }
             None if refuses_all(&sending.rejected, batch) => Err(all_refused()),
             None => {
                 sending.context().forget_errors();
@@ -297,6 +303,11 @@ impl Kafka {
         let producer = self.connect(&self.client).await?;
         *connected = Some(producer.clone());
         Ok(producer)
+    }
+
+    /// librdkafka keeps for minutes what it was told of a topic. Who has mended what was refused need not wait for that.
+    async fn disconnect(&self) {
+        drop(self.connected.lock().await.take());
     }
 
     /// Settles what was refused together, with a producer that carries nothing else meanwhile: another pipeline's record

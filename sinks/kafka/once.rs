@@ -18,7 +18,7 @@ use tracing::warn;
 use super::Kafka;
 use super::apart::{Apart, blocking};
 use super::context::Context;
-use super::explain::{Why, all_refused, is_fenced, refuses_all};
+use super::explain::{Fate, Why, all_refused, fate, is_fenced, refuses_all};
 use super::plan::Plan;
 use super::position::Position;
 use super::sending::{Sending, rejected};
@@ -223,9 +223,12 @@ impl Kafka {
         let read = loop {
             let (asked, topic) = (consumer.clone(), topic.clone());
             let turn = blocking(move || {
-                // Errors and requests for a token come out of its queue.
-                drop(asked.poll(Duration::ZERO));
-                read_position(&asked, &topic)
+                // Log lines, requests for a token and why no broker is asked for the group come out of its queue, one
+                // after the other: without a moment's time only the first.
+                match asked.poll(Duration::from_millis(20)) {
+                    Some(Err(error)) if is_refused(&error) => Err(error),
+                    _ => read_position(&asked, &topic),
+                }
             });
             match turn.await {
                 Ok(position) => break Ok(position),
@@ -292,13 +295,14 @@ impl Kafka {
             return Err(Code::MessageTimedOut);
         }
         if !sending.is_well() {
+            let cause = lane.producer.cause().await.filter(|code| fate(*code) == Fate::Refused);
             if let Err(code) = lane.producer.abort().await {
                 // Which may tell more than the messages did: that we were shut out.
-                return Err(sending.failed.filter(|_| !is_fenced(code)).unwrap_or(code));
+                return Err(sending.failed.or(cause).filter(|_| !is_fenced(code)).unwrap_or(code));
             }
             // What had not been answered is by now, as purged.
             sending.finish().await;
-            return match sending.failed {
+            return match sending.failed.or(cause) {
                 Some(code) => Err(code),
                 None if sending.doubtful.is_empty() => Ok(Outcome::Purged),
                 None => Ok(Outcome::Doubtful(sending.doubtful)),
@@ -321,6 +325,10 @@ impl Kafka {
         lane.producer.commit(Instant::now() + timeout).await?;
         Ok(Outcome::Committed(places))
     }
+}
+
+fn is_refused(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(|code| fate(code) == Fate::Refused)
 }
 
 fn read_position(consumer: &BaseConsumer<Context>, topic: &str) -> Result<Position, KafkaError> {

@@ -68,6 +68,15 @@ impl Transactional {
         Ok(())
     }
 
+    /// Why librdkafka itself has given up the transaction that is open, if it has. The messages only say that they were
+    /// purged with it.
+    pub async fn cause(&self) -> Option<Code> {
+        // To begin another is refused in any case, and then with this as the reason.
+        let producer = self.producer.clone();
+        let refused = blocking(move || producer.begin_transaction()).await.err()?;
+        Some(self.code(&refused)).filter(|code| *code != Code::State)
+    }
+
     async fn in_turns(
         &self,
         give_up: Instant,

@@ -6,6 +6,7 @@ mod messages;
 mod once;
 mod refused;
 mod rejected;
+mod rights;
 mod topic;
 
 use auditline_sinks::contract::{self, server};

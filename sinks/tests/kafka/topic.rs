@@ -164,6 +164,7 @@ pub async fn deliver(sink: &dyn Sink, batch: &Batch) -> Result<(), DeliveryError
     sink.deliver(batch).await.map(drop)
 }
 
+#[track_caller]
 pub fn expect_refused(outcome: Result<(), DeliveryError>, expected: &str) {
     match outcome {
         Err(DeliveryError::Refused { hint, message, .. }) => {
@@ -173,6 +174,7 @@ pub fn expect_refused(outcome: Result<(), DeliveryError>, expected: &str) {
     }
 }
 
+#[track_caller]
 pub fn expect_retryable(outcome: Result<(), DeliveryError>, expected: &str) {
     match outcome {
         Err(error @ DeliveryError::Retryable { .. }) => {
