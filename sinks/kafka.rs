@@ -6,6 +6,7 @@
 //!
 //! One key keeps its records in one partition, in order: by default all that one actor did.
 
+mod apart;
 mod check;
 mod context;
 mod explain;
@@ -22,15 +23,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::producer::{Producer, ThreadedProducer};
+use rdkafka::producer::Producer;
 use serde::Deserialize;
 
+use self::apart::{Apart, Connected};
 use self::context::Context;
 use self::explain::{all_refused, explain, refuses_all};
 use self::message::Messages;
@@ -114,12 +116,12 @@ pub struct Kafka {
     client: ClientConfig,
     messages: Messages,
     tokens: Option<Arc<Tokens>>,
-    // Connects as soon as it is made, so it is made at first use. Held for a few lines, never across an await.
-    connected: Mutex<Option<Connected>>,
+    // Connects as soon as it is made, so it is made at first use. Held while it is made, so that there is one.
+    connected: tokio::sync::Mutex<Option<Connected>>,
+    // A delivery takes it out while it uses it. Held for a line, never across an await.
+    alone: Mutex<Option<Connected>>,
     lanes: Lanes,
 }
-
-type Connected = Arc<ThreadedProducer<Context>>;
 
 impl Config {
     /// Checks what librdkafka would refuse, and the files.
@@ -139,7 +141,8 @@ impl Config {
             client,
             messages: Messages::new(self),
             tokens,
-            connected: Mutex::new(None),
+            connected: tokio::sync::Mutex::new(None),
+            alone: Mutex::new(None),
             lanes: Lanes::default(),
         })
     }
@@ -264,19 +267,26 @@ impl Sink for Kafka {
         if self.config.delivery == Guarantee::ExactlyOnce {
             return self.deliver_once(batch).await;
         }
-        let producer = self.connected()?;
-        let mut sending = Sending::new(&producer, &self.messages, batch, self.config.timeout.0);
+        let producer = self.connected().await?;
+        let mut sending = Sending::new(producer, &self.messages, batch, self.config.timeout.0);
         for at in 0..batch.records.len() {
             sending.send(at).await;
         }
         sending.finish().await;
-        sending.settle_doubtful().await;
-        let context = producer.client().context();
+        if sending.failed.is_none() && !sending.doubtful.is_empty() {
+            self.settle(&mut sending).await?;
+        }
         match sending.failed {
-            Some(code) => Err(self.explain(code, context)),
+            Some(code) => {
+                let error = self.explain(code, sending.context());
+                if matches!(error, DeliveryError::Refused { .. }) {
+                    self.disconnect().await;
+                }
+                Err(error)
+            }
             None if refuses_all(&sending.rejected, batch) => Err(all_refused()),
             None => {
-                context.forget_errors();
+                sending.context().forget_errors();
                 Ok(Delivery { rejected: sending::rejected(batch, sending.rejected) })
             }
         }
@@ -285,19 +295,49 @@ impl Sink for Kafka {
 
 impl Kafka {
     /// The producer: a new one after a fatal error, from which the old one never recovers.
-    fn connected(&self) -> Result<Connected, DeliveryError> {
-        let mut connected = self.connected.lock().unwrap_or_else(PoisonError::into_inner);
+    async fn connected(&self) -> Result<Connected, DeliveryError> {
+        let mut connected = self.connected.lock().await;
         if let Some(producer) = connected.as_ref().filter(|it| it.client().fatal_error().is_none()) {
-            return Ok(Arc::clone(producer));
+            return Ok(producer.clone());
         }
-        let producer = self.connect(&self.client)?;
-        *connected = Some(Arc::clone(&producer));
+        let producer = self.connect(&self.client).await?;
+        *connected = Some(producer.clone());
         Ok(producer)
     }
 
-    fn connect(&self, client: &ClientConfig) -> Result<Connected, DeliveryError> {
-        let producer = client.create_with_context(self.context());
-        producer.map(Arc::new).map_err(|error| self.cannot_start(error))
+    /// librdkafka keeps for minutes what it was told of a topic. Who has mended what was refused need not wait for that.
+    async fn disconnect(&self) {
+        drop(self.connected.lock().await.take());
+    }
+
+    /// Settles what was refused together, with a producer that carries nothing else meanwhile: another pipeline's record
+    /// in the same request would be refused in the place of one of these, or they in its place.
+    async fn settle(&self, sending: &mut Sending<'_>) -> Result<(), DeliveryError> {
+        let kept = self.alone().take().filter(|it| it.client().fatal_error().is_none());
+        let producer = match kept {
+            Some(producer) => producer,
+            None => {
+                let mut client = self.client.clone();
+                // Each group is waited for, so nothing is to be gained by waiting for more.
+                client.remove("queue.buffering.max.ms");
+                client.set("linger.ms", "0");
+                self.connect(&client).await?
+            }
+        };
+        sending.settle_doubtful(&producer).await;
+        // Only now that all is answered is it fit for another.
+        *self.alone() = Some(producer);
+        Ok(())
+    }
+
+    fn alone(&self) -> MutexGuard<'_, Option<Connected>> {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn connect(&self, client: &ClientConfig) -> Result<Connected, DeliveryError> {
+        let (client, context) = (client.clone(), self.context());
+        let producer = Apart::make(move || client.create_with_context(context));
+        producer.await.map_err(|error| self.cannot_start(error))
     }
 
     fn context(&self) -> Context {

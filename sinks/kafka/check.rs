@@ -9,10 +9,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
 use tracing::info;
 
+use super::apart::{Apart, Connected};
 use super::context::Context;
 use super::explain::missing;
 use super::transaction::Transactional;
-use super::{Connected, Guarantee, Kafka};
+use super::{Guarantee, Kafka};
 use crate::DeliveryError;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,11 +32,8 @@ impl Kafka {
     pub(super) async fn ask(&self) -> Result<(), DeliveryError> {
         let mut client = self.client.clone();
         client.set("allow.auto.create.topics", "false");
-        let producer = self.connect(&client)?;
-        let asked = self.ask_for_topics(&client, &producer).await;
-        // Its thread is waited for when it goes.
-        drop(tokio::task::spawn_blocking(move || drop(producer)));
-        asked?;
+        let producer = self.connect(&client).await?;
+        self.ask_for_topics(&client, &producer).await?;
         match self.config.delivery {
             Guarantee::AtLeastOnce => Ok(()),
             Guarantee::ExactlyOnce => self.ask_for_transactions().await,
@@ -73,7 +71,7 @@ impl Kafka {
     /// Begins as a lane would, under a name that no lane has: a delivery under way must not be shut out.
     async fn ask_for_transactions(&self) -> Result<(), DeliveryError> {
         let prefix = &self.config.transactional_id_prefix;
-        let producer = self.connect(&self.transactional(&format!("{prefix}/check")))?;
+        let producer = self.connect(&self.transactional(&format!("{prefix}/check"))).await?;
         let context = Arc::clone(producer.client().context());
         let opened = Transactional::init(producer, Instant::now() + TIMEOUT).await;
         opened.map_err(|code| self.explain(code, &context))?;
@@ -94,7 +92,7 @@ impl Kafka {
         loop {
             // In short turns: a refusal is known long before the question has timed out, and a thread that is still
             // asking would keep the process from ending.
-            let producer = Arc::clone(producer);
+            let producer = producer.clone();
             let topic = topic.map(str::to_owned);
             let turn = tokio::task::spawn_blocking(move || metadata(&producer, topic.as_deref()));
             match turn.await.unwrap_or(Err(Code::Fail)) {
@@ -113,10 +111,10 @@ impl Kafka {
         if self.tokens.is_some() {
             return None;
         }
-        let admin: AdminClient<Context> = client.create_with_context(self.context()).ok()?;
+        let (client, context) = (client.clone(), self.context());
+        let admin: Apart<AdminClient<Context>> = Apart::make(move || client.create_with_context(context)).await.ok()?;
         let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
         let described = admin.describe_configs(&[ResourceSpecifier::Broker(broker?)], &options).await;
-        drop(tokio::task::spawn_blocking(move || drop(admin)));
         let described = described.ok()?.pop()?.ok()?;
         described.get("auto.create.topics.enable")?.value.as_ref()?.parse().ok()
     }

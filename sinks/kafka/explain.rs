@@ -109,7 +109,10 @@ fn hint(code: Code) -> Option<&'static str> {
              `transaction.max.timeout.ms`"
         }
         Code::OffsetMetadataTooLarge => "set the brokers' `offset.metadata.max.bytes` to 4096 or more",
-        Code::UnsupportedFeature => "use brokers of version 0.11 or later, or `delivery = \"at_least_once\"`",
+        Code::InvalidTimestamp => "set the clocks of this machine and of the brokers",
+        Code::UnsupportedFeature | Code::UnsupportedVersion => {
+            "use brokers of version 0.11 or later, or `delivery = \"at_least_once\"`"
+        }
         Code::ClusterAuthorizationFailed => "grant this user IdempotentWrite on the cluster",
         Code::Authentication | Code::SaslAuthenticationFailed | Code::IllegalSASLState => {
             "correct `sasl.username` and `sasl.password`"

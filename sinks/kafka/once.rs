@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tracing::warn;
 
 use super::Kafka;
+use super::apart::{Apart, blocking};
 use super::context::Context;
-use super::explain::{Why, all_refused, is_fenced, refuses_all};
+use super::explain::{Fate, Why, all_refused, fate, is_fenced, refuses_all};
 use super::plan::Plan;
 use super::position::Position;
 use super::sending::{Sending, rejected};
-use super::transaction::{Note, TURN, Transactional, blocking};
+use super::transaction::{Note, TURN, Transactional};
 use crate::template::Place;
 use crate::{Batch, Delivery, DeliveryError};
 
@@ -31,15 +32,15 @@ const LONGEST_TRANSACTION: Duration = Duration::from_secs(900);
 /// How often a batch is sent again of which messages were purged, before that is called an error.
 const PURGES: u32 = 20;
 
-/// What is known of each lane between two batches. A delivery takes it out and puts it back when all went well, so that
-/// one that is dropped half-way leaves nothing behind to be trusted.
+/// What is known of each lane between two batches. A delivery takes the lane out and puts it back when all went well, so
+/// that one that fails or is dropped half-way leaves nothing behind to be trusted but how far the lane was.
 #[derive(Default)]
 pub(super) struct Lanes(Mutex<HashMap<String, Known>>);
 
 enum Known {
     Ready(Lane),
-    /// Somebody took the lane from us. This is how far it was then.
-    Taken(Position),
+    /// We do not have the lane, and perhaps somebody else has. This is how far we have brought it.
+    Left(Position),
 }
 
 /// A producer that nobody has shut out, as far as we know, and how far it has got.
@@ -59,12 +60,17 @@ enum Outcome {
 }
 
 impl Lanes {
+    /// Takes the lane out. How far it is stays.
     fn take(&self, name: &str) -> Option<Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name)
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lanes.remove(name)?;
+        let (Known::Ready(Lane { position, .. }) | Known::Left(position)) = &known;
+        lanes.insert(name.to_owned(), Known::Left(position.clone()));
+        Some(known)
     }
 
-    fn put(&self, name: String, known: Known) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name, known);
+    fn put(&self, name: &str, known: Known) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), known);
     }
 }
 
@@ -78,60 +84,95 @@ impl Kafka {
         let name = format!("{}/{}/{}", batch.journal, batch.pipeline, batch.sink);
         let mut lane = match self.lanes.take(&name) {
             Some(Known::Ready(lane)) => lane,
-            Some(Known::Taken(before)) => {
-                let now = self.position_for(batch).await;
-                if now.as_ref().is_ok_and(|(now, _)| *now != before && now.rejected_of(batch).is_none()) {
-                    self.lanes.put(name, Known::Taken(before));
-                    return Err(self.taken(batch));
+            Some(Known::Left(ours)) => {
+                if let Some(delivery) = self.delivered_meanwhile(&name, batch, &ours).await? {
+                    return Ok(delivery);
                 }
-                // The next attempt must ask again before it takes the lane back.
-                let _ = now.inspect_err(|_| self.lanes.put(name.clone(), Known::Taken(before)))?;
-                self.open(batch).await?
+                let lane = self.open(batch).await?;
+                // Until then, somebody may have gone on.
+                self.expect_ours(batch, &ours, &lane.position)?;
+                lane
             }
             None => self.open(batch).await?,
         };
         if let Some(places) = lane.position.rejected_of(batch) {
-            self.lanes.put(name, Known::Ready(lane));
+            self.lanes.put(&name, Known::Ready(lane));
             return Ok(Delivery { rejected: rejected(batch, places) });
         }
-        if let Some(last) = lane.position.last.filter(|last| batch.last <= *last) {
+        if lane.position.is_unlisted(batch) {
+            warn!(
+                sink = %self, pipeline = %batch.pipeline, sequence = batch.last,
+                "so many records of this batch were rejected that Kafka could not keep which: delivering it again"
+            );
+        } else if let Some(last) = lane.position.last.filter(|last| batch.last <= *last) {
             warn!(
                 sink = %self, pipeline = %batch.pipeline, position = last, sequence = batch.last,
                 "Kafka has other records of these sequences, as after a state folder was restored: delivering ours too"
             );
         }
+        self.lanes.put(&name, Known::Left(lane.position.clone()));
         match self.send_once(&mut lane, batch).await {
             // Nothing was committed.
             Ok(places) if refuses_all(&places, batch) => Err(all_refused()),
             Ok(places) => {
                 lane.producer.producer().client().context().forget_errors();
                 lane.position = lane.position.after(batch, &places);
-                self.lanes.put(name, Known::Ready(lane));
+                self.lanes.put(&name, Known::Ready(lane));
                 Ok(Delivery { rejected: rejected(batch, places) })
             }
-            Err(code) if is_fenced(code) => {
-                self.lanes.put(name, Known::Taken(lane.position.clone()));
-                self.lost(batch, &lane.position, code).await
-            }
+            Err(code) if is_fenced(code) => self.shut_out(&name, batch, &lane.position, code).await,
             Err(code) => Err(self.explain(code, lane.producer.producer().client().context())),
         }
     }
 
     /// After somebody, perhaps only Kafka itself, has ended our transaction.
-    async fn lost(&self, batch: &Batch, before: &Position, code: Code) -> Result<Delivery, DeliveryError> {
-        let ended = || {
-            let message = "Kafka ended the transaction: it took too long, or another auditline with the same \
-                           `transactional_id_prefix` has begun one";
-            Err(DeliveryError::retryable(message, KafkaError::MessageProduction(code)))
-        };
-        match self.position_for(batch).await {
-            Ok((now, _)) if now == *before => ended(),
-            Ok((now, _)) => match now.rejected_of(batch) {
-                Some(places) => Ok(Delivery { rejected: rejected(batch, places) }),
-                None => Err(self.taken(batch)),
-            },
-            Err(_) => ended(),
+    async fn shut_out(
+        &self,
+        name: &str,
+        batch: &Batch,
+        ours: &Position,
+        code: Code,
+    ) -> Result<Delivery, DeliveryError> {
+        match self.delivered_meanwhile(name, batch, ours).await? {
+            Some(delivery) => {
+                warn!(
+                    sink = %self, pipeline = %batch.pipeline,
+                    "Kafka has shut us out and has this batch all the same: if that comes again, another auditline runs \
+                     with a copy of our state"
+                );
+                Ok(delivery)
+            }
+            None => Err(DeliveryError::retryable(
+                "Kafka ended the transaction: it took too long, or another auditline with the same \
+                 `transactional_id_prefix` has begun one",
+                KafkaError::MessageProduction(code),
+            )),
         }
+    }
+
+    /// Whether a batch is there although we do not know that we delivered it: our own commit may have had no answer, or
+    /// somebody with a copy of our state delivered it. An error where somebody has delivered something else.
+    async fn delivered_meanwhile(
+        &self,
+        name: &str,
+        batch: &Batch,
+        ours: &Position,
+    ) -> Result<Option<Delivery>, DeliveryError> {
+        let (now, _) = self.position_for(batch).await?;
+        let Some(places) = now.rejected_of(batch) else {
+            return self.expect_ours(batch, ours, &now).map(|()| None);
+        };
+        // With more behind it, it is somebody else's lane, and what we have next may be there under other bounds.
+        if now.follows(ours, batch) {
+            self.lanes.put(name, Known::Left(now));
+        }
+        Ok(Some(Delivery { rejected: rejected(batch, places) }))
+    }
+
+    /// To go on is safe where Kafka has what we have brought it to, and perhaps this batch, and nothing else: somebody with
+    /// a copy of our state may have read the same events, and delivered them in other batches.
+    fn expect_ours(&self, batch: &Batch, ours: &Position, now: &Position) -> Result<(), DeliveryError> {
+        if now.follows(ours, batch) { Ok(()) } else { Err(self.taken(batch)) }
     }
 
     fn taken(&self, batch: &Batch) -> DeliveryError {
@@ -146,7 +187,7 @@ impl Kafka {
     async fn open(&self, batch: &Batch) -> Result<Lane, DeliveryError> {
         let give_up = Instant::now() + self.config.timeout.0;
         let name = self.config.transactional_id(&batch.pipeline, &batch.sink);
-        let producer = self.connect(&self.transactional(&name))?;
+        let producer = self.connect(&self.transactional(&name)).await?;
         let context = Arc::clone(producer.client().context());
         let opened = Transactional::init(producer, give_up).await;
         let producer = opened.map_err(|code| self.explain(code, &context))?;
@@ -176,17 +217,18 @@ impl Kafka {
         client.set("group.id", group).set("enable.auto.commit", "false").set("isolation.level", "read_committed");
         let give_up = Instant::now() + self.config.timeout.0;
         let context = self.context();
-        let asked = blocking(move || {
-            let consumer: BaseConsumer<Context> = client.create_with_context(context)?;
-            Ok(Arc::new(consumer))
-        });
-        let consumer = asked.await.map_err(|error| self.cannot_start(error))?;
+        let consumer: KafkaResult<Apart<BaseConsumer<Context>>> =
+            Apart::make(move || client.create_with_context(context)).await;
+        let consumer = consumer.map_err(|error| self.cannot_start(error))?;
         let read = loop {
-            let (asked, topic) = (Arc::clone(&consumer), topic.clone());
+            let (asked, topic) = (consumer.clone(), topic.clone());
             let turn = blocking(move || {
-                // Errors and requests for a token come out of its queue.
-                drop(asked.poll(Duration::ZERO));
-                read_position(&asked, &topic)
+                // Log lines, requests for a token and why no broker is asked for the group come out of its queue, one
+                // after the other: without a moment's time only the first.
+                match asked.poll(Duration::from_millis(20)) {
+                    Some(Err(error)) if is_refused(&error) => Err(error),
+                    _ => read_position(&asked, &topic),
+                }
             });
             match turn.await {
                 Ok(position) => break Ok(position),
@@ -202,9 +244,7 @@ impl Kafka {
                 }
             }
         };
-        let group = consumer.group_metadata();
-        drop(tokio::task::spawn_blocking(move || drop(consumer)));
-        let (position, Some(group)) = (read?, group) else {
+        let (position, Some(group)) = (read?, consumer.group_metadata()) else {
             return Err(self.cannot_start(KafkaError::Canceled));
         };
         Ok((position, group))
@@ -239,8 +279,8 @@ impl Kafka {
         let timeout = self.config.timeout.0;
         let sending_ends = tokio::time::Instant::now() + timeout * 2;
         lane.producer.begin(Instant::now() + timeout).await?;
-        let producer = Arc::clone(lane.producer.producer());
-        let mut sending = Sending::new(&producer, &self.messages, batch, timeout).in_transaction();
+        let producer = lane.producer.producer().clone();
+        let mut sending = Sending::new(producer, &self.messages, batch, timeout).in_transaction();
         let sent = tokio::time::timeout_at(sending_ends, async {
             for group in &plan.groups {
                 for at in group.clone() {
@@ -255,13 +295,14 @@ impl Kafka {
             return Err(Code::MessageTimedOut);
         }
         if !sending.is_well() {
+            let cause = lane.producer.cause().await.filter(|code| fate(*code) == Fate::Refused);
             if let Err(code) = lane.producer.abort().await {
                 // Which may tell more than the messages did: that we were shut out.
-                return Err(sending.failed.filter(|_| !is_fenced(code)).unwrap_or(code));
+                return Err(sending.failed.or(cause).filter(|_| !is_fenced(code)).unwrap_or(code));
             }
             // What had not been answered is by now, as purged.
             sending.finish().await;
-            return match sending.failed {
+            return match sending.failed.or(cause) {
                 Some(code) => Err(code),
                 None if sending.doubtful.is_empty() => Ok(Outcome::Purged),
                 None => Ok(Outcome::Doubtful(sending.doubtful)),
@@ -269,7 +310,8 @@ impl Kafka {
         }
         let places = [&plan.rejected[..], &sending.rejected].concat();
         if places.len() == batch.records.len() {
-            // Nothing to deliver, and so nothing that a second time would repeat. The topic need not even be there.
+            // Nothing to deliver, and so nothing that a second time would repeat: no position says that it was. The topic
+            // need not even be there.
             lane.producer.abort().await?;
             return Ok(Outcome::Committed(places));
         }
@@ -283,6 +325,10 @@ impl Kafka {
         lane.producer.commit(Instant::now() + timeout).await?;
         Ok(Outcome::Committed(places))
     }
+}
+
+fn is_refused(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(|code| fate(code) == Fate::Refused)
 }
 
 fn read_position(consumer: &BaseConsumer<Context>, topic: &str) -> Result<Position, KafkaError> {

@@ -36,6 +36,9 @@ struct Delivered {
     batch: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     rejected: Vec<Refused>,
+    /// More was rejected than there is room for. It has to come again for its dead letters, and is then there twice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unlisted: bool,
 }
 
 /// The places that were rejected for one reason: bits, packed, for there may be thousands.
@@ -51,10 +54,9 @@ impl Position {
         Some(Self { last: Some(offset), delivered: serde_json::from_str(note).ok()? })
     }
 
-    /// What was rejected of a batch, in its order, if it has been delivered.
+    /// What was rejected of a batch, in its order, if it has been delivered and that is known.
     pub fn rejected_of(&self, batch: &Batch) -> Option<Vec<(usize, Why)>> {
-        let name = name(batch);
-        let delivered = self.delivered.iter().find(|delivered| delivered.batch == name)?;
+        let delivered = self.delivered(batch).filter(|delivered| !delivered.unlisted)?;
         let mut rejected = Vec::new();
         for refused in &delivered.rejected {
             rejected.extend(unpack(&refused.at)?.into_iter().map(|at| (at, refused.why)));
@@ -63,8 +65,34 @@ impl Position {
         Some(rejected)
     }
 
+    /// Whether a batch has been delivered, and what was rejected of it was too much to be kept.
+    pub fn is_unlisted(&self, batch: &Batch) -> bool {
+        self.delivered(batch).is_some_and(|delivered| delivered.unlisted)
+    }
+
+    /// Whether this is what becomes of `before` by nothing at all or by this batch. A position that is gone is nobody's.
+    pub fn follows(&self, before: &Self, batch: &Batch) -> bool {
+        self.last.is_none()
+            || self == before
+            || self
+                .delivered
+                .split_first()
+                .is_some_and(|(newest, others)| newest.batch == name(batch) && before.delivered.starts_with(others))
+    }
+
+    fn delivered(&self, batch: &Batch) -> Option<&Delivered> {
+        let name = name(batch);
+        self.delivered.iter().find(|delivered| delivered.batch == name)
+    }
+
     /// The position after this batch.
+    ///
+    /// One of which nothing was taken leaves no trace: the next attempt repeats nothing, and finds out whether the topic has
+    /// been mended meanwhile.
     pub fn after(&self, batch: &Batch, rejected: &[(usize, Why)]) -> Self {
+        if rejected.len() == batch.records.len() {
+            return self.clone();
+        }
         let mut reasons: Vec<(Why, Vec<usize>)> = Vec::new();
         for (at, why) in rejected {
             match reasons.iter_mut().find(|(reason, _)| reason == why) {
@@ -73,7 +101,10 @@ impl Position {
             }
         }
         let rejected = reasons.into_iter().map(|(why, places)| Refused { why, at: pack(&places) }).collect();
-        let mut delivered = vec![Delivered { batch: name(batch), rejected }];
+        let mut delivered = vec![Delivered { batch: name(batch), rejected, unlisted: false }];
+        if note(&delivered).len() > ROOM {
+            delivered[0] = Delivered { batch: name(batch), rejected: Vec::new(), unlisted: true };
+        }
         delivered.extend_from_slice(&self.delivered);
         delivered.truncate(KEPT);
         while delivered.len() > 1 && note(&delivered).len() > ROOM {
@@ -146,6 +177,16 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_of_which_nothing_was_taken_is_not_remembered() {
+        let before = Position::default().after(&numbered("p", 1, 5), &[]);
+        let all: Vec<(usize, Why)> = (0..12).map(|at| (at, Why::TooLarge)).collect();
+        let batch = numbered("p", 6, 12);
+        let after = before.after(&batch, &all);
+        assert_eq!((&after, after.rejected_of(&batch)), (&before, None));
+        assert_eq!(before.after(&batch, &all[1..]).rejected_of(&batch), Some(all[1..].to_vec()));
+    }
+
+    #[test]
     fn other_records_with_the_same_sequences_are_another_batch() {
         let position = Position::default().after(&numbered("p", 1, 5), &[]);
         let mut other = numbered("p", 1, 5);
@@ -154,18 +195,49 @@ mod tests {
         assert_eq!(position.rejected_of(&gapped("p", &[1, 5])), None);
     }
 
-    #[test]
-    fn whatever_is_rejected_there_is_room_for_it() {
-        let batch = numbered("p", 1, 5000);
-        // The worst there is: no two neighbours alike, for two reasons, without a pattern.
+    /// The worst there is: no two neighbours alike, for two reasons, without a pattern.
+    fn worst(count: usize) -> Vec<(usize, Why)> {
         let mut seed = 7u64;
         let mut random = || {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             seed >> 62
         };
         let whys = [Why::Producer, Why::of(Code::InvalidRecord).unwrap()];
-        let rejected: Vec<(usize, Why)> =
-            (0..5000).filter_map(|at| whys.get(random() as usize).map(|why| (at, *why))).collect();
+        (0..count).filter_map(|at| whys.get(random() as usize).map(|why| (at, *why))).collect()
+    }
+
+    #[test]
+    fn of_a_batch_beyond_all_bounds_it_is_known_that_it_was_delivered() {
+        let batch = numbered("p", 1, 50_000);
+        let before = Position::default().after(&numbered("p", 1, 10), &[]);
+        let position = kept(&before.after(&batch, &worst(50_000)));
+        assert!(position.note().len() <= ROOM);
+        assert!(position.is_unlisted(&batch));
+        assert_eq!((position.rejected_of(&batch), position.last), (None, Some(50_000)));
+        assert!(position.follows(&before, &batch));
+    }
+
+    #[test]
+    fn somebody_elses_batch_is_told_from_ours() {
+        let [a, b, c] = [1, 6, 11].map(|first| numbered("p", first, 5));
+        let before = Position::default().after(&a, &[]);
+        assert!(before.follows(&before, &b));
+        assert!(before.after(&b, &[(3, Why::TooLarge), (1, Why::Producer)]).follows(&before, &b));
+        assert!(!before.after(&c, &[]).follows(&before, &b));
+        assert!(!before.after(&b, &[]).after(&c, &[]).follows(&before, &b));
+        assert!(!before.after(&c, &[]).after(&b, &[]).follows(&before, &b));
+        assert!(Position::default().follows(&before, &b), "it was forgotten");
+        let mut long = before;
+        for first in 0..40 {
+            long = long.after(&numbered("p", 100 + first, 1), &[]);
+        }
+        assert!(kept(&long.after(&b, &[])).follows(&long, &b));
+    }
+
+    #[test]
+    fn whatever_is_rejected_there_is_room_for_it() {
+        let batch = numbered("p", 1, 5000);
+        let rejected = worst(5000);
         let mut position = Position::default();
         for first in 0..40 {
             position = position.after(&numbered("p", first * 10 + 1, 10), &[]);

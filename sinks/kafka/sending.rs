@@ -3,18 +3,18 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::producer::BaseRecord;
+use rdkafka::producer::{BaseRecord, Producer as _};
 use tokio::sync::mpsc;
 
-use super::Connected;
-use super::context::Ticket;
+use super::apart::Connected;
+use super::context::{Context, Ticket};
 use super::explain::Why;
 use super::message::{Envelope, Messages};
 use crate::{Batch, Rejected};
 
 /// A batch on its way.
 pub(super) struct Sending<'a> {
-    producer: &'a Connected,
+    producer: Connected,
     messages: &'a Messages,
     batch: &'a Batch,
     /// How long is waited for room.
@@ -34,7 +34,7 @@ pub(super) struct Sending<'a> {
 }
 
 impl<'a> Sending<'a> {
-    pub fn new(producer: &'a Connected, messages: &'a Messages, batch: &'a Batch, timeout: Duration) -> Self {
+    pub fn new(producer: Connected, messages: &'a Messages, batch: &'a Batch, timeout: Duration) -> Self {
         let (tickets, answers) = mpsc::unbounded_channel();
         Self {
             producer,
@@ -54,6 +54,11 @@ impl<'a> Sending<'a> {
 
     pub fn in_transaction(self) -> Self {
         Self { in_transaction: true, ..self }
+    }
+
+    /// What the producer that was used last has heard of no message.
+    pub fn context(&self) -> &Context {
+        self.producer.client().context()
     }
 
     /// Hands one record to librdkafka, waiting for room where there is none. Does nothing once the batch has failed.
@@ -128,9 +133,10 @@ impl<'a> Sending<'a> {
     }
 
     /// What a broker says of one message it says of all that travelled with it: one that is too large takes good ones
-    /// along, and many small ones may be too large together. They are sent again by halves, so that in the end only
-    /// what is refused alone is rejected.
-    pub async fn settle_doubtful(&mut self) {
+    /// along, and many small ones may be too large together. They are sent again by halves, through a producer that
+    /// carries nothing else, so that in the end only what is refused alone is rejected.
+    pub async fn settle_doubtful(&mut self, alone: &Connected) {
+        self.producer = alone.clone();
         let mut groups = vec![self.take_doubtful()];
         while let Some(group) = groups.pop() {
             if group.is_empty() {

@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code};
 use rdkafka::producer::Producer;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::Connected;
+use super::apart::{Connected, blocking};
 
 /// How long one call blocks before it is made again: a refusal is known long before the broker is given up.
 pub(super) const TURN: Duration = Duration::from_secs(1);
@@ -41,7 +41,7 @@ impl Transactional {
 
     /// Puts the position into the transaction.
     pub async fn note(&self, note: Note, give_up: Instant) -> Result<(), Code> {
-        let producer = Arc::clone(&self.producer);
+        let producer = self.producer.clone();
         let left = give_up.saturating_duration_since(Instant::now());
         // This one cannot be resumed, so it has all the time there is.
         let noted = blocking(move || {
@@ -68,13 +68,22 @@ impl Transactional {
         Ok(())
     }
 
+    /// Why librdkafka itself has given up the transaction that is open, if it has. The messages only say that they were
+    /// purged with it.
+    pub async fn cause(&self) -> Option<Code> {
+        // To begin another is refused in any case, and then with this as the reason.
+        let producer = self.producer.clone();
+        let refused = blocking(move || producer.begin_transaction()).await.err()?;
+        Some(self.code(&refused)).filter(|code| *code != Code::State)
+    }
+
     async fn in_turns(
         &self,
         give_up: Instant,
         call: impl Fn(&Connected, Duration) -> KafkaResult<()> + Copy + Send + 'static,
     ) -> Result<(), Code> {
         loop {
-            let producer = Arc::clone(&self.producer);
+            let producer = self.producer.clone();
             let Err(error) = blocking(move || call(&producer, TURN)).await else { return Ok(()) };
             let may_go_on = may_go_on(&error) && Instant::now() < give_up;
             if !may_go_on || self.producer.client().context().is_refused() {
@@ -94,7 +103,7 @@ impl Transactional {
 
 impl Drop for Transactional {
     fn drop(&mut self) {
-        let (producer, is_open) = (Arc::clone(&self.producer), self.is_open);
+        let (producer, is_open) = (self.producer.clone(), self.is_open);
         // To abort waits for brokers, and to let a producer go waits for its threads.
         let end = move || {
             let give_up = Instant::now() + TO_ABORT;
@@ -128,10 +137,4 @@ fn may_go_on(error: &KafkaError) -> bool {
         KafkaError::Flush(code) => *code == Code::OperationTimedOut,
         _ => false,
     }
-}
-
-pub(super) async fn blocking<T: Send + 'static>(
-    call: impl FnOnce() -> KafkaResult<T> + Send + 'static,
-) -> KafkaResult<T> {
-    tokio::task::spawn_blocking(call).await.unwrap_or(Err(KafkaError::Canceled))
 }
