@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn the_same_records_make_the_same_bytes() {
-        let records = contract::batch_of("p", 1, (0..3000).map(event)).records;
+        let records: Vec<Record> = contract::batch_of("p", 1, (0..3000).map(event)).records.into();
         let class = ocsf::class_of(&records[0].json);
         let one = write(Vec::new(), class, records.clone()).unwrap();
         assert!(one == write(Vec::new(), class, records.clone()).unwrap());
@@ -218,7 +218,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut records = contract::batch_of("p", 1, [event(1)]).records;
+        let mut records: Vec<Record> = contract::batch_of("p", 1, [event(1)]).records.into();
         records[0].json = Bytes::from(event(7));
         let error = write(Full, ocsf::class_of(&records[0].json), records).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");

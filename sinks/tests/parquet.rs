@@ -10,7 +10,7 @@ const READERS: &str = "AUDITLINE_TEST_PARQUET";
 /// Writes a file of each class, as the sinks do, and has it compared with the records.
 fn expect_to_be_read_back(compare: &str, bodies: Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
-    let records = contract::batch_of("p", 1, bodies).records;
+    let records: Vec<Record> = contract::batch_of("p", 1, bodies).records.into();
     let lines: String =
         records.iter().map(|record| String::from_utf8_lossy(&record.json).into_owned() + "\n").collect();
     let originals = folder.path().join("records.ndjson");
