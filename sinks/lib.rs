@@ -299,7 +299,7 @@ impl SinkConfig {
             Self::File(_) => file::BATCH,
             Self::Stdout(_) => stdout::BATCH,
             Self::Kafka(_) => kafka::BATCH,
-            Self::S3(_) => s3::BATCH,
+            Self::S3(config) => config.batch_defaults(),
             Self::Syslog(_) => syslog::BATCH,
             Self::Http(_) => http::BATCH,
             Self::Otlp(_) => otlp::BATCH,

@@ -45,6 +45,9 @@ use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink, parqu
 pub const BATCH: BatchLimits =
     BatchLimits { max_records: 100_000, max_bytes: 16 * 1024 * 1024, max_wait: Duration::from_secs(300) };
 
+/// The same where objects are tables: packing takes as much again as the batch does.
+const BATCH_OF_TABLES: BatchLimits = BatchLimits { max_bytes: 8 * 1024 * 1024, ..BATCH };
+
 /// Objects of one batch that are on their way at the same time.
 const AT_ONCE: usize = 4;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -152,6 +155,14 @@ impl Config {
         let server = self.endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str());
         let prefix = self.prefix.of_pipeline(pipeline, vendor, Place::Path);
         format!("{server} {} {prefix} {}", self.bucket, self.suffix(None))
+    }
+
+    /// The batch that suits these objects, where the operator says nothing.
+    pub(crate) fn batch_defaults(&self) -> BatchLimits {
+        match self.format {
+            Format::Ndjson => BATCH,
+            Format::Parquet => BATCH_OF_TABLES,
+        }
     }
 
     fn compression(&self) -> Compression {
@@ -444,5 +455,14 @@ mod tests {
             assert_eq!(build(keys).err().unwrap().key, key);
         }
         assert!(build(json!({ "sse": "aws:kms", "sse_kms_key_id": "k" })).is_ok());
+    }
+
+    #[test]
+    fn tables_are_made_of_smaller_batches() {
+        let max_bytes = |format: &str| {
+            let config: Config = serde_json::from_value(json!({ "bucket": "audit", "format": format })).unwrap();
+            config.batch_defaults().max_bytes
+        };
+        assert_eq!((max_bytes("ndjson"), max_bytes("parquet")), (16 << 20, 8 << 20));
     }
 }
