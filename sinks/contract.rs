@@ -61,6 +61,7 @@ pub async fn all<D: Destination>(fresh: impl AsyncFn(&str) -> D) {
         async { every_character_survives(fresh(&unique("characters")).await).await },
         async { sequences_may_have_gaps(fresh(&unique("gaps")).await).await },
         async { another_choice_replaces_nothing(fresh(&unique("choice")).await).await },
+        async { restored_numbers_replace_nothing(fresh(&unique("restored")).await).await },
         async { days_and_hours_may_vary(fresh(&unique("days")).await).await },
         async { only_the_oversized_is_rejected(fresh(&unique("oversized")).await).await },
     );
@@ -214,6 +215,26 @@ pub async fn another_choice_replaces_nothing<D: Destination>(destination: D) {
     }
 }
 
+/// An older state folder was put back, and its journal numbers other records as it had numbered those that are there.
+pub async fn restored_numbers_replace_nothing<D: Destination>(destination: D) {
+    let before = [numbered("restored", 1, 3), numbered("restored", 4, 3)];
+    let body = |n| format!(r#"{{"pipeline":"restored","n":{n},"text":"of the life after"}}"#);
+    let mut after = batch_of("restored", 4, (4..7).map(body));
+    after.records.iter_mut().for_each(|record| record.id.push_str("-after"));
+    let sink = destination.sink();
+    for batch in &before {
+        take_whole(&*sink, batch).await;
+    }
+    take_whole(&*sink, &after).await;
+    take_whole(&*destination.sink(), &after).await;
+    let there = destination.read_back(9).await;
+    for text in texts(&before).into_iter().chain(texts(&[after])) {
+        let times = there.iter().filter(|found| **found == text).count();
+        assert!(times > 0, "{text} is not there: {there:?}");
+        assert!(times == 1 || !destination.guarantees().exactly_once, "{text} is there {times} times");
+    }
+}
+
 /// One record nobody could take must not keep the others from arriving.
 pub async fn only_the_oversized_is_rejected<D: Destination>(destination: D) {
     let Some(limit) = destination.guarantees().max_record_bytes else {
@@ -245,7 +266,7 @@ pub fn batch_of<T: Into<String>>(pipeline: &str, first: u64, bodies: impl IntoIt
         vendor: "example".into(),
         first,
         last: first + records.len() as u64 - 1,
-        records,
+        records: records.into(),
         closed: Closed::Age,
     }
 }

@@ -7,7 +7,7 @@
 mod answer;
 mod body;
 mod broken;
-mod retry_after;
+pub(crate) mod retry_after;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};

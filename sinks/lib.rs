@@ -16,6 +16,7 @@ pub mod memory;
 pub mod ocsf;
 pub mod otlp;
 pub mod parquet;
+pub mod records;
 pub mod s3;
 pub mod secret;
 pub mod splunk_hec;
@@ -34,8 +35,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
+pub use self::records::Records;
 use self::template::Place;
 
 /// What an error may carry as its cause.
@@ -72,7 +73,7 @@ pub struct Batch {
     /// The sequence of the last record. Between the two, sequences are missing that go to other sinks only.
     pub last: u64,
     /// At least one.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// Why it ends where it does. For people: it may differ when the batch comes again.
     pub closed: Closed,
 }
@@ -111,23 +112,13 @@ impl Batch {
     /// A name no other batch has, and the same each time this one is delivered. Sorts in the pipeline's order, and is
     /// fit for file names, object keys and transactional ids.
     ///
-    /// Where sequences are missing, bounds do not say which records lie between them: another sink's batch of the same
-    /// stretch may have others. So such a name ends in a digest of their ids.
+    /// Bounds do not say which records lie between them: another sink's batch of the same stretch may have others, and
+    /// an older copy of the state folder that was put back gives out numbers a second time. So it ends in a digest of
+    /// the records, which is computed once.
     #[must_use]
     pub fn key(&self) -> String {
-        let bounds = format!("{}-{}-{:012}-{:012}", self.pipeline, self.journal, self.first, self.last);
-        let is_whole = self.records.len() as u64 == self.last - self.first + 1;
-        if is_whole { bounds } else { bounds + "-" + &self.digest() }
-    }
-
-    /// Eight digits that tell these records from others.
-    fn digest(&self) -> String {
-        let mut hash = Sha256::new();
-        for record in &self.records {
-            hash.update((record.id.len() as u64).to_be_bytes());
-            hash.update(&record.id);
-        }
-        hash.finalize()[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+        let Self { pipeline, journal, first, last, records, .. } = self;
+        format!("{pipeline}-{journal}-{first:012}-{last:012}-{}", records.digest())
     }
 
     /// How much JSON the records hold, in bytes.
@@ -308,7 +299,7 @@ impl SinkConfig {
             Self::File(_) => file::BATCH,
             Self::Stdout(_) => stdout::BATCH,
             Self::Kafka(_) => kafka::BATCH,
-            Self::S3(_) => s3::BATCH,
+            Self::S3(config) => config.batch_defaults(),
             Self::Syslog(_) => syslog::BATCH,
             Self::Http(_) => http::BATCH,
             Self::Otlp(_) => otlp::BATCH,
@@ -349,9 +340,17 @@ mod tests {
         assert_ne!(one, other);
         assert_ne!(one, gapped("audit", &[1, 9]).key());
         assert_eq!(one, gapped("audit", &[1, 2, 9]).key());
-        assert_eq!(numbered("audit", 1, 9).key(), "audit-j7k2-000000000001-000000000009");
         let digits = one.strip_prefix("audit-j7k2-000000000001-000000000009-").unwrap();
-        assert!(digits.len() == 8 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()), "{one}");
+        assert!(digits.len() == 16 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()), "{one}");
+    }
+
+    // Bounds alone were its name: an older state folder that was put back gave it to other records.
+    #[test]
+    fn a_batch_of_other_records_with_the_same_sequences_has_another_name() {
+        let (one, mut other) = (numbered("audit", 1, 9), numbered("audit", 1, 9));
+        assert_eq!(one.key(), other.key());
+        other.records[4].json = r#"{"n":"another"}"#.into();
+        assert_ne!(one.key(), other.key());
     }
 
     #[test]

@@ -10,8 +10,10 @@
 //! Times are as OCSF has them: whole milliseconds since 1970, in 64 bits.
 
 mod columns;
+mod heap;
 mod split;
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
@@ -34,6 +36,8 @@ use crate::ocsf::{self, Class};
 /// How many rows are made into columns at once, and of how much JSON: what of a file is in memory twice.
 const ROWS: usize = 256;
 const ROW_BYTES: usize = 256 << 10;
+/// How many records tell which columns to expect something in.
+const SAMPLE: usize = 128;
 /// What is encoded before it is written out. A file has few of these groups, for each has all the columns' headers.
 const GROUP_BYTES: usize = 32 << 20;
 /// What of a column is gathered before it is compressed.
@@ -54,11 +58,13 @@ pub fn table_name(class: Option<&Class>) -> &'static str {
 pub fn write<W: Write + Send>(to: W, class: Option<&'static Class>, mut records: Vec<Record>) -> io::Result<W> {
     // A reader that asks for an hour skips the pages of others.
     records.sort_by_key(|record| record.time);
-    match class {
+    let written = match class {
         Some(class) => events(to, class, &records),
         None => others(to, &records),
-    }
-    .map_err(|error| match error {
+    };
+    drop(records);
+    heap::give_back();
+    written.map_err(|error| match error {
         ::parquet::errors::ParquetError::External(cause) => match cause.downcast::<io::Error>() {
             Ok(error) => *error,
             Err(cause) => io::Error::other(cause),
@@ -69,29 +75,39 @@ pub fn write<W: Write + Send>(to: W, class: Option<&'static Class>, mut records:
 
 fn events<W: Write + Send>(to: W, class: &'static Class, records: &[Record]) -> ::parquet::errors::Result<W> {
     let table = Table::of(class);
-    let mut rows = Rows::of(table, records)?;
-    let first = rows.next()?;
-    let mut writer = writer(to, &table.schema, class.name, first.as_ref())?;
-    let mut next = first;
-    while let Some(rows_of_next) = next {
-        writer.write(&rows_of_next)?;
-        next = rows.next()?;
+    let columns = expected(table, records)?;
+    let mut writer = writer(to, &table.schema, class.name, &columns)?;
+    let mut rows = Rows::of(table, records.iter())?;
+    while let Some(rows) = rows.next()? {
+        writer.write(&rows)?;
     }
     writer.into_inner()
 }
 
+/// The columns to expect something in, by a few records from here and there. A dictionary and a compressor take memory
+/// whether their column has anything in it or not, and most of the hundreds have nothing.
+fn expected(table: &'static Table, records: &[Record]) -> Result<BTreeMap<String, bool>, ArrowError> {
+    let mut columns = BTreeMap::new();
+    let mut sample = Rows::of(table, records.iter().step_by(records.len().div_ceil(SAMPLE).max(1)))?;
+    while let Some(rows) = sample.next()? {
+        let arrays = rows.columns().iter().zip(table.schema.fields());
+        arrays.for_each(|(array, field)| filled(array, field, Vec::new(), false, &mut columns));
+    }
+    Ok(columns)
+}
+
 /// Records on their way into columns.
-struct Rows<'a> {
+struct Rows<I> {
     table: &'static Table,
-    records: std::slice::Iter<'a, Record>,
+    records: I,
     decoder: Decoder,
     row: String,
 }
 
-impl<'a> Rows<'a> {
-    fn of(table: &'static Table, records: &'a [Record]) -> Result<Self, ArrowError> {
+impl<'a, I: Iterator<Item = &'a Record>> Rows<I> {
+    fn of(table: &'static Table, records: I) -> Result<Self, ArrowError> {
         let decoder = ReaderBuilder::new(table.schema.clone()).with_batch_size(ROWS).build_decoder()?;
-        Ok(Self { table, records: records.iter(), decoder, row: String::new() })
+        Ok(Self { table, records, decoder, row: String::new() })
     }
 
     fn next(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
@@ -107,22 +123,23 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// The columns with something in them, as Parquet names them.
-fn filled(array: &ArrayRef, field: &Field, mut path: Vec<String>, found: &mut Vec<ColumnPath>) {
+/// The columns with something in them, as Parquet names them, and `true`; those that tell of a list how long it is, and `false`.
+fn filled(array: &ArrayRef, field: &Field, mut path: Vec<String>, in_list: bool, found: &mut BTreeMap<String, bool>) {
     path.push(field.name().clone());
-    if array.null_count() == array.len() {
+    let is_filled = array.null_count() < array.len();
+    if !is_filled && !in_list {
         return;
     }
     match field.data_type() {
         DataType::Struct(fields) => {
             let columns = array.as_struct().columns();
-            columns.iter().zip(fields).for_each(|(array, field)| filled(array, field, path.clone(), found));
+            columns.iter().zip(fields).for_each(|(array, field)| filled(array, field, path.clone(), in_list, found));
         }
         DataType::List(element) => {
             path.push("list".to_owned());
-            filled(array.as_list::<i32>().values(), element, path, found);
+            filled(array.as_list::<i32>().values(), element, path, true, found);
         }
-        _ => found.push(ColumnPath::new(path)),
+        _ => *found.entry(path.join(".")).or_default() |= is_filled,
     }
 }
 
@@ -133,7 +150,9 @@ fn others<W: Write + Send>(to: W, records: &[Record]) -> ::parquet::errors::Resu
         let fields = [("id", DataType::Utf8), ("time", DataType::Int64), ("json", DataType::Utf8)];
         Arc::new(Schema::new(fields.map(|(name, kind)| field(name, kind)).to_vec()))
     });
-    let mut writer = writer(to, schema, table_name(None), None)?;
+    // No value comes twice that would be worth a dictionary.
+    let columns = schema.fields().iter().map(|field| (field.name().clone(), false)).collect();
+    let mut writer = writer(to, schema, table_name(None), &columns)?;
     for records in records.chunks(ROWS) {
         let ids: StringArray = records.iter().map(|record| Some(record.id.as_str())).collect();
         let times: Int64Array = records.iter().map(|record| Some(record.time.timestamp_millis())).collect();
@@ -144,22 +163,16 @@ fn others<W: Write + Send>(to: W, records: &[Record]) -> ::parquet::errors::Resu
     writer.into_inner()
 }
 
-/// `first` tells which columns to expect: a dictionary takes memory whether its column has anything in it or not.
+/// Only `columns` are compressed, and have dictionaries where it says `true`.
 fn writer<W: Write + Send>(
     to: W,
     schema: &SchemaRef,
     table: &str,
-    first: Option<&RecordBatch>,
+    columns: &BTreeMap<String, bool>,
 ) -> ::parquet::errors::Result<ArrowWriter<W>> {
     let about = |key: &str, value: &str| KeyValue::new(key.to_owned(), value.to_owned());
-    let mut columns = Vec::new();
-    if let Some(rows) = first {
-        let arrays = rows.columns().iter().zip(schema.fields());
-        arrays.for_each(|(array, field)| filled(array, field, Vec::new(), &mut columns));
-    }
     let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_max_row_group_bytes(Some(GROUP_BYTES))
         // Bounds per group of rows and not per page: most columns of a vendor's log are empty, and each page would
         // weigh more than what is in it.
@@ -169,8 +182,11 @@ fn writer<W: Write + Send>(
         .set_dictionary_page_size_limit(PAGE_BYTES)
         .set_data_page_size_limit(PAGE_BYTES)
         .set_key_value_metadata(Some(vec![about("ocsf.version", ocsf::VERSION), about("ocsf.class", table)]));
-    for column in columns {
-        properties = properties.set_column_dictionary_enabled(column, true);
+    for (column, dictionary) in columns {
+        let column = ColumnPath::from(column.split('.').map(str::to_owned).collect::<Vec<_>>());
+        properties = properties
+            .set_column_compression(column.clone(), Compression::ZSTD(ZstdLevel::default()))
+            .set_column_dictionary_enabled(column, *dictionary);
     }
     let properties = properties.build();
     // Arrow's own copy of the schema would be the largest part of a small file, and tells no more than Parquet's.
@@ -194,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_same_records_make_the_same_bytes() {
-        let records = contract::batch_of("p", 1, (0..3000).map(event)).records;
+        let records: Vec<Record> = contract::batch_of("p", 1, (0..3000).map(event)).records.into();
         let class = ocsf::class_of(&records[0].json);
         let one = write(Vec::new(), class, records.clone()).unwrap();
         assert!(one == write(Vec::new(), class, records.clone()).unwrap());
@@ -218,7 +234,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut records = contract::batch_of("p", 1, [event(1)]).records;
+        let mut records: Vec<Record> = contract::batch_of("p", 1, [event(1)]).records.into();
         records[0].json = Bytes::from(event(7));
         let error = write(Full, ocsf::class_of(&records[0].json), records).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull, "{error}");

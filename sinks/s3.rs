@@ -1,11 +1,13 @@
 //! Objects in an S3 bucket, or in anything that speaks its protocol: each record once.
 //!
 //! A batch becomes an object for each prefix its records have and, as Parquet, for each class. Its bounds are sealed before
-//! it is first sent, and its objects are named for them. So a batch that comes again finds itself there, by the digest of its
-//! records in the object's metadata, or overwrites itself with the same bytes.
+//! it is first sent, and its objects are named for them and for what it holds. So a batch that comes again finds itself there,
+//! by the digest of its records in the object's metadata, or overwrites itself with the same bytes.
 
 mod explain;
 mod pack;
+mod plan;
+mod progress;
 mod ratio;
 mod upload;
 
@@ -21,25 +23,30 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation};
 use aws_sdk_s3::types::ServerSideEncryption;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde::Deserialize;
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{Mutex, Semaphore};
 
 use self::explain::{Asked, explain};
-use self::pack::Rows;
+use self::plan::Part;
+use self::progress::Progress;
 use self::ratio::Ratios;
 use self::upload::Upload;
 use crate::address::Endpoint;
-use crate::ocsf::{self, Class};
+use crate::ocsf::Class;
 use crate::secret::Secret;
 use crate::template::{Place, Template};
 use crate::units::{ByteSize, HumanDuration};
-use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Record, Sink, parquet};
+use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink, parquet};
 
 /// Objects are paid for by the piece and read as wholes, so they are few and large: five minutes is what CloudTrail takes,
 /// and the pace Security Lake asks for. The JSON of a batch is the memory a delivery takes.
 pub const BATCH: BatchLimits =
     BatchLimits { max_records: 100_000, max_bytes: 16 * 1024 * 1024, max_wait: Duration::from_secs(300) };
+
+/// The same where objects are tables: packing takes as much again as the batch does.
+const BATCH_OF_TABLES: BatchLimits = BatchLimits { max_bytes: 8 * 1024 * 1024, ..BATCH };
 
 /// Objects of one batch that are on their way at the same time.
 const AT_ONCE: usize = 4;
@@ -131,21 +138,15 @@ pub enum Encryption {
 
 /// Uploads each batch as one object per prefix, and per class where the objects are tables.
 pub struct S3 {
-    config: Config,
-    // Made at first use: the default chain asks the environment, and may ask the network.
-    client: OnceCell<Client>,
+    config: Arc<Config>,
+    // Made at first use: the default chain asks the environment, and may ask the network. Held while that is going on.
+    client: Mutex<Option<Client>>,
     ratios: Ratios,
+    progress: Progress,
     /// Whose turn it is to make a table.
     tables: Arc<Semaphore>,
     /// The server was asked for the absence of an object, and does not know how.
     knows_no_absence: AtomicBool,
-}
-
-/// The records of a batch that make one object.
-struct Part<'a> {
-    key: String,
-    class: Option<&'static Class>,
-    records: Vec<&'a Record>,
 }
 
 impl Config {
@@ -154,6 +155,14 @@ impl Config {
         let server = self.endpoint.as_ref().map_or("", |endpoint| endpoint.url().as_str());
         let prefix = self.prefix.of_pipeline(pipeline, vendor, Place::Path);
         format!("{server} {} {prefix} {}", self.bucket, self.suffix(None))
+    }
+
+    /// The batch that suits these objects, where the operator says nothing.
+    pub(crate) fn batch_defaults(&self) -> BatchLimits {
+        match self.format {
+            Format::Ndjson => BATCH,
+            Format::Parquet => BATCH_OF_TABLES,
+        }
     }
 
     fn compression(&self) -> Compression {
@@ -219,9 +228,10 @@ impl Config {
             endpoint.keep_private("endpoint", self.allow_http)?;
         }
         Ok(S3 {
-            config: self.clone(),
-            client: OnceCell::new(),
+            config: Arc::new(self.clone()),
+            client: Mutex::default(),
             ratios: Ratios::default(),
+            progress: Progress::default(),
             tables: Arc::new(Semaphore::new(1)),
             knows_no_absence: AtomicBool::new(false),
         })
@@ -267,20 +277,29 @@ impl Sink for S3 {
         let request = request.bucket(&self.config.bucket).max_keys(1);
         match request.send().await {
             Ok(_) => Ok(()),
-            Err(error) => explain(error, Asked::List, &self.config.bucket),
+            Err(error) => match explain(error, Asked::List, &self.config.bucket) {
+                Ok(()) => Ok(()),
+                Err(error) => Err(self.doubted(error).await),
+            },
         }
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
-        // Each is copied when its turn comes, not all at once.
-        let mut sent = Vec::new();
-        for part in self.parts(batch) {
-            sent.push(self.send(batch, part));
+        let client = self.client().await?;
+        let (config, whole) = (self.config.clone(), batch.clone());
+        // Every record may have to be read for it.
+        let parts = match tokio::task::spawn_blocking(move || plan::parts(&config, &whole)).await {
+            Ok(parts) => parts,
+            Err(error) => return Err(DeliveryError::retryable("the batch could not be made into objects", error)),
+        };
+        match self.send_all(&client, batch, parts).await {
+            Ok(largest) => {
+                self.progress.forget(batch);
+                self.ratios.learn(&batch.pipeline, batch.bytes() as u64, largest);
+                Ok(Delivery::default())
+            }
+            Err(error) => Err(self.doubted(error).await),
         }
-        let sizes: Vec<u64> = futures::stream::iter(sent).buffer_unordered(AT_ONCE).try_collect().await?;
-        let largest = sizes.into_iter().max().unwrap_or_default();
-        self.ratios.learn(&batch.pipeline, batch.bytes() as u64, largest);
-        Ok(Delivery::default())
     }
 
     fn wanted_bytes(&self, pipeline: &str) -> Option<u64> {
@@ -290,55 +309,74 @@ impl Sink for S3 {
 
 impl S3 {
     /// Kept once the region is known: whoever tells it may not have answered yet.
-    async fn client(&self) -> Result<&Client, DeliveryError> {
-        let made = || async {
-            let client = self.config.client().await;
-            let knows_region = client.config().region().is_some();
-            if knows_region { Ok(client) } else { Err(explain::no_region("the AWS environment does not tell it")) }
-        };
-        self.client.get_or_try_init(made).await
+    async fn client(&self) -> Result<Client, DeliveryError> {
+        let mut known = self.client.lock().await;
+        if let Some(client) = &*known {
+            return Ok(client.clone());
+        }
+        let client = self.config.client().await;
+        if client.config().region().is_none() {
+            return Err(explain::no_region("the AWS environment does not tell it"));
+        }
+        Ok(known.insert(client).clone())
     }
 
-    /// What becomes of a batch: the same objects with the same records each time.
-    fn parts<'a>(&self, batch: &'a Batch) -> Vec<Part<'a>> {
-        let name = batch.key();
-        let key = |prefix: &str, class| format!("{prefix}{name}{}", self.config.suffix(class));
-        let mut parts: Vec<Part<'_>> = Vec::new();
-        for (prefix, records) in self.config.prefix.group(batch, Place::Path) {
-            if self.config.format == Format::Ndjson {
-                parts.push(Part { key: key(&prefix, None), class: None, records });
-                continue;
-            }
-            let first = parts.len();
-            for record in records {
-                let class = ocsf::class_of(&record.json);
-                let is_same = |part: &&mut Part<'_>| part.class.map(|class| class.uid) == class.map(|class| class.uid);
-                match parts[first..].iter_mut().find(is_same) {
-                    Some(part) => part.records.push(record),
-                    None => parts.push(Part { key: key(&prefix, class), class, records: vec![record] }),
+    /// What a person is asked to mend may be a file of the AWS environment, which a client reads once.
+    async fn doubted(&self, error: DeliveryError) -> DeliveryError {
+        if matches!(error, DeliveryError::Refused { .. }) {
+            *self.client.lock().await = None;
+        }
+        error
+    }
+
+    /// Sends what is not there yet, and returns the size of the batch's largest object. One that fails keeps no other from
+    /// arriving, and those that have arrived are not sent again with the batch.
+    async fn send_all(&self, client: &Client, batch: &Batch, parts: Vec<Part>) -> Result<u64, DeliveryError> {
+        let mut left = self.progress.left(batch, parts).into_iter();
+        let mut under_way = FuturesUnordered::new();
+        for part in left.by_ref().take(AT_ONCE) {
+            under_way.push(self.send(client, batch, part));
+        }
+        let mut failed = None;
+        let mut failed_in_a_row = 0;
+        while let Some(outcome) = under_way.next().await {
+            match outcome {
+                Ok(()) => failed_in_a_row = 0,
+                Err(error) => {
+                    failed_in_a_row += 1;
+                    failed = Some(match failed {
+                        // A person need not wait until what may pass has passed.
+                        Some(first) if !matches!(error, DeliveryError::Refused { .. }) => first,
+                        Some(first @ DeliveryError::Refused { .. }) => first,
+                        _ => error,
+                    });
                 }
             }
+            // A server that takes nothing is not asked for thousands of objects more.
+            if failed_in_a_row < AT_ONCE
+                && let Some(part) = left.next()
+            {
+                under_way.push(self.send(client, batch, part));
+            }
         }
-        parts
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(self.progress.largest(batch)),
+        }
     }
 
-    async fn send(&self, batch: &Batch, part: Part<'_>) -> Result<u64, DeliveryError> {
-        let Part { key, class, records } = part;
-        let rows = match self.config.format {
-            Format::Ndjson => {
-                Rows::Lines(records.iter().map(|record| record.json.clone()).collect(), self.config.compression())
-            }
-            Format::Parquet => Rows::Table(class, records.into_iter().cloned().collect()),
-        };
+    async fn send(&self, client: &Client, batch: &Batch, part: Part) -> Result<(), DeliveryError> {
+        let Part { key, rows } = part;
         let (json_bytes, records) = (rows.bytes(), rows.len());
-        let client = self.client().await?;
         let bytes = Upload { sink: self, client, key: key.clone() }.send(rows).await?;
         tracing::debug!(key, records, json_bytes, bytes, closed_by = %batch.closed, "an object is stored");
-        Ok(bytes)
+        self.progress.keep(batch, key, bytes);
+        Ok(())
     }
 
-    fn asks_for_absence(&self) -> bool {
-        self.config.if_absent && !self.knows_no_absence.load(Ordering::Relaxed)
+    fn asks_for_absence(&self, key: &str) -> bool {
+        let is_known = !self.knows_no_absence.load(Ordering::Relaxed);
+        self.config.if_absent && is_known && !self.progress.is_spoilt(key)
     }
 
     fn do_not_ask_for_absence(&self) {
@@ -417,5 +455,14 @@ mod tests {
             assert_eq!(build(keys).err().unwrap().key, key);
         }
         assert!(build(json!({ "sse": "aws:kms", "sse_kms_key_id": "k" })).is_ok());
+    }
+
+    #[test]
+    fn tables_are_made_of_smaller_batches() {
+        let max_bytes = |format: &str| {
+            let config: Config = serde_json::from_value(json!({ "bucket": "audit", "format": format })).unwrap();
+            config.batch_defaults().max_bytes
+        };
+        assert_eq!((max_bytes("ndjson"), max_bytes("parquet")), (16 << 20, 8 << 20));
     }
 }

@@ -9,7 +9,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What the server asks us to wait, if it does, an hour at the most. A date is understood by the server's own clock where it tells that.
-pub(super) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     // Whole seconds by the standard; some send fractions.
     if let Ok(seconds) = text.parse::<f64>() {

@@ -77,7 +77,7 @@ fn object(json: &str, columns: &[Column], row: &mut String) -> Fit {
     let mut is_first = true;
     for (name, json) in members {
         let column = columns.binary_search_by_key(&name.as_str(), |column| column.name).ok();
-        // Of two members of one name the first has the column.
+        // Of members of one name the first that fits has the column, and the rest has the others.
         let Some(at) = column.filter(|at| !taken[*at]) else {
             rest.add(&quoted(&name), json.get());
             continue;
@@ -246,6 +246,16 @@ mod tests {
                 r#"{"items":{"1":{"x":{}},"2":null}}"#,
             ),
             (r#"{"count":1,"count":2}"#, r#"{"count":1}"#, r#"{"count":2}"#),
+            (r#"{"count":"1","count":2,"count":3}"#, r#"{"count":2}"#, r#"{"count":"1","count":3}"#),
+            (r#"{"new":1,"new":2}"#, "{}", r#"{"new":1,"new":2}"#),
+            (r#"{"user":{"uid":"u","uid":"v"}}"#, r#"{"user":{"uid":"u"}}"#, r#"{"user":{"uid":"v"}}"#),
+            (
+                r#"{"user":{"uid":"u","x":1},"user":{"uid":"v"}}"#,
+                r#"{"user":{"uid":"u"}}"#,
+                r#"{"user":{"x":1},"user":{"uid":"v"}}"#,
+            ),
+            (r#"{"items":[{"ok":true,"ok":false}]}"#, r#"{"items":[{"ok":true}]}"#, r#"{"items":{"0":{"ok":false}}}"#),
+            (r#"{"any":{"k":1,"k":2},"any":3}"#, r#"{"any":"{\"k\":1,\"k\":2}"}"#, r#"{"any":3}"#),
             (r#"{"a\nb":1}"#, "{}", r#"{"a\nb":1}"#),
             (r#"[1]"#, "{}", "[1]"),
             (r#"{"\ud83e":1,"count":1}"#, "{}", r#"{"\ud83e":1,"count":1}"#),

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use chrono::Utc;
 
 use super::upload::Failed;
 use crate::DeliveryError;
+use crate::http_client::retry_after;
 
 /// What a server has against a request that is to create an object and never to replace one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +56,8 @@ where
             return Ok(());
         }
         let retry_after = error.raw_response().and_then(retry_after);
-        if (200..300).contains(&status) {
+        // An upload that is to be completed may be refused under 200, for the server answers before it begins.
+        if (200..300).contains(&status) && code.is_none() {
             let message = "what answers is no S3 server: is `endpoint` right, or is a proxy between?";
             return Err(DeliveryError::retryable(message, error));
         }
@@ -112,9 +115,36 @@ where
 const TOO_LARGE: &str = "raise the limit of the server, or of the proxy before it, for one object; a lower \
                          `batch.max_bytes` counts only for later batches, as this one keeps its bounds";
 
+/// What passes, whatever status it comes with: a checksum or a length that did not match is the network's doing, and an upload
+/// that is gone is begun anew.
+const PASSING: [&str; 18] = [
+    "BadDigest",
+    "InvalidDigest",
+    "XAmzContentChecksumMismatch",
+    "IncompleteBody",
+    "RequestTimeout",
+    "OperationAborted",
+    "ConditionalRequestConflict",
+    "NoSuchUpload",
+    "InvalidPart",
+    "InvalidPartOrder",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+    "RequestLimitExceeded",
+    "KMS.ThrottlingException",
+    "KMS.KMSInternalException",
+    "KMS.DependencyTimeoutException",
+    "KMS.KeyUnavailableException",
+];
+
 /// What a person has to do, where waiting does not help.
 fn hint(code: Option<&str>, status: u16) -> Option<&'static str> {
-    Some(match code.unwrap_or_default() {
+    let code = code.unwrap_or_default();
+    if PASSING.contains(&code) {
+        return None;
+    }
+    Some(match code {
         "NoSuchBucket" => "create the bucket, or correct `bucket`",
         "InvalidBucketName" => "correct `bucket`",
         "AccessDenied" | "AllAccessDisabled" | "AccountProblem" | "NotSignedUp" => {
@@ -129,18 +159,14 @@ fn hint(code: Option<&str>, status: u16) -> Option<&'static str> {
         }
         "InvalidStorageClass" => "correct `storage_class`",
         "EntityTooLarge" => TOO_LARGE,
-        "KMS.NotFoundException" | "KMS.DisabledException" | "KMS.InvalidStateException" => "correct `sse_kms_key_id`",
+        "KeyTooLongError" => "shorten `prefix`: an object's name has 1024 bytes at the most",
+        "QuotaExceeded" | "XMinioAdminBucketQuotaExceeded" => "make room in the bucket, or raise its quota",
+        _ if code.starts_with("KMS.") => {
+            "correct `sse_kms_key_id`, or let these credentials use that key: it is there, in use, and in the bucket's region"
+        }
         "MethodNotAllowed" | "NotImplemented" => {
             "this server lacks what we ask of it: leave out `storage_class` and `sse`"
         }
-        // A checksum or a length that did not match is the network's doing.
-        "BadDigest"
-        | "InvalidDigest"
-        | "XAmzContentChecksumMismatch"
-        | "IncompleteBody"
-        | "RequestTimeout"
-        | "OperationAborted"
-        | "SlowDown" => return None,
         _ => match status {
             301 | 307 => "set `region` to the bucket's own",
             401 | 403 => "check the credentials, and their rights on the bucket",
@@ -153,8 +179,8 @@ fn hint(code: Option<&str>, status: u16) -> Option<&'static str> {
 }
 
 fn retry_after(response: &HttpResponse) -> Option<Duration> {
-    let seconds = response.headers().get("retry-after")?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
+    let headers = response.headers().iter().filter_map(|(name, value)| Some((name.parse().ok()?, value.parse().ok()?)));
+    retry_after::retry_after(&headers.collect(), Utc::now())
 }
 
 fn causes(error: &dyn Error) -> String {

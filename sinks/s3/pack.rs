@@ -1,17 +1,24 @@
 //! From records to the bytes of an object, in parts that are sent while the next one is made.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
+use flate2::Crc;
+use futures::executor::block_on;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Compression;
 use crate::ocsf::Class;
 use crate::{Record, parquet};
 
 /// What is gathered before it is sent. All parts but the last have this size: at least 5 MiB for S3, the same for R2.
-pub(super) const PART: usize = 8 << 20;
+pub(super) const PART: usize = 5 << 20;
+/// How many parts of an object are in memory at the same time: one is sent, and the next one made.
+const PARTS: usize = 2;
 
 /// The records of one object, in the form they will have.
 pub(super) enum Rows {
@@ -22,14 +29,26 @@ pub(super) enum Rows {
 /// A stretch of an object.
 pub(super) enum Piece {
     /// More follows.
-    Part(Bytes),
+    Part(Chunk),
     /// The end of it. An object that comes without was not packed to its end.
-    Last(Bytes),
+    Last(Chunk),
+}
+
+/// Bytes of an object, to be dropped when the server has them.
+pub(super) struct Chunk {
+    pub bytes: Bytes,
+    /// In the form S3 has it: big-endian, in Base64.
+    pub crc32: String,
+    /// Returned with the memory: what bounds it.
+    _room: OwnedSemaphorePermit,
 }
 
 /// Where an object is written to.
-pub(super) struct Parts {
+struct Parts {
     part: Vec<u8>,
+    /// That of `part`.
+    room: Option<OwnedSemaphorePermit>,
+    rooms: Arc<Semaphore>,
     to: mpsc::Sender<Piece>,
 }
 
@@ -66,7 +85,7 @@ impl Rows {
     }
 
     pub(super) fn pack(self, to: mpsc::Sender<Piece>) -> io::Result<()> {
-        self.write(Parts { part: Vec::new(), to })?.end()
+        self.write(Parts::new(to))?.end()
     }
 
     /// The same bytes for the same records, each time: a batch that comes again must not change its object.
@@ -92,8 +111,23 @@ fn written<W: Write>(mut to: W, lines: &[Bytes]) -> io::Result<W> {
 }
 
 impl Parts {
-    fn end(self) -> io::Result<()> {
-        send(&self.to, Piece::Last(self.part.into()))
+    fn new(to: mpsc::Sender<Piece>) -> Self {
+        Self { part: Vec::new(), room: None, rooms: Arc::new(Semaphore::new(PARTS)), to }
+    }
+
+    fn end(mut self) -> io::Result<()> {
+        let last = self.chunk();
+        self.send(Piece::Last(last))
+    }
+
+    fn chunk(&mut self) -> Chunk {
+        let room = self.room.take().unwrap_or_else(|| room(&self.rooms));
+        Chunk::new(std::mem::take(&mut self.part), room)
+    }
+
+    fn send(&self, piece: Piece) -> io::Result<()> {
+        let given_up = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the upload was given up");
+        self.to.blocking_send(piece).map_err(given_up)
     }
 }
 
@@ -101,7 +135,11 @@ impl Write for Parts {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // One byte at least follows a part, so that the last one is never empty.
         if self.part.len() == PART {
-            send(&self.to, Piece::Part(std::mem::take(&mut self.part).into()))?;
+            let part = self.chunk();
+            self.send(Piece::Part(part))?;
+        }
+        if self.room.is_none() {
+            self.room = Some(room(&self.rooms));
         }
         let taken = bytes.len().min(PART - self.part.len());
         self.part.extend_from_slice(&bytes[..taken]);
@@ -113,8 +151,16 @@ impl Write for Parts {
     }
 }
 
-fn send(to: &mpsc::Sender<Piece>, piece: Piece) -> io::Result<()> {
-    to.blocking_send(piece).map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the upload was given up"))
+impl Chunk {
+    fn new(bytes: Vec<u8>, room: OwnedSemaphorePermit) -> Self {
+        let mut crc = Crc::new();
+        crc.update(&bytes);
+        Self { bytes: bytes.into(), crc32: BASE64_STANDARD.encode(crc.sum().to_be_bytes()), _room: room }
+    }
+}
+
+fn room(rooms: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    block_on(rooms.clone().acquire_owned()).expect("it is never closed")
 }
 
 #[cfg(test)]
@@ -124,14 +170,15 @@ mod tests {
     use super::*;
 
     fn packed(rows: Rows) -> Vec<Bytes> {
-        let (to, mut pieces) = mpsc::channel(100);
-        rows.pack(to).unwrap();
+        let (to, mut pieces) = mpsc::channel(1);
+        let packing = std::thread::spawn(move || rows.pack(to));
         let mut parts = Vec::new();
         loop {
             match pieces.blocking_recv().expect("it has an end") {
-                Piece::Part(part) => parts.push(part),
+                Piece::Part(part) => parts.push(part.bytes),
                 Piece::Last(part) => {
-                    parts.push(part);
+                    parts.push(part.bytes);
+                    packing.join().unwrap().unwrap();
                     return parts;
                 }
             }
@@ -178,6 +225,15 @@ mod tests {
         drop(pieces);
         let error = Rows::Lines(vec![Bytes::from("{}")], Compression::Gzip).pack(to).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+
+    #[test]
+    fn the_checksum_is_the_one_s3_computes() {
+        let (to, mut pieces) = mpsc::channel(1);
+        Rows::Lines(vec![Bytes::from("123456789")], Compression::None).pack(to).unwrap();
+        let Some(Piece::Last(last)) = pieces.blocking_recv() else { panic!("one piece") };
+        // CRC-32 of "123456789\n", big-endian, in Base64.
+        assert_eq!(last.crc32, BASE64_STANDARD.encode(0xe011_7757_u32.to_be_bytes()));
     }
 
     #[test]

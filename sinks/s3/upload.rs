@@ -9,16 +9,12 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, ServerSideEncryption, StorageClass,
 };
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use bytes::Bytes;
-use flate2::Crc;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::S3;
 use super::explain::{Asked, Objection, explain};
-use super::pack::{Piece, Rows};
+use super::pack::{Chunk, Piece, Rows};
 use crate::DeliveryError;
 
 /// Metadata of an object: the digest of its records, by which one that is there already is known for the same.
@@ -43,7 +39,6 @@ impl Upload<'_> {
     /// Packs and sends; returns how many bytes the object has.
     pub(super) async fn send(self, rows: Rows) -> Result<u64, DeliveryError> {
         let (tell, digest) = oneshot::channel();
-        // One part may wait while another is sent: a part is 8 MiB, and memory is what we promise little of.
         let (to, mut pieces) = mpsc::channel(1);
         // Columns take much more than lines do: one table at a time, whoever delivers.
         let turn = match rows {
@@ -75,17 +70,16 @@ impl Upload<'_> {
         Err(DeliveryError::retryable("cannot pack the batch", reason))
     }
 
-    async fn put(&self, body: Bytes, digest: &str) -> Result<u64, DeliveryError> {
-        let bytes = body.len() as u64;
-        let crc32 = crc32(&body);
-        if self.sink.asks_for_absence() {
-            match self.put_once(&body, &crc32, digest, true).await {
+    async fn put(&self, body: Chunk, digest: &str) -> Result<u64, DeliveryError> {
+        let bytes = body.bytes.len() as u64;
+        if self.sink.asks_for_absence(&self.key) {
+            match self.put_once(&body, digest, true).await {
                 Ok(()) => return Ok(bytes),
                 Err(error) => match Objection::of(&error) {
                     Objection::Exists if self.is_settled(digest).await? => return Ok(bytes),
                     Objection::Exists => {}
                     Objection::Condition => {
-                        self.put_once(&body, &crc32, digest, false).await.map_err(|error| self.explained(error))?;
+                        self.put_once(&body, digest, false).await.map_err(|error| self.explained(error))?;
                         self.sink.do_not_ask_for_absence();
                         return Ok(bytes);
                     }
@@ -93,11 +87,11 @@ impl Upload<'_> {
                 },
             }
         }
-        self.put_once(&body, &crc32, digest, false).await.map_err(|error| self.explained(error))?;
+        self.put_once(&body, digest, false).await.map_err(|error| self.explained(error))?;
         Ok(bytes)
     }
 
-    async fn put_once(&self, body: &Bytes, crc32: &str, digest: &str, if_absent: bool) -> Result<(), Failed> {
+    async fn put_once(&self, body: &Chunk, digest: &str, if_absent: bool) -> Result<(), Failed> {
         let config = &self.sink.config;
         let request = self
             .client
@@ -107,24 +101,27 @@ impl Upload<'_> {
             // No Content-Encoding: readers would unpack what is named `.gz`, and then unpack it again.
             .content_type(config.content_type())
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
-            .checksum_crc32(crc32)
+            .checksum_crc32(&body.crc32)
             .metadata(DIGEST, digest)
             .set_if_none_match(if_absent.then(|| "*".to_owned()))
             .set_storage_class(config.storage_class.as_deref().map(StorageClass::from))
             .set_server_side_encryption(config.sse.map(ServerSideEncryption::from))
             .set_ssekms_key_id(config.sse_kms_key_id.clone())
-            .body(ByteStream::from(body.clone()));
+            .body(ByteStream::from(body.bytes.clone()));
         let answer = request.send().await.map_err(Failed::of)?;
-        if answer.checksum_crc32().is_some_and(|stored| stored != crc32) {
-            return Err(Failed::Told(self.other_bytes(answer.checksum_crc32().unwrap_or_default(), crc32)));
+        match answer.checksum_crc32() {
+            Some(stored) if stored != body.crc32 => {
+                self.sink.progress.spoil(&self.key);
+                Err(Failed::Told(self.other_bytes(stored, &body.crc32)))
+            }
+            _ => self.expect_tag(answer.e_tag()),
         }
-        self.expect_tag(answer.e_tag())
     }
 
     /// A first part and those that follow. `None` if their end does not come.
     async fn put_parts(
         &self,
-        first: Bytes,
+        first: Chunk,
         pieces: &mut mpsc::Receiver<Piece>,
         digest: &str,
     ) -> Result<Option<u64>, DeliveryError> {
@@ -139,7 +136,7 @@ impl Upload<'_> {
                 Some(Piece::Last(body)) => (body, true),
                 None => break false,
             };
-            bytes += body.len() as u64;
+            bytes += body.bytes.len() as u64;
             parts.push(self.put_part(&upload, parts.len() as i32 + 1, body).await?);
             if is_last {
                 break true;
@@ -186,8 +183,7 @@ impl Upload<'_> {
         })
     }
 
-    async fn put_part(&self, upload: &Pending, number: i32, body: Bytes) -> Result<CompletedPart, DeliveryError> {
-        let crc32 = crc32(&body);
+    async fn put_part(&self, upload: &Pending, number: i32, body: Chunk) -> Result<CompletedPart, DeliveryError> {
         let request = self
             .client
             .upload_part()
@@ -196,11 +192,11 @@ impl Upload<'_> {
             .set_upload_id(upload.id.clone())
             .part_number(number)
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
-            .checksum_crc32(&crc32)
-            .body(ByteStream::from(body));
+            .checksum_crc32(&body.crc32)
+            .body(ByteStream::from(body.bytes.clone()));
         let answer = request.send().await.map_err(|error| self.explained(Failed::of(error)))?;
         match answer.checksum_crc32() {
-            Some(stored) if stored != crc32 => Err(self.other_bytes(stored, &crc32)),
+            Some(stored) if stored != body.crc32 => Err(self.other_bytes(stored, &body.crc32)),
             // A server that keeps no checksum of a part must not be asked to compare it in the end.
             stored => {
                 let Some(tag) = answer.e_tag() else { return Err(self.no_s3()) };
@@ -227,7 +223,7 @@ impl Upload<'_> {
             let answer = request.send().await.map_err(Failed::of)?;
             self.expect_tag(answer.e_tag())
         };
-        if self.sink.asks_for_absence() {
+        if self.sink.asks_for_absence(&self.key) {
             match once(true).await {
                 Ok(()) => return Ok(true),
                 Err(error) => match Objection::of(&error) {
@@ -404,23 +400,5 @@ impl Drop for Pending {
         {
             runtime.spawn(abort);
         }
-    }
-}
-
-/// In the form S3 has it: big-endian, in Base64.
-fn crc32(body: &[u8]) -> String {
-    let mut crc = Crc::new();
-    crc.update(body);
-    BASE64_STANDARD.encode(crc.sum().to_be_bytes())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_checksum_is_the_one_s3_computes() {
-        // CRC-32 of "123456789\n", big-endian, in Base64.
-        assert_eq!(crc32(b"123456789\n"), BASE64_STANDARD.encode(0xe011_7757_u32.to_be_bytes()));
     }
 }

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow_array::{Array, StringArray, StructArray};
 use auditline_sinks::{Record, contract, ocsf, parquet};
+use bytes::Bytes;
 
 const READERS: &str = "AUDITLINE_TEST_PARQUET";
 
 /// Writes a file of each class, as the sinks do, and has it compared with the records.
 fn expect_to_be_read_back(compare: &str, bodies: Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
-    let records = contract::batch_of("p", 1, bodies).records;
+    let records: Vec<Record> = contract::batch_of("p", 1, bodies).records.into();
     let lines: String =
         records.iter().map(|record| String::from_utf8_lossy(&record.json).into_owned() + "\n").collect();
     let originals = folder.path().join("records.ndjson");
@@ -67,4 +70,39 @@ fn whatever_a_record_holds_comes_back() {
     // Rows are made into columns a thousand at a time.
     bodies.extend((1000..4500).map(|uid| event(uid, &format!(r#","count":{uid},"x":{uid}"#))));
     expect_to_be_read_back(&compare, bodies);
+}
+
+fn text<'a>(column: &'a dyn Array, row: usize) -> &'a str {
+    column.as_any().downcast_ref::<StringArray>().unwrap().value(row)
+}
+
+// JSON lets a name stand twice in an object, and most readers keep one of the two in silence.
+#[test]
+fn of_names_that_stand_twice_nothing_is_lost() {
+    let event = r#"{"class_uid":6003,"message":"a","message":"b","actor":{"user":{"uid":"u","uid":"v"}},"actor":{"app_name":"x"},"unmapped":{"k":1,"k":2},"new":1,"new":2}"#;
+    let records: Vec<Record> = contract::batch_of("p", 1, [event]).records.into();
+    let file = parquet::write(Vec::new(), ocsf::class_of(event.as_bytes()), records).unwrap();
+    let rows: Vec<_> = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file))
+        .unwrap()
+        .build()
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let [rows] = rows.as_slice() else { panic!("{rows:?}") };
+    let column = |name: &str| rows.column_by_name(name).unwrap().as_ref();
+    let member = |column: &dyn Array, name: &str| {
+        let column = column.as_any().downcast_ref::<StructArray>().unwrap();
+        column.column_by_name(name).unwrap().clone()
+    };
+    assert_eq!(text(column("message"), 0), "a");
+    assert_eq!(text(&member(&member(column("actor"), "user"), "uid"), 0), "u");
+    assert_eq!(text(column("unmapped"), 0), r#"{"k":1,"k":2}"#);
+    assert_eq!(
+        text(column("extra"), 0),
+        r#"{"message":"b","actor":{"user":{"uid":"v"}},"actor":{"app_name":"x"},"new":1,"new":2}"#
+    );
+
+    // Two classes are none: it is a row as it is.
+    let event = r#"{"class_uid":6003,"class_uid":3002,"message":"a"}"#;
+    assert!(ocsf::class_of(event.as_bytes()).is_none());
 }

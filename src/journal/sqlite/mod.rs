@@ -177,7 +177,7 @@ impl Journal for SqliteJournal {
                 first: draft.first(),
                 last: draft.last(),
                 closed: draft.closed(limits),
-                records: draft.records,
+                records: draft.records.into(),
             }));
         }
     }
