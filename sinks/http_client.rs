@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod broken;
 mod retry_after;
+mod search;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -20,6 +21,7 @@ use url::Url;
 use self::answer::spellings;
 pub use self::answer::{Answer, Hints, Verdict};
 pub use self::body::Compression;
+pub use self::search::{Search, halves};
 use crate::address::is_loopback;
 use crate::secret::Secret;
 use crate::tls::TlsConfig;

@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+mod siem;
+use siem::Mock;
+
 const OTLP: &str = "AUDITLINE_TEST_OTLP";
 
 fn sink(config: Value) -> Arc<dyn Sink> {
@@ -227,6 +230,19 @@ async fn the_rejected_are_found_and_the_others_are_there() {
             1 => assert!(requests.len() <= 2 * 4 + 1, "{requests:?}"),
             _ => {}
         }
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_refuses_everything_is_not_asked_about_each_record() {
+    for (status, config) in [(400, json!({ "on_400": "bisect" })), (413, json!({}))] {
+        let mock = Mock::answering(vec![(status, "", "no such thing".to_owned())]).await;
+        let mut config = config;
+        config["endpoint"] = json!(mock.url());
+        let Delivery { rejected } = sink(config).deliver(&numbered("p", 1, 1000)).await.unwrap();
+        assert_eq!(rejected.len(), 1000);
+        assert!(mock.requests().len() < 60, "{} requests", mock.requests().len());
+        assert!(rejected.iter().all(|rejected| rejected.reason.contains("no such thing")));
     }
 }
 
