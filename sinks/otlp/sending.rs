@@ -37,12 +37,17 @@ struct Status {
 }
 
 impl Otlp {
-    /// Sends no records at all, which every receiver takes from whoever may write there.
+    /// Sends no records at all, which every receiver takes from whoever may write there, but for those that say that
+    /// records are missing.
     pub(super) async fn ask(&self) -> Result<(), DeliveryError> {
         match self.request(None, bytes::Bytes::new()).await? {
             Outcome::Taken(..) => Ok(()),
             Outcome::TooLarge(reason) => {
                 Err(DeliveryError::Refused { message: reason, hint: NOT_OTLP.to_owned(), source: None })
+            }
+            Outcome::Malformed(answer) if misses_records(&answer) => {
+                tracing::debug!(said = answer.excerpt(), "the receiver wants records, and so knows what they are");
+                Ok(())
             }
             Outcome::Malformed(answer) => Err(answer.refused(NOT_OTLP)),
         }
@@ -107,6 +112,14 @@ fn judge(mut answer: Answer) -> Result<Outcome, DeliveryError> {
         }
         Verdict::Failed(error) => Err(error),
     }
+}
+
+/// Whether a receiver has read a request without records, and is content with everything else: Grafana Loki's 422, and a
+/// 400 in the protocol's own form. A plain 400 may be anybody's.
+fn misses_records(answer: &Answer) -> bool {
+    answer.status == reqwest::StatusCode::UNPROCESSABLE_ENTITY
+        || is(answer, PROTOBUF)
+        || answer.excerpt().contains("at least one valid stream is required")
 }
 
 /// What a 200 says of rejected records. `None` if it is not what a receiver says.

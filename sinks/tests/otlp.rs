@@ -317,6 +317,24 @@ async fn a_200_of_something_else_is_no_success() {
     }
 }
 
+// Grafana Loki refuses a request without records, and so every check of it failed.
+#[tokio::test]
+async fn a_receiver_that_wants_records_is_one() {
+    let status = b"\x08\x03\x12\x07no logs";
+    let missing = b"error at least one valid stream is required for ingestion\n".as_slice();
+    for (status, headers, body, is_one) in [
+        ("422 Unprocessable Entity", "", missing, true),
+        ("400 Bad Request", "Content-Type: text/plain\r\n", missing, true),
+        ("400 Bad Request", "Content-Type: application/x-protobuf\r\n", status.as_slice(), true),
+        ("400 Bad Request", "Content-Type: text/html\r\n", b"<title>Bad Request</title>", false),
+        ("401 Unauthorized", "Content-Type: application/x-protobuf\r\n", status.as_slice(), false),
+    ] {
+        let endpoint = answering(response(status, headers, body)).await;
+        let checked = sink(json!({ "endpoint": endpoint })).check().await;
+        assert_eq!(checked.is_ok(), is_one, "{status} {headers}: {checked:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_receiver_that_is_not_there_or_says_nothing_is_told() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
