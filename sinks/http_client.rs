@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 mod broken;
+mod proxy;
 mod retry_after;
 mod search;
 
@@ -77,7 +78,9 @@ impl Client {
         let tls = settings.tls.cloned().unwrap_or_default();
         let loopback = is_loopback(settings.url.host_str().unwrap_or_default());
         let built = Mutex::new(Built::new(&tls, encrypted, loopback, settings.timeout)?);
-        let secrets = spellings(settings.secrets.iter().map(Secret::expose));
+        let proxy = proxy::secrets(|name| std::env::var(name).ok());
+        let secrets = settings.secrets.iter().map(Secret::expose).chain(proxy.iter().map(String::as_str));
+        let secrets = spellings(secrets);
         Ok(Self {
             encrypted,
             loopback,
