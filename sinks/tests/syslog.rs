@@ -499,6 +499,34 @@ async fn what_the_other_end_has_not_acknowledged_is_not_delivered() {
     assert_eq!(frames, 200);
 }
 
+// It got the same batch again for ever, and stored it each time.
+#[tokio::test]
+async fn a_receiver_that_needs_longer_than_the_timeout_for_a_batch_gets_it_once() {
+    let (listener, address) = narrow_listener();
+    let sink = sink(json!({ "address": address, "transport": "tcp", "timeout": "2s" }));
+    let batch = large_batch("p");
+    let delivering = async {
+        let outcome = sink.deliver(&batch).await;
+        drop(sink);
+        outcome
+    };
+    let reading = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut total = 0;
+        let mut some = [0; 4096];
+        loop {
+            tokio::time::sleep(Duration::from_millis(70)).await;
+            match stream.read(&mut some).await.unwrap() {
+                0 => return total,
+                length => total += length,
+            }
+        }
+    };
+    let (outcome, total) = tokio::join!(delivering, reading);
+    assert_eq!(outcome.unwrap(), Delivery::default());
+    assert!(total > 200 * 1000, "{total}");
+}
+
 // While one pipeline's batch waits for a receiver that reads nothing, the other's waits for the connection.
 #[tokio::test]
 async fn waiting_for_another_pipeline_takes_nothing_of_the_timeout() {
