@@ -40,6 +40,10 @@ pub const BATCH: BatchLimits =
 /// What a UDP datagram over IPv4 can carry.
 const LARGEST_DATAGRAM: u64 = 65_507;
 
+/// What rsyslog takes unless told otherwise. RFC 5426 section 3.2 has receivers take 2 KiB and encourages more; it also
+/// recommends to stay within the network's MTU, into which few events fit whole.
+const DATAGRAM: u64 = 8 * 1024;
+
 /// `[sinks.NAME.syslog]`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Config {
@@ -73,7 +77,7 @@ pub struct Config {
     pub app_name: AppName,
     /// With RFC 5424: the name of the structured data, `"auditline@32473"` unless set.
     pub sd_id: Option<SdId>,
-    /// The largest message the receiver takes, header included: `"64KiB"` unless set, `"2KiB"` with UDP.
+    /// The largest message the receiver takes, header included: `"64KiB"` unless set, `"8KiB"` with UDP.
     pub max_size: Option<ByteSize>,
     /// What becomes of larger ones: `"reject"` unless set, or `"truncate"`.
     #[serde(default)]
@@ -145,7 +149,7 @@ impl Config {
     /// Checks the keys against each other, and the TLS files.
     pub fn build(&self) -> Result<Syslog, BuildError> {
         let udp = self.transport == Transport::Udp;
-        let max_size = self.max_size.map_or(if udp { 2048 } else { 64 * 1024 }, |size| size.0);
+        let max_size = self.max_size.map_or(if udp { DATAGRAM } else { 64 * 1024 }, |size| size.0);
         if max_size < 1024 || (udp && max_size > LARGEST_DATAGRAM) {
             return Err(BuildError::new(
                 "max_size",
