@@ -264,7 +264,10 @@ impl Sink for Syslog {
             let answers = Answers::expected(messages.len());
             let sent = self.send(&messages, &answers).await;
             let answers = answers.in_a_row();
-            let sent = sent.and_then(|()| self.doubt(&done, &answers));
+            let sent = match sent {
+                Ok(()) => self.doubt(&done, &answers).await,
+                Err(error) => Err(error),
+            };
             self.learn(batch, &mut done, &places, answers, sent.is_err());
             sent?;
         }
@@ -311,10 +314,11 @@ impl Syslog {
     }
 
     /// Where only the rest of a batch was sent, and all of it refused, that may be about the session, as "command disabled" is,
-    /// and not about these messages. The whole batch will tell, beside what was taken before.
-    fn doubt(&self, done: &Done, answers: &[Answer]) -> Result<(), DeliveryError> {
+    /// and not about these messages. The whole batch will tell, in another session, beside what was taken before.
+    async fn doubt(&self, done: &Done, answers: &[Answer]) -> Result<(), DeliveryError> {
         match answers {
             [Err(reason), _, ..] if done.upto > 0 && answers.iter().all(Result::is_err) => {
+                self.connection.lock().await.take();
                 let message = format!("`{}` refuses every message", self.config.address);
                 Err(DeliveryError::retryable(message, reason.clone()))
             }

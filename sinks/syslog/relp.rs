@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -118,6 +119,7 @@ impl Relp {
         let Self { stream, unread, .. } = self;
         let (mut reading, mut writing) = tokio::io::split(stream);
         let room = Semaphore::new(WINDOW);
+        let asked = AtomicUsize::new(0);
         let write = async {
             let mut frames = Vec::new();
             for (at, message) in messages.iter().enumerate() {
@@ -131,6 +133,7 @@ impl Relp {
                 };
                 permit.forget();
                 push_frame(&mut frames, number(at), "syslog", message);
+                asked.store(at + 1, Ordering::Relaxed);
                 if frames.len() >= WRITE {
                     write_out(&mut writing, &mut frames).await?;
                 }
@@ -146,7 +149,8 @@ impl Relp {
                     true => Ok(()),
                     false => Err(format!("the receiver answered `{}`", said.trim_end())),
                 };
-                if !place_of(first, number).is_some_and(|at| answers.put(at, answer)) {
+                let at = place_of(first, number).filter(|at| *at < asked.load(Ordering::Relaxed));
+                if !at.is_some_and(|at| answers.put(at, answer)) {
                     return Err(Failure::Garbage(format!("it answered `{number}`, which was not asked")));
                 }
                 room.add_permits(1);

@@ -345,7 +345,10 @@ async fn a_session_that_takes_nothing_more_makes_no_dead_letters_of_the_rest() {
     let batch = contract::numbered("p", 1, 4);
     let receiving = async {
         let mut receiver = Receiver::welcoming(&listener).await;
-        receiver.next().await.unwrap();
+        // All of it, for what is unread at a close may take our answer with it.
+        for _ in 0..4 {
+            receiver.next().await.unwrap();
+        }
         receiver.say(2, "200 OK").await;
         drop(receiver);
         let mut receiver = Receiver::welcoming(&listener).await;
@@ -375,6 +378,22 @@ async fn a_session_that_takes_nothing_more_makes_no_dead_letters_of_the_rest() {
     };
     let (outcome, _receiver) = tokio::join!(sink.deliver(&batch), receiving);
     assert_eq!(outcome.unwrap().rejected.len(), 3);
+}
+
+// A window holds 128 messages: what is behind it was not sent, whatever the receiver says of it.
+#[tokio::test]
+async fn an_answer_to_what_was_not_sent_yet_counts_for_nothing() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "10s");
+    let batch = contract::numbered("p", 1, 200);
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        receiver.next().await.unwrap();
+        receiver.say(152, "200 OK").await;
+        receiver
+    };
+    let (outcome, _receiver) = tokio::join!(sink.deliver(&batch), receiving);
+    expect_retryable(outcome, &format!("`{address}` does not keep to RELP: it answered `152`, which was not asked"));
 }
 
 #[tokio::test]
