@@ -25,12 +25,12 @@ use url::Url;
 use self::answer::Fates;
 use self::document::Documents;
 use crate::address::Endpoint;
-use crate::http_client::{Answer, Client, Compression, Hints, Settings, Verdict};
+use crate::http_client::{Answer, Client, Compression, Hints, Search, Settings, Verdict, halves};
 use crate::secret::Secret;
 use crate::template::{Place, Template};
 use crate::tls::TlsConfig;
 use crate::units::{ByteSize, HumanDuration};
-use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Rejected, Sink};
+use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
 
 /// A bulk request of a few megabytes costs the server least for each record.
 pub const BATCH: BatchLimits =
@@ -178,39 +178,30 @@ impl Sink for Elasticsearch {
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
         let documents = Documents::new(&self.target, batch);
-        let mut rejected = Vec::new();
-        // The next request stands last.
-        let mut requests = documents.requests(self.config.max_request_bytes.0);
-        requests.reverse();
-        while let Some(range) = requests.pop() {
+        let mut search = Search::new(documents.requests(self.config.max_request_bytes.0));
+        while let Some(range) = search.next() {
             let answer = self.send(documents.body(range.clone())).await?;
-            let is_too_large = match answer.judge(&HINTS) {
+            match answer.judge(&HINTS) {
                 Verdict::Taken if answer.is_whole => {
                     let fates = Fates::of(&answer, range.len())?;
-                    rejected.extend(fates.sorted(&documents, range.start)?);
-                    continue;
+                    search.told(&range, fates.sorted(&documents, range.start)?);
                 }
-                Verdict::Taken | Verdict::TooLarge => true,
-                Verdict::Malformed => false,
+                // Too long an answer for us to know what was taken: that of a part is shorter.
+                Verdict::Taken if range.len() > 1 => search.again(halves(range), false),
+                Verdict::Taken => return Err(answer.retryable()),
+                Verdict::TooLarge => {
+                    let bytes = batch.records[range.start].json.len();
+                    search.refused(range, format!("{bytes} bytes are more than the server takes in a request (413)"));
+                }
+                Verdict::Malformed => {
+                    return Err(
+                        answer.refused("see what the server says; the whole request is refused, not a record of it")
+                    );
+                }
                 Verdict::Failed(error) => return Err(error),
-            };
-            if !is_too_large {
-                return Err(
-                    answer.refused("see what the server says; the whole request is refused, not a record of it")
-                );
-            }
-            let middle = range.start + range.len() / 2;
-            if range.len() > 1 {
-                requests.extend([middle..range.end, range.start..middle]);
-            } else if answer.status.is_success() {
-                return Err(answer.retryable());
-            } else {
-                let bytes = batch.records[range.start].json.len();
-                let reason = format!("{bytes} bytes are more than the server takes in a request (413)");
-                rejected.push(Rejected { at: range.start, reason });
             }
         }
-        Ok(Delivery { rejected })
+        Ok(Delivery { rejected: search.rejected() })
     }
 }
 

@@ -18,7 +18,8 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use serde::Deserialize;
 
 pub use self::answers::Answers;
@@ -30,11 +31,11 @@ pub(crate) use self::headers::Headers;
 pub use self::headers::Name;
 use self::pieces::{Item, Limits, Shape};
 pub use self::record::RecordTemplate;
-use self::sending::Piece;
+use self::sending::Outcome;
 pub use self::sign::{Algorithm, Encoding, KeyEncoding, Sign, Signed};
 pub use self::target::Target;
 use crate::address::keep_private;
-use crate::http_client::{Client, Compression, LARGEST_ANSWER, Settings};
+use crate::http_client::{Client, Compression, LARGEST_ANSWER, Search, Settings};
 use crate::secret::Secret;
 use crate::template::Template;
 use crate::tls::TlsConfig;
@@ -164,8 +165,6 @@ pub struct Http {
     checker: Checker,
     shape: Shape,
     limits: Limits,
-    /// Whether the service has ever taken a record from this process.
-    has_taken: std::sync::atomic::AtomicBool,
 }
 
 impl Config {
@@ -205,7 +204,6 @@ impl Config {
                     _ => self.max_request_records.map_or(usize::MAX, |records| records as usize),
                 },
             },
-            has_taken: false.into(),
             config: self.clone(),
         })
     }
@@ -251,21 +249,35 @@ impl Sink for Http {
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
         let mut rejected = Vec::new();
-        let mut pieces = Vec::new();
-        for (url, items) in self.items_by_url(batch, &mut rejected)? {
-            for range in self.shape.cut(&items, self.limits) {
-                pieces.push(Piece { url: url.clone(), items: items[range].to_vec() });
+        let mut items = Vec::new();
+        // Of each URL, the place of its first record among the items.
+        let mut urls = Vec::new();
+        let mut stretches = Vec::new();
+        for (url, group) in self.items_by_url(batch, &mut rejected)? {
+            let first = items.len();
+            urls.push((first, url));
+            stretches
+                .extend(self.shape.cut(&group, self.limits).into_iter().map(|it| first + it.start..first + it.end));
+            items.extend(group);
+        }
+        let url = |at: usize| urls.iter().rfind(|(first, _)| *first <= at).map(|(_, url)| url).expect("each has one");
+        let mut search = Search::new(stretches);
+        let mut under_way = FuturesUnordered::new();
+        loop {
+            while under_way.len() < self.config.concurrency
+                && let Some(stretch) = search.next()
+            {
+                let sending = self.request(batch, url(stretch.start), &items[stretch.clone()]);
+                under_way.push(async { (stretch, sending.await) });
+            }
+            let Some((stretch, outcome)) = under_way.next().await else { break };
+            match outcome? {
+                Outcome::Taken => search.taken(),
+                Outcome::Refused(reason) => search.refused(stretch, reason),
             }
         }
-        let count = pieces.iter().map(|piece| piece.items.len()).sum();
-        let refused: Vec<Vec<Rejected>> = stream::iter(pieces)
-            .map(|piece| self.send(batch, piece))
-            .buffered(self.config.concurrency)
-            .try_collect()
-            .await?;
-        let refused: Vec<Rejected> = refused.into_iter().flatten().collect();
-        self.doubt(count, &refused)?;
-        rejected.extend(refused);
+        drop(under_way);
+        rejected.extend(search.rejected().into_iter().map(|it| Rejected { at: items[it.at].at, ..it }));
         rejected.sort_by_key(|rejected| rejected.at);
         Ok(Delivery { rejected })
     }
@@ -332,6 +344,12 @@ impl Format {
             Self::JsonArray | Self::Json => "application/json",
         }
     }
+}
+
+impl OnMalformed {
+    /// What a person can do about the first of the two.
+    pub(crate) const HINT: &str = "see what the service says about the request; to have the records it refuses found and \
+                                   kept as dead letters, set `on_400 = \"bisect\"`";
 }
 
 impl From<Method> for reqwest::Method {

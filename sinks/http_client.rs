@@ -7,7 +7,9 @@
 mod answer;
 mod body;
 mod broken;
+mod proxy;
 pub(crate) mod retry_after;
+mod search;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -20,6 +22,7 @@ use url::Url;
 use self::answer::spellings;
 pub use self::answer::{Answer, Hints, Verdict};
 pub use self::body::Compression;
+pub use self::search::{Search, halves};
 use crate::address::is_loopback;
 use crate::secret::Secret;
 use crate::tls::TlsConfig;
@@ -75,7 +78,9 @@ impl Client {
         let tls = settings.tls.cloned().unwrap_or_default();
         let loopback = is_loopback(settings.url.host_str().unwrap_or_default());
         let built = Mutex::new(Built::new(&tls, encrypted, loopback, settings.timeout)?);
-        let secrets = spellings(settings.secrets.iter().map(Secret::expose));
+        let proxy = proxy::secrets(|name| std::env::var(name).ok());
+        let secrets = settings.secrets.iter().map(Secret::expose).chain(proxy.iter().map(String::as_str));
+        let secrets = spellings(secrets);
         Ok(Self {
             encrypted,
             loopback,

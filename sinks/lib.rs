@@ -16,6 +16,7 @@ pub mod memory;
 pub mod ocsf;
 pub mod otlp;
 pub mod parquet;
+mod progress;
 pub mod records;
 pub mod s3;
 pub mod secret;

@@ -11,6 +11,7 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,10 +19,11 @@ use chrono::Utc;
 use serde::Deserialize;
 use url::Url;
 
-use self::encode::{Encoder, Item};
+use self::encode::{Around, Encoder, Item};
+use self::sending::Outcome;
 use crate::address::Endpoint;
 use crate::http::{Auth, Authenticator, Headers, Name, OnMalformed};
-use crate::http_client::{Client, Compression, LARGEST_ANSWER, Settings};
+use crate::http_client::{Client, Compression, LARGEST_ANSWER, Search, Settings, halves};
 use crate::secret::Secret;
 use crate::template::Template;
 use crate::tls::TlsConfig;
@@ -152,7 +154,8 @@ impl Sink for Otlp {
         let observed = Utc::now();
         let most = usize::try_from(self.config.max_request_bytes.0).unwrap_or(usize::MAX);
         let mut rejected = Vec::new();
-        let mut pieces: Vec<Vec<Item>> = Vec::new();
+        let mut items: Vec<Item> = Vec::new();
+        let mut stretches: Vec<Range<usize>> = Vec::new();
         let mut size = usize::MAX;
         for (at, record) in batch.records.iter().enumerate() {
             let item = self.encoder.item(at, record, observed);
@@ -161,21 +164,51 @@ impl Sink for Otlp {
                 continue;
             }
             if size.saturating_add(item.size()) > most {
-                pieces.push(Vec::new());
+                stretches.push(items.len()..items.len());
                 size = around.len();
             }
             size += item.size();
-            pieces.last_mut().expect("just begun").push(item);
+            items.push(item);
+            stretches.last_mut().expect("just begun").end = items.len();
         }
-        for piece in &pieces {
-            rejected.extend(self.settle(batch, &around, piece).await?);
-        }
+        let refused = self.search(batch, &around, &items, Search::new(stretches)).await?;
+        rejected.extend(refused.into_iter().map(|it| Rejected { at: items[it.at].at, ..it }));
         rejected.sort_by_key(|rejected| rejected.at);
         Ok(Delivery { rejected })
     }
 }
 
 impl Otlp {
+    /// Sends everything and returns what the receiver will never take.
+    ///
+    /// A receiver says how many it has rejected. Which ones, is found by sending halves again: those of them that it had
+    /// taken, it gets twice. That one half has all of the rejected is no proof that the other was taken: a receiver may
+    /// reject for want of a quota. So what is not listed here was in a request of which nothing was rejected.
+    async fn search(
+        &self,
+        batch: &Batch,
+        around: &Around,
+        items: &[Item],
+        mut search: Search,
+    ) -> Result<Vec<Rejected>, DeliveryError> {
+        while let Some(stretch) = search.next() {
+            match self.request(Some(batch), around.request(&items[stretch.clone()])).await? {
+                Outcome::Taken(0, _) => search.taken(),
+                Outcome::Taken(count, reason) if count >= stretch.len() => {
+                    let all = stretch.clone().map(|at| Rejected { at, reason: reason.clone() });
+                    search.told(&stretch, all.collect());
+                }
+                Outcome::Taken(..) => search.again(halves(stretch), true),
+                Outcome::TooLarge(reason) => search.refused(stretch, reason),
+                Outcome::Malformed(answer) => match self.config.on_400 {
+                    OnMalformed::Bisect => search.refused(stretch, answer.sentence()),
+                    OnMalformed::Stop => return Err(answer.refused(OnMalformed::HINT)),
+                },
+            }
+        }
+        Ok(search.rejected())
+    }
+
     fn oversized(&self, size: usize, around: usize, most: usize) -> Option<String> {
         match self.config.max_record_bytes {
             Some(most) if size as u64 > most.0 => {

@@ -10,7 +10,6 @@
 mod acknowledge;
 mod answer;
 mod event;
-mod progress;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,22 +18,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
 use url::Url;
 
-use self::acknowledge::Acknowledgements;
+use self::acknowledge::{Acknowledgements, Channels};
 use self::answer::Said;
 use self::event::Events;
-use self::progress::Progress;
 use crate::address::Endpoint;
-use crate::http_client::{Answer, Client, Compression, LARGEST_ANSWER, Settings};
+use crate::http_client::{Answer, Client, Compression, LARGEST_ANSWER, Search, Settings, halves};
+use crate::progress::Progress;
 use crate::secret::Secret;
 use crate::template::{KeyTemplate, Template};
 use crate::tls::TlsConfig;
 use crate::units::{ByteSize, HumanDuration};
-use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Rejected, Sink};
+use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
 
 /// Splunk asks for requests of less than a megabyte.
 pub const BATCH: BatchLimits =
@@ -87,9 +86,9 @@ pub struct SplunkHec {
     config: Config,
     client: Client,
     token: HeaderValue,
-    /// Ours alone, as the acknowledgements are that come on it.
-    channel: HeaderValue,
-    progress: Progress,
+    channels: Channels,
+    /// What Splunk has said of a batch's records so far.
+    progress: Progress<Search>,
 }
 
 impl Config {
@@ -136,8 +135,7 @@ impl Config {
             largest_answer: LARGEST_ANSWER,
             secrets: vec![self.token.clone()],
         })?;
-        let channel = HeaderValue::try_from(acknowledge::new_channel()).expect("hexadecimal digits");
-        Ok(SplunkHec { config: self.clone(), client, token, channel, progress: Progress::default() })
+        Ok(SplunkHec { config: self.clone(), client, token, channels: Channels::new(), progress: Progress::default() })
     }
 }
 
@@ -150,10 +148,10 @@ impl Sink for SplunkHec {
             return Err(error);
         }
         // A request without events: a token that is good is told so, and nothing is written.
-        let answer = self.post(self.at("/event"), Bytes::new()).await?;
+        let answer = self.post("", self.at("/event"), Bytes::new()).await?;
         Said::of(&answer).expect_no_data(&answer)?;
         if self.config.ack {
-            let answer = self.post(self.at("/ack"), Bytes::from_static(br#"{"acks":[0]}"#)).await?;
+            let answer = self.post("", self.at("/ack"), Bytes::from_static(br#"{"acks":[0]}"#)).await?;
             answer::acknowledged(&answer)?;
         }
         Ok(())
@@ -162,50 +160,42 @@ impl Sink for SplunkHec {
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
         let events = Events::new(&self.config, batch);
         let mut acknowledgements = Acknowledgements::default();
-        let mut done = self.progress.of(batch);
-        // The next request stands last.
-        let mut requests = events.requests(done.upto, self.config.max_request_bytes.0);
-        requests.reverse();
-        while let Some(range) = requests.pop() {
-            let answer = self.post(self.at("/event"), self.packed(&events, range.clone()).await?).await?;
+        let begin = || Search::new(events.requests(self.config.max_request_bytes.0));
+        let mut search = self.progress.of(batch).unwrap_or_else(begin);
+        while let Some(range) = search.next() {
+            let body = self.packed(&events, range.clone()).await?;
+            let answer = self.post(&batch.pipeline, self.at("/event"), body).await?;
             match Said::of(&answer) {
                 Said::Taken { ack } => {
                     if self.config.ack {
                         acknowledgements.expect(ack, &answer)?;
                     }
+                    search.taken();
                 }
-                Said::TooLarge if range.len() == 1 => {
+                Said::TooLarge => {
                     let bytes = batch.records[range.start].json.len();
-                    let reason = format!("{bytes} bytes are more than Splunk takes in a request (413)");
-                    done.rejected.push(Rejected { at: range.start, reason });
+                    search.refused(range, format!("{bytes} bytes are more than Splunk takes in a request (413)"));
                 }
-                Said::TooLarge => requests.extend(halves(range.clone()).into_iter().rev()),
-                Said::Invalid { .. } if range.len() == 1 => {
-                    done.rejected.push(Rejected { at: range.start, reason: answer::reason(&answer) });
-                }
+                Said::Invalid { .. } if range.len() == 1 => search.refused(range, answer::reason(&answer)),
                 Said::Invalid { at, ack } => {
                     let is_indexed = !self.config.ack || acknowledgements.expect_of_part(ack);
-                    requests.extend(around(range.clone(), at, is_indexed).into_iter().rev());
+                    let has_taken = is_indexed && at.is_some_and(|at| (1..range.len()).contains(&at));
+                    search.again(around(range, at, is_indexed), has_taken);
                 }
-                Said::Failed(error) => return Err(error),
+                Said::WrongIndex(error) => match events.by_index(range.clone()) {
+                    parts if parts.len() > 1 => search.again(parts, false),
+                    _ => return Err(self.stop(batch, search, range, acknowledgements, error).await),
+                },
+                Said::Failed(error) => return Err(self.stop(batch, search, range, acknowledgements, error).await),
             }
             if !self.config.ack {
-                // What is left begins where the next request does: all before is there or rejected.
-                done.upto = requests.last().map_or(batch.records.len(), |next| next.start);
-                self.progress.keep(batch, &done);
+                self.progress.keep(batch, search.clone());
             }
         }
-        acknowledgements.all(self).await?;
+        acknowledgements.all(self, &batch.pipeline).await?;
         self.progress.forget(batch);
-        done.rejected.sort_by_key(|rejected| rejected.at);
-        Ok(Delivery { rejected: done.rejected })
+        Ok(Delivery { rejected: search.rejected() })
     }
-}
-
-/// A request that was too large, in two.
-fn halves(range: Range<usize>) -> Vec<Range<usize>> {
-    let middle = range.start + range.len() / 2;
-    vec![range.start..middle, middle..range.end]
 }
 
 /// What is left of a request of which Splunk could not take the event at `at`, the first being 0. It has indexed those
@@ -228,24 +218,39 @@ fn around(range: Range<usize>, at: Option<usize>, is_indexed: bool) -> Vec<Range
 }
 
 impl SplunkHec {
+    /// A batch that waits for a person comes again every minute, and what Splunk has of it must not be there each time. So
+    /// its acknowledgements are waited for even now.
+    async fn stop(
+        &self,
+        batch: &Batch,
+        mut search: Search,
+        range: Range<usize>,
+        acknowledgements: Acknowledgements,
+        error: DeliveryError,
+    ) -> DeliveryError {
+        let waits_for_a_person = matches!(error, DeliveryError::Refused { .. });
+        if self.config.ack && waits_for_a_person && acknowledgements.all(self, &batch.pipeline).await.is_ok() {
+            search.again(vec![range], false);
+            self.progress.keep(batch, search);
+        }
+        error
+    }
+
     async fn packed(&self, events: &Events<'_>, range: Range<usize>) -> Result<Bytes, DeliveryError> {
         self.config.compression.pack(events.body(range)).await
     }
 
     /// An event request is packed, all else is short.
-    async fn post(&self, url: Url, body: Bytes) -> Result<Answer, DeliveryError> {
+    async fn post(&self, pipeline: &str, url: Url, body: Bytes) -> Result<Answer, DeliveryError> {
         let is_packed = !body.is_empty() && !url.path().ends_with("/ack");
-        let mut request = self.with_token(self.client.request(Method::POST, url)?);
-        request = request.header(CONTENT_TYPE, "application/json");
+        let mut request = self.client.request(Method::POST, url)?;
+        request = request.header(AUTHORIZATION, &self.token).header(CONTENT_TYPE, "application/json");
+        // Asked for by tokens that acknowledge, and no harm to the others.
+        request = request.header("X-Splunk-Request-Channel", self.channels.of(pipeline));
         if let Some(encoding) = self.config.compression.content_encoding().filter(|_| is_packed) {
             request = request.header(CONTENT_ENCODING, encoding);
         }
         self.client.send(request.body(body)).await
-    }
-
-    fn with_token(&self, request: RequestBuilder) -> RequestBuilder {
-        // Asked for by tokens that acknowledge, and no harm to the others.
-        request.header(AUTHORIZATION, &self.token).header("X-Splunk-Request-Channel", &self.channel)
     }
 
     fn at(&self, path: &str) -> Url {

@@ -9,6 +9,7 @@
 
 mod connection;
 mod frame;
+mod patience;
 mod relp;
 mod unacknowledged;
 
@@ -22,10 +23,12 @@ use tokio::sync::Mutex;
 use self::connection::Connection;
 pub use self::frame::{AppName, Facility, Hostname, Rfc, SdId};
 use self::frame::{Header, TooLarge};
-use self::relp::Refusal;
+use self::patience::Patience;
+use self::relp::{Answer, Answers};
 use crate::address::Address;
 use crate::format::leef::Delimiter;
 use crate::format::{Format, Options};
+use crate::progress::Progress;
 use crate::tls::TlsConfig;
 use crate::units::{ByteSize, HumanDuration};
 use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Record, Rejected, Sink};
@@ -36,6 +39,10 @@ pub const BATCH: BatchLimits =
 
 /// What a UDP datagram over IPv4 can carry.
 const LARGEST_DATAGRAM: u64 = 65_507;
+
+/// What rsyslog takes unless told otherwise. RFC 5426 section 3.2 has receivers take 2 KiB and encourages more; it also
+/// recommends to stay within the network's MTU, into which few events fit whole.
+const DATAGRAM: u64 = 8 * 1024;
 
 /// `[sinks.NAME.syslog]`
 #[derive(Clone, Debug, Deserialize)]
@@ -70,12 +77,13 @@ pub struct Config {
     pub app_name: AppName,
     /// With RFC 5424: the name of the structured data, `"auditline@32473"` unless set.
     pub sd_id: Option<SdId>,
-    /// The largest message the receiver takes, header included: `"64KiB"` unless set, `"2KiB"` with UDP.
+    /// The largest message the receiver takes, header included: `"64KiB"` unless set, `"8KiB"` with UDP.
     pub max_size: Option<ByteSize>,
     /// What becomes of larger ones: `"reject"` unless set, or `"truncate"`.
     #[serde(default)]
     pub oversize: Oversize,
-    /// How long connecting and sending a batch, up to its acknowledgement by TCP or RELP, may take, `"30s"` unless set.
+    /// How long nothing may happen before the receiver is given up: no connection, not a byte of a batch acknowledged, no
+    /// message answered. `"30s"` unless set.
     #[serde(default = "half_a_minute")]
     pub timeout: HumanDuration,
 }
@@ -124,13 +132,24 @@ pub struct Syslog {
     max_size: usize,
     // Taken out while in use: a delivery that fails or is dropped leaves half a frame, and so must leave no connection.
     connection: Mutex<Option<Connection>>,
+    /// With RELP.
+    progress: Progress<Done>,
+}
+
+/// What a receiver has answered of a batch's first messages.
+#[derive(Clone, Debug, Default)]
+struct Done {
+    /// All records before this one have their answer.
+    upto: usize,
+    /// Those among them that the receiver refused.
+    rejected: Vec<Rejected>,
 }
 
 impl Config {
     /// Checks the keys against each other, and the TLS files.
     pub fn build(&self) -> Result<Syslog, BuildError> {
         let udp = self.transport == Transport::Udp;
-        let max_size = self.max_size.map_or(if udp { 2048 } else { 64 * 1024 }, |size| size.0);
+        let max_size = self.max_size.map_or(if udp { DATAGRAM } else { 64 * 1024 }, |size| size.0);
         if max_size < 1024 || (udp && max_size > LARGEST_DATAGRAM) {
             return Err(BuildError::new(
                 "max_size",
@@ -167,6 +186,7 @@ impl Config {
             config: self.clone(),
             max_size: usize::try_from(max_size).unwrap_or(usize::MAX),
             connection: Mutex::new(None),
+            progress: Progress::default(),
         })
     }
 
@@ -215,11 +235,12 @@ impl Config {
 #[async_trait]
 impl Sink for Syslog {
     async fn check(&self) -> Result<(), DeliveryError> {
-        self.in_time(async {
-            Connection::open(&self.config).await?.close().await;
+        let patience = self.patience();
+        let checked = patience.with(async {
+            Connection::open(&self.config, &patience).await?.close().await;
             Ok(())
-        })
-        .await
+        });
+        checked.await.unwrap_or_else(|| Err(self.in_vain()))
     }
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
@@ -227,22 +248,32 @@ impl Sink for Syslog {
         // Of each message, its record's place.
         let mut places = Vec::with_capacity(batch.records.len());
         let mut rejected = Vec::new();
+        // What the receiver has answered before a failure, it does not get again.
+        let mut done = self.progress.of(batch).unwrap_or_default();
         for (at, record) in batch.records.iter().enumerate() {
             match self.message(batch, record) {
-                Ok(message) => {
+                Ok(message) if at >= done.upto => {
                     messages.push(message);
                     places.push(at);
                 }
+                Ok(_) => {}
                 Err(reason) => rejected.push(Rejected { at, reason }),
             }
         }
         if !messages.is_empty() {
-            // Waited for outside of the time that a batch has: each one before us has its own, so it comes to an end.
-            let mut kept = self.connection.lock().await;
-            let refused = self.in_time(self.send(&mut kept, &messages)).await?;
-            rejected.extend(refused.into_iter().map(|Refusal { at, reason }| Rejected { at: places[at], reason }));
-            rejected.sort_by_key(|rejected| rejected.at);
+            let answers = Answers::expected(messages.len());
+            let sent = self.send(&messages, &answers).await;
+            let answers = answers.in_a_row();
+            let sent = match sent {
+                Ok(()) => self.doubt(&done, &answers).await,
+                Err(error) => Err(error),
+            };
+            self.learn(batch, &mut done, &places, answers, sent.is_err());
+            sent?;
         }
+        self.progress.forget(batch);
+        rejected.extend(done.rejected);
+        rejected.sort_by_key(|rejected| rejected.at);
         Ok(Delivery { rejected })
     }
 }
@@ -264,28 +295,63 @@ impl Syslog {
         Ok(message.text)
     }
 
-    async fn send(&self, kept: &mut Option<Connection>, messages: &[Vec<u8>]) -> Result<Vec<Refusal>, DeliveryError> {
-        // A receiver that was restarted has closed: what we wrote there would be lost without a word.
-        let open = kept.take().and_then(Connection::if_open);
-        let mut connection = match open {
-            Some(connection) => connection,
-            None => Connection::open(&self.config).await?,
-        };
-        let refused = connection.send(messages).await?;
-        *kept = Some(connection);
-        Ok(refused)
+    async fn send(&self, messages: &[Vec<u8>], answers: &Answers) -> Result<(), DeliveryError> {
+        // Waited for without a clock: each one before us has its own, so it comes to an end.
+        let mut kept = self.connection.lock().await;
+        let patience = self.patience();
+        let sent = patience.with(async {
+            // A receiver that was restarted has closed: what we wrote there would be lost without a word.
+            let open = kept.take().and_then(Connection::if_open);
+            let mut connection = match open {
+                Some(connection) => connection,
+                None => Connection::open(&self.config, &patience).await?,
+            };
+            connection.send(messages, answers, &patience).await?;
+            *kept = Some(connection);
+            Ok(())
+        });
+        sent.await.unwrap_or_else(|| Err(self.in_vain()))
     }
 
-    async fn in_time<T>(
-        &self,
-        work: impl Future<Output = Result<T, DeliveryError>> + Send,
-    ) -> Result<T, DeliveryError> {
-        match tokio::time::timeout(self.config.timeout.0, work).await {
-            Ok(outcome) => outcome,
-            Err(elapsed) => {
-                Err(DeliveryError::retryable(format!("`{}` did not answer in time", self.config.address), elapsed))
+    /// Where only the rest of a batch was sent, and all of it refused, that may be about the session, as "command disabled" is,
+    /// and not about these messages. The whole batch will tell, in another session, beside what was taken before.
+    async fn doubt(&self, done: &Done, answers: &[Answer]) -> Result<(), DeliveryError> {
+        match answers {
+            [Err(reason), _, ..] if done.upto > 0 && answers.iter().all(Result::is_err) => {
+                self.connection.lock().await.take();
+                let message = format!("`{}` refuses every message", self.config.address);
+                Err(DeliveryError::retryable(message, reason.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds what was answered to `done`, and keeps that for the batch's next delivery if there is to be one.
+    ///
+    /// Where no message at all was taken there is nothing that could arrive twice, and the whole batch is to tell whether
+    /// that is about the messages.
+    fn learn(&self, batch: &Batch, done: &mut Done, places: &[usize], answers: Vec<Answer>, has_failed: bool) {
+        let has_taken = done.upto > 0 || answers.contains(&Ok(()));
+        if has_failed {
+            match has_taken && answers.len() < places.len() {
+                true => done.upto = places[answers.len()],
+                false => return self.progress.forget(batch),
             }
         }
+        let refused = places.iter().zip(answers).filter_map(|(at, answer)| Some((*at, answer.err()?)));
+        done.rejected.extend(refused.map(|(at, reason)| Rejected { at, reason }));
+        if has_failed {
+            self.progress.keep(batch, done.clone());
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience::new(self.config.timeout.0)
+    }
+
+    fn in_vain(&self) -> DeliveryError {
+        let message = format!("`{}` did not answer in time", self.config.address);
+        DeliveryError::Retryable { message, retry_after: None, source: None }
     }
 }
 

@@ -97,6 +97,46 @@ pub enum TemplateError {
     Unopened,
 }
 
+/// What a text with braces is made of.
+pub(crate) enum Piece<'a> {
+    /// Meant as it stands. Never empty.
+    Text(String),
+    /// What stands between two braces.
+    Name(&'a str),
+}
+
+/// The pieces of a text in which `{{` and `}}` stand for braces.
+pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, TemplateError> {
+    let mut pieces = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, brace) = rest.split_at(at);
+        literal.push_str(before);
+        if let Some(after) = brace.strip_prefix("{{") {
+            literal.push('{');
+            rest = after;
+        } else if let Some(after) = brace.strip_prefix("}}") {
+            literal.push('}');
+            rest = after;
+        } else if brace.starts_with('}') {
+            return Err(TemplateError::Unopened);
+        } else {
+            let (name, after) = brace[1..].split_once('}').ok_or(TemplateError::Unclosed)?;
+            if !literal.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut literal)));
+            }
+            pieces.push(Piece::Name(name));
+            rest = after;
+        }
+    }
+    literal.push_str(rest);
+    if !literal.is_empty() {
+        pieces.push(Piece::Text(literal));
+    }
+    Ok(pieces)
+}
+
 impl Template {
     /// The name as far as a pipeline settles it; what the record decides stays a placeholder. Where two of these are the same, so are
     /// the names of records.
@@ -148,34 +188,11 @@ impl Template {
     }
 
     fn parse(text: &str, with_id: bool) -> Result<Self, TemplateError> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, brace) = rest.split_at(at);
-            literal.push_str(before);
-            if let Some(after) = brace.strip_prefix("{{") {
-                literal.push('{');
-                rest = after;
-            } else if let Some(after) = brace.strip_prefix("}}") {
-                literal.push('}');
-                rest = after;
-            } else if brace.starts_with('}') {
-                return Err(TemplateError::Unopened);
-            } else {
-                let (name, after) = brace[1..].split_once('}').ok_or(TemplateError::Unclosed)?;
-                let field = Field::named(name, with_id)?;
-                if !literal.is_empty() {
-                    parts.push(Part::Text(std::mem::take(&mut literal)));
-                }
-                parts.push(Part::Field(field));
-                rest = after;
-            }
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Text(literal));
-        }
+        let part = |piece| match piece {
+            Piece::Text(text) => Ok(Part::Text(text)),
+            Piece::Name(name) => Field::named(name, with_id).map(Part::Field),
+        };
+        let parts = pieces(text)?.into_iter().map(part).collect::<Result<Vec<_>, _>>()?;
         let mut wanted = Wanted::default();
         for part in &parts {
             match part {

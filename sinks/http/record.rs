@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::template::{Piece, pieces};
 use crate::{Batch, Record};
 
 /// A JSON value with placeholders in its texts. Keys are as they stand.
@@ -178,37 +179,11 @@ fn push_number(to: &mut String, number: i64) {
 }
 
 fn parts(text: &str) -> Result<Vec<Part>, String> {
-    let mut parts = Vec::new();
-    let mut literal = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        let (before, brace) = rest.split_at(at);
-        literal.push_str(before);
-        if let Some(after) = brace.strip_prefix("{{") {
-            literal.push('{');
-            rest = after;
-        } else if let Some(after) = brace.strip_prefix("}}") {
-            literal.push('}');
-            rest = after;
-        } else if brace.starts_with('}') {
-            return Err("`}` closes nothing: write `}}` for a brace that is meant literally".to_owned());
-        } else {
-            let (name, after) = brace[1..]
-                .split_once('}')
-                .ok_or("`{` is never closed: write `{{` for a brace that is meant literally")?;
-            let field = Field::named(name)?;
-            if !literal.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut literal)));
-            }
-            parts.push(Part::Field(field));
-            rest = after;
-        }
-    }
-    literal.push_str(rest);
-    if !literal.is_empty() {
-        parts.push(Part::Text(literal));
-    }
-    Ok(parts)
+    let part = |piece| match piece {
+        Piece::Text(text) => Ok(Part::Text(text)),
+        Piece::Name(name) => Field::named(name).map(Part::Field),
+    };
+    pieces(text).map_err(|error| error.to_string())?.into_iter().map(part).collect()
 }
 
 fn quoted(text: &str) -> String {

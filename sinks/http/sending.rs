@@ -1,7 +1,4 @@
-//! One request after the other, until the service has taken or refused every record of a piece.
-
-use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+//! One request, and what became of its records.
 
 use chrono::Utc;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -9,17 +6,8 @@ use url::Url;
 
 use super::pieces::Item;
 use super::{Http, OnMalformed};
-use crate::http_client::{Answer, Hints, Verdict};
-use crate::{Batch, DeliveryError, Rejected};
-
-/// If the very first this many records are all refused, it is the configuration that is wrong and not each of them.
-const MANY: usize = 10;
-
-/// What fits into one request, as far as we know.
-pub(super) struct Piece {
-    pub url: Url,
-    pub items: Vec<Item>,
-}
+use crate::http_client::{Hints, Verdict};
+use crate::{Batch, DeliveryError};
 
 pub(super) const HINTS: Hints = Hints {
     credentials: "check `auth` and `secret_headers`, and that these credentials may write there",
@@ -27,70 +15,21 @@ pub(super) const HINTS: Hints = Hints {
 };
 
 /// What a request came to.
-enum Outcome {
+pub(super) enum Outcome {
     Taken,
-    /// It is too large, in these words.
-    TooLarge(String),
-    /// Something in it is wrong, in these words.
-    Malformed(Answer),
+    /// It is too large, or something in it is wrong, in these words.
+    Refused(String),
 }
 
 impl Http {
-    /// Sends a piece, in halves where it must be, in order. Returns what the service will never take of it.
-    pub(super) async fn send(&self, batch: &Batch, piece: Piece) -> Result<Vec<Rejected>, DeliveryError> {
-        let mut rejected = Vec::new();
-        let mut left = VecDeque::from([piece.items]);
-        while let Some(items) = left.pop_front() {
-            let reason = match self.request(batch, &piece.url, &items).await? {
-                Outcome::Taken => {
-                    self.has_taken.store(true, Ordering::Relaxed);
-                    continue;
-                }
-                Outcome::TooLarge(reason) => reason,
-                Outcome::Malformed(answer) => match self.config.on_400 {
-                    OnMalformed::Bisect => answer.sentence(),
-                    OnMalformed::Stop => return Err(answer.refused(
-                        "see what the service says about the request; to have the records it refuses found and kept \
-                         as dead letters, set `on_400 = \"bisect\"`",
-                    )),
-                },
-            };
-            match items.as_slice() {
-                [item] => rejected.push(Rejected { at: item.at, reason }),
-                items => {
-                    let (first, second) = items.split_at(items.len() / 2);
-                    left.push_front(second.to_vec());
-                    left.push_front(first.to_vec());
-                }
-            }
-        }
-        Ok(rejected)
-    }
-
-    /// Where a service has refused everything since we started, that is no reason to give up the records. `sent` is how
-    /// many of a batch it was shown.
-    pub(super) fn doubt(&self, sent: usize, refused: &[Rejected]) -> Result<(), DeliveryError> {
-        let Some(last) = refused.last() else { return Ok(()) };
-        if refused.len() < sent || sent < MANY || self.has_taken.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        Err(DeliveryError::Refused {
-            message: format!("not one of {sent} records is taken: {}", last.reason),
-            hint:
-                "check `format`, `wrap`, `record` and the limits; dead letters are made of single records only after \
-                   the service has taken some"
-                    .to_owned(),
-            source: None,
-        })
-    }
-
-    async fn request(&self, batch: &Batch, url: &Url, items: &[Item]) -> Result<Outcome, DeliveryError> {
+    /// Sends these records.
+    pub(super) async fn request(&self, batch: &Batch, url: &Url, items: &[Item]) -> Result<Outcome, DeliveryError> {
         let body = self.config.compression.pack(self.shape.body(items)).await?;
         if let Some(most) = self.config.max_compressed_bytes
             && body.len() as u64 > most.0
         {
             let size = body.len();
-            return Ok(Outcome::TooLarge(format!("{size} bytes are more than the {most} of `max_compressed_bytes`")));
+            return Ok(Outcome::Refused(format!("{size} bytes are more than the {most} of `max_compressed_bytes`")));
         }
         let mut is_renewed = false;
         loop {
@@ -121,8 +60,11 @@ impl Http {
             }
             return match self.config.answers.judge(&answer, &HINTS) {
                 Verdict::Taken => Ok(Outcome::Taken),
-                Verdict::TooLarge => Ok(Outcome::TooLarge(answer.sentence())),
-                Verdict::Malformed => Ok(Outcome::Malformed(answer)),
+                Verdict::TooLarge => Ok(Outcome::Refused(answer.sentence())),
+                Verdict::Malformed => match self.config.on_400 {
+                    OnMalformed::Bisect => Ok(Outcome::Refused(answer.sentence())),
+                    OnMalformed::Stop => Err(answer.refused(OnMalformed::HINT)),
+                },
                 Verdict::Failed(error) => Err(error),
             };
         }

@@ -84,7 +84,7 @@ impl Answer {
             400 | 422 => Verdict::Malformed,
             401 | 403 => refused(hints.credentials),
             404 | 405 | 410 => refused(hints.target),
-            407 => refused("give the credentials of the HTTP proxy in the environment"),
+            407 => Verdict::Failed(self.kept_out()),
             413 => Verdict::TooLarge,
             408 | 425 | 429 => Verdict::Failed(self.retryable()),
             415 => refused("the server may not take compressed requests: try `compression = \"none\"`"),
@@ -160,6 +160,19 @@ impl Answer {
         match line.char_indices().nth(EXCERPT) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line,
+        }
+    }
+
+    /// Not the server has said so, but what stands before it.
+    fn kept_out(&self) -> DeliveryError {
+        let (origin, said) = (&self.origin, self.excerpt());
+        let colon = if said.is_empty() { "" } else { ": " };
+        DeliveryError::Refused {
+            message: format!(
+                "the HTTP proxy of the environment does not let us through to `{origin}` (407){colon}{said}"
+            ),
+            hint: super::proxy::HINT.to_owned(),
+            source: None,
         }
     }
 

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use super::proxy::HINT;
 use crate::DeliveryError;
 use crate::tls::explain_cause;
 use crate::units::HumanDuration;
@@ -25,8 +26,8 @@ pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration, an
     // `hyper-util` says so of a CONNECT that got a 407.
     if said.contains("proxy authorization required") {
         return DeliveryError::refused(
-            "the HTTP proxy asks for credentials",
-            "put them into the proxy's URL in the environment: `https_proxy=http://user:password@host:port`",
+            format!("the HTTP proxy of the environment does not let us through to `{origin}` (407)"),
+            HINT,
             error,
         );
     }

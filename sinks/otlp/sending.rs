@@ -1,7 +1,5 @@
-//! One request after the other, until the receiver has taken or rejected every record of a piece.
+//! One request, and what the receiver says of it.
 
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
 use prost::Message;
 use reqwest::Method;
@@ -9,10 +7,8 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde_json::Value;
 
 use super::Otlp;
-use super::encode::{Around, Item};
-use crate::http::OnMalformed;
 use crate::http_client::{Answer, Hints, Verdict};
-use crate::{Batch, DeliveryError, Rejected};
+use crate::{Batch, DeliveryError};
 
 const HINTS: Hints = Hints {
     credentials: "check `auth` and `secret_headers`, and that these credentials may write logs",
@@ -24,7 +20,7 @@ const NOT_OTLP: &str = "what answers there is no OTLP receiver: check `endpoint`
 const PROTOBUF: &str = "application/x-protobuf";
 
 /// What a request came to.
-enum Outcome {
+pub(super) enum Outcome {
     /// So many were rejected, with these words.
     Taken(usize, String),
     TooLarge(String),
@@ -41,62 +37,23 @@ struct Status {
 }
 
 impl Otlp {
-    /// Sends no records at all, which every receiver takes from whoever may write there.
+    /// Sends no records at all, which every receiver takes from whoever may write there, but for those that say that
+    /// records are missing.
     pub(super) async fn ask(&self) -> Result<(), DeliveryError> {
         match self.request(None, bytes::Bytes::new()).await? {
             Outcome::Taken(..) => Ok(()),
             Outcome::TooLarge(reason) => {
                 Err(DeliveryError::Refused { message: reason, hint: NOT_OTLP.to_owned(), source: None })
             }
+            Outcome::Malformed(answer) if misses_records(&answer) => {
+                tracing::debug!(said = answer.excerpt(), "the receiver wants records, and so knows what they are");
+                Ok(())
+            }
             Outcome::Malformed(answer) => Err(answer.refused(NOT_OTLP)),
         }
     }
 
-    /// Sends `items` and returns those that the receiver will never take.
-    ///
-    /// A receiver says how many it has rejected. Which ones, is found by sending halves again: those of them that it had
-    /// taken, it gets twice. That one half has all of the rejected is no proof that the other was taken: a receiver may
-    /// reject for want of a quota. So what is not listed here was in a request of which nothing was rejected.
-    pub(super) fn settle<'a>(
-        &'a self,
-        batch: &'a Batch,
-        around: &'a Around,
-        items: &'a [Item],
-    ) -> BoxFuture<'a, Result<Vec<Rejected>, DeliveryError>> {
-        async move {
-            let (first, second) = items.split_at(items.len() / 2);
-            let (count, reason) = match self.request(Some(batch), around.request(items)).await? {
-                Outcome::Taken(0, _) => return Ok(Vec::new()),
-                Outcome::Taken(count, reason) => (count, reason),
-                // Nothing of it was taken, so each half is as good as new.
-                Outcome::TooLarge(reason) if items.len() == 1 => return Ok(all(items, &reason)),
-                Outcome::Malformed(answer) if self.config.on_400 == OnMalformed::Stop => {
-                    return Err(answer.refused(
-                        "see what the receiver says about the request; to have the records it refuses found and kept \
-                         as dead letters, set `on_400 = \"bisect\"`",
-                    ));
-                }
-                Outcome::Malformed(answer) if items.len() == 1 => return Ok(all(items, &answer.sentence())),
-                Outcome::TooLarge(_) | Outcome::Malformed(_) => {
-                    let mut rejected = self.settle(batch, around, first).await?;
-                    rejected.extend(self.settle(batch, around, second).await?);
-                    return Ok(rejected);
-                }
-            };
-            if count >= items.len() {
-                return Ok(all(items, &reason));
-            }
-            let mut rejected = self.settle(batch, around, first).await?;
-            match count == rejected.len() + second.len() {
-                true => rejected.extend(all(second, &reason)),
-                false => rejected.extend(self.settle(batch, around, second).await?),
-            }
-            Ok(rejected)
-        }
-        .boxed()
-    }
-
-    async fn request(&self, batch: Option<&Batch>, body: bytes::Bytes) -> Result<Outcome, DeliveryError> {
+    pub(super) async fn request(&self, batch: Option<&Batch>, body: bytes::Bytes) -> Result<Outcome, DeliveryError> {
         let body = self.config.compression.pack(body).await?;
         let mut is_renewed = false;
         loop {
@@ -157,6 +114,14 @@ fn judge(mut answer: Answer) -> Result<Outcome, DeliveryError> {
     }
 }
 
+/// Whether a receiver has read a request without records, and is content with everything else: Grafana Loki's 422, and a
+/// 400 in the protocol's own form. A plain 400 may be anybody's.
+fn misses_records(answer: &Answer) -> bool {
+    answer.status == reqwest::StatusCode::UNPROCESSABLE_ENTITY
+        || is(answer, PROTOBUF)
+        || answer.excerpt().contains("at least one valid stream is required")
+}
+
 /// What a 200 says of rejected records. `None` if it is not what a receiver says.
 fn partial(answer: &Answer) -> Option<ExportLogsPartialSuccess> {
     if is(answer, "application/json") {
@@ -194,8 +159,4 @@ fn partial_json(body: &Value) -> Option<ExportLogsPartialSuccess> {
 fn is(answer: &Answer, media_type: &str) -> bool {
     let told = answer.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     told.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
-}
-
-fn all(items: &[Item], reason: &str) -> Vec<Rejected> {
-    items.iter().map(|item| Rejected { at: item.at, reason: reason.to_owned() }).collect()
 }

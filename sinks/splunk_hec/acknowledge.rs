@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::header::HeaderValue;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 
@@ -36,7 +38,7 @@ impl Acknowledgements {
     }
 
     /// Returns once all are acknowledged, or fails when time is up.
-    pub async fn all(mut self, sink: &SplunkHec) -> Result<(), DeliveryError> {
+    pub async fn all(mut self, sink: &SplunkHec, pipeline: &str) -> Result<(), DeliveryError> {
         let deadline = Instant::now() + sink.config.ack_timeout.0;
         let mut wait = SHORTEST_WAIT;
         let mut failure = None;
@@ -49,7 +51,7 @@ impl Acknowledgements {
             }
             sleep(wait.min(deadline - Instant::now())).await;
             wait = (wait * 2).min(LONGEST_WAIT);
-            match self.ask(sink).await {
+            match self.ask(sink, pipeline).await {
                 // A number is told to be acknowledged once, and never again.
                 Ok(numbers) => self.pending.retain(|number| !numbers.contains(number)),
                 Err(error @ DeliveryError::Refused { .. }) => return Err(error),
@@ -60,34 +62,51 @@ impl Acknowledgements {
         Ok(())
     }
 
-    async fn ask(&self, sink: &SplunkHec) -> Result<Vec<u64>, DeliveryError> {
+    async fn ask(&self, sink: &SplunkHec, pipeline: &str) -> Result<Vec<u64>, DeliveryError> {
         let body = json!({ "acks": self.pending }).to_string();
-        let answer = sink.post(sink.at("/ack"), Bytes::from(body)).await?;
+        let answer = sink.post(pipeline, sink.at("/ack"), Bytes::from(body)).await?;
         answer::acknowledged(&answer)
     }
 }
 
-/// A random GUID, which nobody else uses.
-pub(super) fn new_channel() -> String {
-    let mut bytes = [0; 16];
-    default_provider().secure_random.fill(&mut bytes).expect("the system has random numbers");
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let digits = u128::from_be_bytes(bytes);
-    let digits = format!("{digits:032x}");
-    format!("{}-{}-{}-{}-{}", &digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..])
+/// The channels on which requests are acknowledged: nobody else uses them, and of our pipelines each has its own.
+///
+/// A collector that is restarted counts from 0 again. Within a batch that is noticed; but on a common channel, the
+/// acknowledgement of one pipeline's request would stand for that of another, which died with the collector.
+pub(super) struct Channels([u8; 16]);
+
+impl Channels {
+    pub fn new() -> Self {
+        let mut seed = [0; 16];
+        default_provider().secure_random.fill(&mut seed).expect("the system has random numbers");
+        Self(seed)
+    }
+
+    /// A GUID, always the same for a pipeline.
+    pub fn of(&self, pipeline: &str) -> HeaderValue {
+        let digest = Sha256::new().chain_update(self.0).chain_update(pipeline).finalize();
+        let mut digits: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        // A random one, by RFC 9562.
+        digits.replace_range(12..13, "4");
+        digits.replace_range(16..17, "8");
+        let guid = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-");
+        HeaderValue::try_from(guid).expect("hexadecimal digits")
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::new_channel;
+    use super::Channels;
 
     #[test]
     fn channels_are_guids_and_no_two_the_same() {
-        let channel = new_channel();
-        let lengths: Vec<usize> = channel.split('-').map(str::len).collect();
-        assert_eq!(lengths, [8, 4, 4, 4, 12], "{channel}");
-        assert_eq!(channel.as_bytes()[14], b'4', "{channel}");
-        assert_ne!(channel, new_channel());
+        let channels = Channels::new();
+        let channel = channels.of("corp");
+        let lengths: Vec<usize> = channel.to_str().unwrap().split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{channel:?}");
+        assert_eq!(channel.as_bytes()[14], b'4', "{channel:?}");
+        assert_eq!(channel, channels.of("corp"));
+        assert_ne!(channel, channels.of("other"));
+        assert_ne!(channel, Channels::new().of("corp"));
     }
 }

@@ -32,6 +32,9 @@ pub(super) enum Said {
     TooLarge,
     /// One cannot be taken, the first being 0. Those before it are taken, and may be acknowledged.
     Invalid { at: Option<usize>, ack: Option<u64> },
+    /// An index of theirs is not there, or not for this token. Which event it is, the answer does not say: the number it
+    /// gives is 1 for a request of one event, where that of an invalid one is 0.
+    WrongIndex(DeliveryError),
     /// None is taken, or nobody knows.
     Failed(DeliveryError),
 }
@@ -54,10 +57,14 @@ impl Said {
             1 | 22 => refused("enable the token in Splunk, or set `token` to another one"),
             2..=4 | 21 => refused("check `token`: Splunk does not know it"),
             6 | 12 | 13 => Self::Invalid { at: invalid, ack },
-            7 => refused("let the token write to that index, create the index, or correct `index`"),
+            7 => {
+                let hint = "let the token write to that index, create the index, or correct `index`";
+                Self::WrongIndex(answer.refused(hint))
+            }
             10 | 11 => refused("what stands between us and Splunk must let the header `X-Splunk-Request-Channel` pass"),
             28 => refused("a load balancer in front of several indexers must keep our requests on one of them"),
-            // All events have the same, so none would ever be taken.
+            // All events have the same, and all of them text, so none would ever be taken; and of this request none was, as
+            // its first one has them too.
             15 => refused("correct `fields`, or send none: `fields = {}`"),
             14 => refused(NO_ACKNOWLEDGEMENTS),
             8 | 9 | 18..=20 | 23 | 26 | 27 => Self::Failed(answer.retryable()),
@@ -86,7 +93,7 @@ impl Said {
     pub fn expect_no_data(self, answer: &Answer) -> Result<(), DeliveryError> {
         match (body(answer).and_then(|body| body.code), self) {
             (Some(5), _) => Ok(()),
-            (_, Self::Failed(error)) => Err(error),
+            (_, Self::Failed(error) | Self::WrongIndex(error)) => Err(error),
             _ => Err(answer.refused(HINTS.target)),
         }
     }
@@ -101,16 +108,19 @@ pub(super) fn reason(answer: &Answer) -> String {
     answer.fit_to_print(&format!("Splunk: {text} (code {})", body.code.unwrap_or_default()))
 }
 
-/// A request was taken that will never be acknowledged.
 /// Each collector counts for itself: one acknowledgement would stand for the requests of two.
 pub(super) fn told_twice(answer: &Answer, number: u64) -> DeliveryError {
     DeliveryError::Refused {
         message: format!("`{}` gave two requests the same `ackId`, {number}", answer.origin),
-        hint: "have the load balancer send all requests of our address to the same collector".to_owned(),
+        hint:
+            "have the load balancer send all requests of our address to the same collector; if that was restarted, it \
+               passes by itself"
+                .to_owned(),
         source: None,
     }
 }
 
+/// A request was taken that will never be acknowledged.
 pub(super) fn will_not_acknowledge(answer: &Answer) -> DeliveryError {
     DeliveryError::Refused {
         message: format!("`{}` took events without an `ackId`", answer.origin),
@@ -132,7 +142,7 @@ pub(super) fn acknowledged(answer: &Answer) -> Result<Vec<u64>, DeliveryError> {
             Ok(indexed.filter_map(|(number, _)| number.parse().ok()).collect())
         }
         None => match Said::of(answer) {
-            Said::Failed(error) => Err(error),
+            Said::Failed(error) | Said::WrongIndex(error) => Err(error),
             _ => Err(answer.retryable()),
         },
     }

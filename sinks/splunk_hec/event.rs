@@ -41,13 +41,12 @@ impl<'a> Events<'a> {
         Self { config, batch, common, varying }
     }
 
-    /// The records from `first` on that travel together, so that no request has more bytes than this unless a single
-    /// event has.
-    pub fn requests(&self, first: usize, max_bytes: u64) -> Vec<Range<usize>> {
+    /// The records that travel together, so that no request has more bytes than this unless a single event has.
+    pub fn requests(&self, max_bytes: u64) -> Vec<Range<usize>> {
         let around = self.common.len() as u64 + 64;
         let mut requests = Vec::new();
-        let (mut start, mut bytes) = (first, 0);
-        for (at, record) in self.batch.records.iter().enumerate().skip(first) {
+        let (mut start, mut bytes) = (0, 0);
+        for (at, record) in self.batch.records.iter().enumerate() {
             let size = record.json.len() as u64 + record.id.len() as u64 + around;
             if at > start && bytes + size > max_bytes {
                 requests.push(start..at);
@@ -59,6 +58,25 @@ impl<'a> Events<'a> {
             requests.push(start..self.batch.records.len());
         }
         requests
+    }
+
+    /// A request in parts, each of events that follow one another into the same index.
+    pub fn by_index(&self, range: Range<usize>) -> Vec<Range<usize>> {
+        let Some((name, template)) = self.varying.iter().find(|(name, _)| *name == "index") else {
+            return vec![range];
+        };
+        let index = |at: usize| rendered(name, template, self.batch, &self.batch.records[at]);
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        let mut last = None;
+        for at in range {
+            let index = Some(index(at));
+            match parts.last_mut() {
+                Some(part) if index == last => part.end = at + 1,
+                _ => parts.push(at..at + 1),
+            }
+            last = index;
+        }
+        parts
     }
 
     /// A request's body.
@@ -181,13 +199,11 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_cut_by_size_and_go_on_where_they_ended() {
+    fn requests_are_cut_by_size() {
         let mut batch = batch_of("p", 1, ["{}"; 10]);
         batch.records[4].json = Bytes::from("x".repeat(5000));
         let config = config(serde_json::json!({}));
         let events = Events::new(&config, &batch);
-        assert_eq!(events.requests(0, 600), [0..4, 4..5, 5..9, 9..10]);
-        assert_eq!(events.requests(6, 1_000_000), vec![6..10; 1]);
-        assert_eq!(events.requests(10, 1_000_000), [0..0; 0]);
+        assert_eq!(events.requests(600), [0..4, 4..5, 5..9, 9..10]);
     }
 }

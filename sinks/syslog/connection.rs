@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -15,7 +15,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::ProtocolVersion;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::relp::{Failure, Refusal, Relp};
+use super::patience::Patience;
+use super::relp::{Answers, Failure, Relp};
 use super::unacknowledged::unacknowledged;
 use super::{Config, Framing, Transport};
 use crate::address::Address;
@@ -37,6 +38,10 @@ const FAREWELL: Duration = Duration::from_millis(20);
 
 /// How often it is looked whether the other end has acknowledged a batch. Nothing wakes us for that.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// How often it is looked whether a receiver that is slow takes something all the same. Our kernel wakes a writer only when
+/// a third of its buffer is free, which may be all of a batch.
+const LOOK_AFTER: Duration = Duration::from_millis(100);
 
 /// Something to write frames to.
 pub(super) enum Connection {
@@ -63,7 +68,7 @@ impl Stream for TlsStream<TcpStream> {
 }
 
 impl Connection {
-    pub async fn open(config: &Config) -> Result<Self, DeliveryError> {
+    pub async fn open(config: &Config, patience: &Patience) -> Result<Self, DeliveryError> {
         let address = &config.address;
         let unreachable = |error| DeliveryError::retryable(format!("cannot connect to `{address}`"), error);
         if config.transport == Transport::Udp {
@@ -72,16 +77,19 @@ impl Connection {
         }
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
+        patience.renew();
         let framing = config.framing.unwrap_or_default();
         match (config.transport, &config.tls) {
             (Transport::Tls, tls) => {
                 let mut stream = encrypt(stream, address, tls.clone().unwrap_or_default()).await?;
+                patience.renew();
                 let objection = objection(&mut stream).await;
                 objection.map_err(|error| refused_after_handshake(error, address))?;
                 Ok(Self::Stream(Box::new(stream), framing, address.clone()))
             }
             (Transport::Relp, Some(tls)) => {
                 let stream = encrypt(stream, address, tls.clone()).await.map_err(for_relp)?;
+                patience.renew();
                 Self::relp(Box::new(stream), address, true).await
             }
             (Transport::Relp, None) => Self::relp(Box::new(stream), address, false).await,
@@ -126,23 +134,29 @@ impl Connection {
     }
 
     /// Returns when the other end's system has acknowledged everything, and the receiver had a moment to object; with
-    /// RELP, when the receiver itself has answered each message. A datagram is not acknowledged by anybody.
-    pub async fn send(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Refusal>, DeliveryError> {
+    /// RELP, when the receiver itself has answered each message, as `answers` tells also of those before a failure. A
+    /// datagram is not acknowledged by anybody.
+    pub async fn send(
+        &mut self,
+        messages: &[Vec<u8>],
+        answers: &Answers,
+        patience: &Patience,
+    ) -> Result<(), DeliveryError> {
         let (sent, address) = match self {
-            Self::Udp(socket, address) => (send_datagrams(socket, messages).await, address),
-            Self::Stream(stream, framing, address) => (send_frames(stream, *framing, messages).await, address),
+            Self::Udp(socket, address) => (send_datagrams(socket, messages, patience).await, address),
+            Self::Stream(stream, framing, address) => {
+                (send_frames(stream, *framing, messages, patience).await, address)
+            }
             Self::Relp(session, address) => {
-                return session.send(messages).await.map_err(|failure| match failure {
+                let sent = send_commands(session, messages, answers, patience).await;
+                return sent.map_err(|failure| match failure {
                     Failure::Broken(error) => broken(error, address),
                     failure @ Failure::Closing => closing(failure, address),
-                    failure @ Failure::Refusing(_) => {
-                        DeliveryError::retryable(format!("`{address}` refuses every message"), failure)
-                    }
                     other => DeliveryError::retryable(format!("`{address}` does not keep to RELP"), other),
                 });
             }
         };
-        sent.map(|()| Vec::new()).map_err(|error| broken(error, address))
+        sent.map_err(|error| broken(error, address))
     }
 }
 
@@ -241,9 +255,10 @@ async fn objection(stream: &mut TlsStream<TcpStream>) -> io::Result<()> {
     objection_within(TLS_OBJECTION, stream).await
 }
 
-async fn send_datagrams(socket: &UdpSocket, messages: &[Vec<u8>]) -> io::Result<()> {
+async fn send_datagrams(socket: &UdpSocket, messages: &[Vec<u8>], patience: &Patience) -> io::Result<()> {
     for message in messages {
         socket.send(message).await?;
+        patience.renew();
     }
     // A closed port answers, but later than the send returns.
     let mut ignored = [0; 16];
@@ -253,7 +268,25 @@ async fn send_datagrams(socket: &UdpSocket, messages: &[Vec<u8>]) -> io::Result<
     }
 }
 
-async fn send_frames(stream: &mut Box<dyn Stream>, framing: Framing, messages: &[Vec<u8>]) -> io::Result<()> {
+async fn send_commands(
+    session: &mut Relp,
+    messages: &[Vec<u8>],
+    answers: &Answers,
+    patience: &Patience,
+) -> Result<(), Failure> {
+    let socket = session.socket().try_clone_to_owned()?;
+    tokio::select! {
+        sent = session.send(messages, answers, patience) => sent,
+        error = watched(&socket, patience) => Err(error.into()),
+    }
+}
+
+async fn send_frames(
+    stream: &mut Box<dyn Stream>,
+    framing: Framing,
+    messages: &[Vec<u8>],
+    patience: &Patience,
+) -> io::Result<()> {
     let length: usize = messages.iter().map(|message| message.len() + 8).sum();
     let mut frames = Vec::with_capacity(length);
     for message in messages {
@@ -267,25 +300,58 @@ async fn send_frames(stream: &mut Box<dyn Stream>, framing: Framing, messages: &
             frames.push(b'\n');
         }
     }
-    write(stream, &frames).await?;
+    write(stream, &frames, patience).await?;
     // A connection that died in silence takes what is written like any other.
-    while unacknowledged(stream.socket())? > 0 {
+    let mut before = usize::MAX;
+    loop {
+        let left = unacknowledged(stream.socket())?;
+        if left == 0 {
+            break;
+        }
+        if left < before {
+            patience.renew();
+            before = left;
+        }
         objection_within(LOOK_AGAIN, stream).await?;
     }
     objection_within(FAREWELL, stream).await
 }
 
-async fn write(stream: &mut Box<dyn Stream>, frames: &[u8]) -> io::Result<()> {
+async fn write(stream: &mut Box<dyn Stream>, mut frames: &[u8], patience: &Patience) -> io::Result<()> {
+    let socket = stream.socket().try_clone_to_owned()?;
     // A receiver that refuses us stops reading, so what it says must be heard while we still write.
     let (mut reading, mut writing) = tokio::io::split(stream);
     let written = async {
-        writing.write_all(frames).await?;
+        while !frames.is_empty() {
+            match writing.write(frames).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                length => frames = &frames[length..],
+            }
+            patience.renew();
+        }
         writing.flush().await
     };
     tokio::select! {
         biased;
         said = farewell(&mut reading) => Err(said),
         written = written => written,
+        error = watched(&socket, patience) => Err(error),
+    }
+}
+
+/// Renews the patience whenever the other end's system has acknowledged something. Returns only if that cannot be seen.
+async fn watched(socket: &OwnedFd, patience: &Patience) -> io::Error {
+    let mut before = 0;
+    loop {
+        match unacknowledged(socket.as_fd()) {
+            Ok(left) if left == before => {}
+            Ok(left) => {
+                patience.renew();
+                before = left;
+            }
+            Err(error) => return error,
+        }
+        tokio::time::sleep(LOOK_AFTER).await;
     }
 }
 

@@ -5,12 +5,16 @@
 //! carry the number of what they answer. Hints have the number 0, and `serverclose` is the only one.
 
 use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 
 use super::connection::Stream;
+use super::patience::Patience;
 
 /// Messages on their way without an answer: librelp's own window.
 const WINDOW: usize = 128;
@@ -35,13 +39,34 @@ pub(super) struct Relp {
     next: u32,
 }
 
-/// A message the receiver does not take.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// Its place among the messages sent.
-    pub at: usize,
-    /// The receiver's words.
-    pub reason: String,
+/// What the receiver has said of each message so far, which outlives a session that breaks. They come in any order.
+#[derive(Debug)]
+pub(super) struct Answers {
+    // For a look, and never held over an await.
+    told: Mutex<Vec<Option<Answer>>>,
+}
+
+/// What the receiver says of a message: it is taken, or it is not, in its words.
+pub(super) type Answer = Result<(), String>;
+
+impl Answers {
+    /// To so many messages.
+    pub fn expected(count: usize) -> Self {
+        Self { told: Mutex::new(vec![None; count]) }
+    }
+
+    /// Those to the first messages, up to one that has none.
+    pub fn in_a_row(self) -> Vec<Answer> {
+        let told = self.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        told.into_iter().take_while(Option::is_some).flatten().collect()
+    }
+
+    /// `false` if it was not waited for.
+    fn put(&self, at: usize, answer: Answer) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = told.get_mut(at).filter(|place| place.is_none());
+        place.map(|place| *place = Some(answer)).is_some()
+    }
 }
 
 /// Why a session does not go on.
@@ -55,10 +80,6 @@ pub(super) enum Failure {
     /// It will not open a session, in its words.
     #[error("the receiver answered `{0}`")]
     Unwilling(String),
-    /// It took none of several messages: that is about the session and not about them, as "command disabled" is. Its words
-    /// about the first.
-    #[error("{0}")]
-    Refusing(String),
     /// It said that it closes.
     #[error("the receiver is closing the session")]
     Closing,
@@ -92,12 +113,13 @@ impl Relp {
     }
 
     /// Returns when each message has its answer.
-    pub async fn send(&mut self, messages: &[Vec<u8>]) -> Result<Vec<Refusal>, Failure> {
+    pub async fn send(&mut self, messages: &[Vec<u8>], answers: &Answers, patience: &Patience) -> Result<(), Failure> {
         let first = self.next;
         let number = |at: usize| number_after(first, at);
         let Self { stream, unread, .. } = self;
         let (mut reading, mut writing) = tokio::io::split(stream);
         let room = Semaphore::new(WINDOW);
+        let asked = AtomicUsize::new(0);
         let write = async {
             let mut frames = Vec::new();
             for (at, message) in messages.iter().enumerate() {
@@ -111,6 +133,7 @@ impl Relp {
                 };
                 permit.forget();
                 push_frame(&mut frames, number(at), "syslog", message);
+                asked.store(at + 1, Ordering::Relaxed);
                 if frames.len() >= WRITE {
                     write_out(&mut writing, &mut frames).await?;
                 }
@@ -119,29 +142,25 @@ impl Relp {
             Ok::<_, Failure>(())
         };
         let read = async {
-            let mut answered = vec![false; messages.len()];
-            let mut refused = Vec::new();
             for _ in 0..messages.len() {
-                let (answered_number, answer) = answer(&mut reading, unread).await?;
-                let at = place_of(first, answered_number).filter(|at| answered.get(*at) == Some(&false));
-                let at = at
-                    .ok_or_else(|| Failure::Garbage(format!("it answered `{answered_number}`, which was not asked")))?;
-                answered[at] = true;
-                room.add_permits(1);
+                let (number, answer) = answer(&mut reading, unread).await?;
                 let said = answer.lines().next().unwrap_or_default();
-                if !said.starts_with("200") {
-                    refused.push(Refusal { at, reason: format!("the receiver answered `{}`", said.trim_end()) });
+                let answer = match said.starts_with("200") {
+                    true => Ok(()),
+                    false => Err(format!("the receiver answered `{}`", said.trim_end())),
+                };
+                let at = place_of(first, number).filter(|at| *at < asked.load(Ordering::Relaxed));
+                if !at.is_some_and(|at| answers.put(at, answer)) {
+                    return Err(Failure::Garbage(format!("it answered `{number}`, which was not asked")));
                 }
+                room.add_permits(1);
+                patience.renew();
             }
-            refused.sort_by_key(|refusal| refusal.at);
-            if refused.len() == messages.len() && messages.len() > 1 {
-                return Err(Failure::Refusing(refused.swap_remove(0).reason));
-            }
-            Ok::<_, Failure>(refused)
+            Ok(())
         };
-        let ((), refused) = tokio::try_join!(write, read)?;
+        tokio::try_join!(write, read)?;
         self.next = number(messages.len());
-        Ok(refused)
+        Ok(())
     }
 
     /// Ends the session in good order. Nothing depends on it: whatever was answered has arrived.
@@ -152,6 +171,11 @@ impl Relp {
     /// The connection, and whether the receiver has said something since its last answer, which can only be a farewell.
     pub fn idle(&mut self) -> Option<&mut Box<dyn Stream>> {
         self.unread.is_empty().then_some(&mut self.stream)
+    }
+
+    /// The TCP connection itself.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.stream.socket()
     }
 
     async fn ask(&mut self, command: &str, data: &[u8]) -> Result<String, Failure> {

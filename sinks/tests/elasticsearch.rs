@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auditline_sinks::contract::{self, Destination, Guarantees, chain, server};
-use auditline_sinks::{Batch, BuildError, Delivery, DeliveryError, Sink, SinkConfig};
+use auditline_sinks::contract::{self, Destination, Guarantees, server};
+use auditline_sinks::{BuildError, Delivery, DeliveryError, Sink, SinkConfig};
 use reqwest::Client;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 mod siem;
-use siem::{Gate, Mock};
+use siem::{Gate, Mock, deliver, refused, retryable};
 
 const OPENSEARCH: &str = "AUDITLINE_TEST_OPENSEARCH";
 
@@ -284,24 +284,6 @@ async fn a_request_that_is_too_large_goes_in_halves() {
     assert_eq!(index.texts().await, contract::texts(&[batch]));
 }
 
-async fn deliver(sink: &dyn Sink, batch: &Batch) -> Result<Delivery, DeliveryError> {
-    sink.deliver(batch).await
-}
-
-fn refused<T: std::fmt::Debug>(outcome: Result<T, DeliveryError>) -> (String, String) {
-    match outcome {
-        Err(DeliveryError::Refused { message, hint, .. }) => (message, hint),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn retryable<T: std::fmt::Debug>(outcome: Result<T, DeliveryError>) -> (String, Option<Duration>) {
-    match outcome {
-        Err(error @ DeliveryError::Retryable { retry_after, .. }) => (chain(&error), retry_after),
-        other => panic!("{other:?}"),
-    }
-}
-
 fn bulk(items: &[(u16, Option<&str>)]) -> String {
     let item = |(status, kind): &(u16, Option<&str>)| match kind {
         Some(kind) => json!({ "create": { "status": status, "error": { "type": kind, "reason": "because" } } }),
@@ -332,6 +314,15 @@ async fn only_what_is_certain_counts() {
     let mock = Mock::answering(vec![(200, "Retry-After: 7\r\n", bulk(&[busy]))]).await;
     let outcome = deliver(&*sink(json!({ "url": mock.url() })), &contract::numbered("p", 1, 1)).await;
     assert_eq!(retryable(outcome).1, Some(Duration::from_secs(7)));
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_request_is_not_asked_about_each_record() {
+    let mock = Mock::answering(vec![(413, "", "<title>413 Request Entity Too Large</title>".to_owned())]).await;
+    let sink = sink(json!({ "url": mock.url() }));
+    let Delivery { rejected } = deliver(&*sink, &contract::numbered("p", 1, 2000)).await.unwrap();
+    assert_eq!(rejected.len(), 2000);
+    assert!(mock.requests().len() < 60, "{} requests", mock.requests().len());
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+mod siem;
+use siem::Mock;
+
 const HTTP: &str = "AUDITLINE_TEST_HTTP";
 const TLS: &str = "AUDITLINE_TEST_HTTP_TLS";
 const MUTUAL: &str = "AUDITLINE_TEST_HTTP_MUTUAL";
@@ -277,21 +280,55 @@ async fn a_record_the_service_refuses_stops_or_is_found() {
     let Delivery { rejected } = sink.deliver(&batch).await.unwrap();
     let places: Vec<usize> = rejected.iter().map(|rejected| rejected.at).collect();
     assert_eq!(places, [13]);
-    // Once something was taken, a batch of nothing but refused records is no reason to doubt the configuration.
+    // Whether a batch of which nothing is taken is given up, the engine decides.
     let all = contract::batch_of("picky", 21, [r#"{"refuse":1}"#; 12]);
     assert_eq!(sink.deliver(&all).await.unwrap().rejected.len(), 12);
 }
 
 #[tokio::test]
-async fn a_service_that_refuses_everything_costs_no_record() {
-    let Some(base) = server("a_service_that_refuses_everything_costs_no_record", "http", HTTP) else { return };
-    let sink = sink(json!({ "url": format!("{base}/picky/all"), "format": "ndjson", "on_400": "bisect" }));
-    let all = contract::batch_of("picky", 1, [r#"{"refuse":1}"#; 12]);
-    let (message, hint) = refusal(sink.deliver(&all).await);
-    assert!(message.starts_with("not one of 12 records is taken"), "{message}");
-    assert!(hint.contains("`format`"), "{hint}");
-    let one = contract::batch_of("picky", 13, [r#"{"refuse":1}"#]);
-    assert_eq!(sink.deliver(&one).await.unwrap().rejected.len(), 1);
+async fn a_service_that_refuses_everything_is_not_asked_about_each_record() {
+    for (status, format, concurrency) in
+        [(400, "ndjson", 1), (413, "json_array", 4), (422, "json", 1), (400, "json", 16)]
+    {
+        let mock = Mock::answering(vec![(status, "", "not to my taste".to_owned())]).await;
+        let sink = sink(json!({
+            "url": format!("{}/in", mock.url()), "format": format, "on_400": "bisect", "concurrency": concurrency,
+        }));
+        let Delivery { rejected } = sink.deliver(&numbered("p", 1, 1000)).await.unwrap();
+        assert_eq!(rejected.len(), 1000);
+        assert!(mock.requests().len() < 100, "{} requests", mock.requests().len());
+        assert!(rejected.iter().all(|rejected| rejected.reason.contains("not to my taste")));
+        let untried = rejected.iter().filter(|rejected| rejected.reason.starts_with("not tried, for each of "));
+        assert!(untried.count() > 900);
+        assert!(rejected[999].reason.starts_with("`http://"), "{}", rejected[999].reason);
+    }
+}
+
+#[tokio::test]
+async fn a_batch_that_begins_with_what_the_service_refuses_is_delivered_once() {
+    let test = "a_batch_that_begins_with_what_the_service_refuses_is_delivered_once";
+    let Some(base) = server(test, "http", HTTP) else { return };
+    for (format, concurrency) in [("ndjson", 1), ("ndjson", 8), ("json", 1)] {
+        let name = contract::unique("poisoned");
+        let mut batch = numbered("poisoned", 1, 300);
+        for record in &mut batch.records[..40] {
+            record.json = r#"{"refuse":1}"#.into();
+        }
+        let sink = sink(json!({
+            "url": format!("{base}/picky/{name}"), "format": format, "on_400": "bisect", "concurrency": concurrency,
+            "max_request_records": 100,
+        }));
+        let Delivery { rejected } = sink.deliver(&batch).await.unwrap();
+        assert!(rejected.iter().map(|rejected| rejected.at).eq(0..40), "{rejected:?}");
+        let arrived = requests(&base, &format!("picky/{name}")).await;
+        let mut arrived: Vec<String> =
+            arrived.iter().flat_map(|(_, body)| body.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+        batch.records.drain(..40);
+        let mut expected = contract::texts(&[batch]);
+        arrived.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(arrived, expected);
+    }
 }
 
 #[tokio::test]

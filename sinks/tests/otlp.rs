@@ -14,6 +14,9 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+mod siem;
+use siem::Mock;
+
 const OTLP: &str = "AUDITLINE_TEST_OTLP";
 
 fn sink(config: Value) -> Arc<dyn Sink> {
@@ -230,6 +233,19 @@ async fn the_rejected_are_found_and_the_others_are_there() {
     }
 }
 
+#[tokio::test]
+async fn a_receiver_that_refuses_everything_is_not_asked_about_each_record() {
+    for (status, config) in [(400, json!({ "on_400": "bisect" })), (413, json!({}))] {
+        let mock = Mock::answering(vec![(status, "", "no such thing".to_owned())]).await;
+        let mut config = config;
+        config["endpoint"] = json!(mock.url());
+        let Delivery { rejected } = sink(config).deliver(&numbered("p", 1, 1000)).await.unwrap();
+        assert_eq!(rejected.len(), 1000);
+        assert!(mock.requests().len() < 60, "{} requests", mock.requests().len());
+        assert!(rejected.iter().all(|rejected| rejected.reason.contains("no such thing")));
+    }
+}
+
 async fn answering(answer: Vec<u8>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -298,6 +314,24 @@ async fn a_200_of_something_else_is_no_success() {
     ] {
         let delivery = outcome(response("200 OK", "Content-Type: application/json\r\n", json)).await.unwrap();
         assert!(delivery.rejected[0].reason.ends_with("too old"), "{delivery:?}");
+    }
+}
+
+// Grafana Loki refuses a request without records, and so every check of it failed.
+#[tokio::test]
+async fn a_receiver_that_wants_records_is_one() {
+    let status = b"\x08\x03\x12\x07no logs";
+    let missing = b"error at least one valid stream is required for ingestion\n".as_slice();
+    for (status, headers, body, is_one) in [
+        ("422 Unprocessable Entity", "", missing, true),
+        ("400 Bad Request", "Content-Type: text/plain\r\n", missing, true),
+        ("400 Bad Request", "Content-Type: application/x-protobuf\r\n", status.as_slice(), true),
+        ("400 Bad Request", "Content-Type: text/html\r\n", b"<title>Bad Request</title>", false),
+        ("401 Unauthorized", "Content-Type: application/x-protobuf\r\n", status.as_slice(), false),
+    ] {
+        let endpoint = answering(response(status, headers, body)).await;
+        let checked = sink(json!({ "endpoint": endpoint })).check().await;
+        assert_eq!(checked.is_ok(), is_one, "{status} {headers}: {checked:?}");
     }
 }
 

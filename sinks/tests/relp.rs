@@ -116,8 +116,9 @@ async fn a_check_opens_and_closes_and_sends_nothing() {
     outcome.unwrap();
 }
 
+// What becomes of a batch of which nothing was taken, the engine decides.
 #[tokio::test]
-async fn a_receiver_that_refuses_everything_makes_no_dead_letters() {
+async fn a_receiver_that_refuses_everything_is_told_of() {
     let (listener, address) = listener().await;
     let sink = sink(&address, "10s");
     let batch = contract::numbered("p", 1, 3);
@@ -129,12 +130,9 @@ async fn a_receiver_that_refuses_everything_makes_no_dead_letters() {
         }
     };
     let (outcome, ()) = tokio::join!(sink.deliver(&batch), receiving);
-    let error = outcome.unwrap_err();
-    assert!(matches!(error, DeliveryError::Retryable { .. }), "{error:?}");
-    assert_eq!(
-        chain(&error),
-        format!("`{address}` refuses every message: the receiver answered `500 command disabled`")
-    );
+    let rejected = outcome.unwrap().rejected;
+    assert_eq!(rejected.len(), 3);
+    assert!(rejected.iter().all(|it| it.reason == "the receiver answered `500 command disabled`"), "{rejected:?}");
 }
 
 #[tokio::test]
@@ -204,7 +202,7 @@ async fn no_more_than_a_window_is_on_its_way() {
 #[tokio::test]
 async fn a_receiver_that_is_silent_is_given_up() {
     let (listener, address) = listener().await;
-    let expected = format!("`{address}` did not answer in time: deadline has elapsed");
+    let expected = format!("`{address}` did not answer in time");
     let hasty = sink(&address, "1s");
     let batch = contract::numbered("p", 1, 3);
     // Not a word, and a word of welcome only.
@@ -272,6 +270,130 @@ async fn what_was_not_answered_is_not_delivered() {
         let (outcome, _receiver) = tokio::join!(sink.deliver(&batch), receiving);
         expect_retryable(outcome, &told.replace("{}", &address));
     }
+}
+
+// It got the same batch again for ever, and stored it each time.
+#[tokio::test]
+async fn a_receiver_that_needs_longer_than_the_timeout_for_a_batch_gets_it_once() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "2s");
+    let batch = contract::numbered("p", 1, 60);
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        for _ in 0..60 {
+            let (number, ..) = receiver.next().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(70)).await;
+            receiver.say(number, "200 OK").await;
+        }
+        receiver
+    };
+    let (outcome, _receiver) = tokio::join!(sink.deliver(&batch), receiving);
+    assert_eq!(outcome.unwrap(), Delivery::default());
+}
+
+#[tokio::test]
+async fn what_was_answered_before_a_failure_is_not_sent_again() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "10s");
+    let batch = contract::numbered("p", 1, 6);
+    // The fourth has its answer, and what is before it has none: that goes again, in its order.
+    for (said, told) in [
+        ("2 rsp 6 200 OK\n3 rsp 6 500 no\n5 rsp 6 200 OK\n", vec![1, 2, 3, 4, 5, 6]),
+        ("2 rsp 6 200 OK\n3 rsp 6 200 OK\n", vec![3, 4, 5, 6]),
+        ("", vec![5, 6]),
+    ] {
+        let receiving = async {
+            let mut receiver = Receiver::welcoming(&listener).await;
+            let mut numbers = Vec::new();
+            for _ in &told {
+                let (_, _, data) = receiver.next().await.unwrap();
+                let (_, json) = data.split_once("] ").unwrap();
+                numbers.push(serde_json::from_str::<Value>(json).unwrap()["n"].as_u64().unwrap());
+            }
+            receiver.write(said).await;
+            numbers
+        };
+        let (outcome, numbers) = tokio::join!(sink.deliver(&batch), receiving);
+        assert_eq!(numbers, told);
+        expect_retryable(outcome, &format!("the connection to `{address}` broke: the receiver closed the connection"));
+    }
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        receiver.next().await.unwrap();
+        receiver.next().await.unwrap();
+        receiver.write("2 rsp 6 500 no\n3 rsp 6 200 OK\n").await;
+        receiver
+    };
+    let (outcome, mut receiver) = tokio::join!(sink.deliver(&batch), receiving);
+    let rejected: Vec<usize> = outcome.unwrap().rejected.iter().map(|rejected| rejected.at).collect();
+    assert_eq!(rejected, [1, 4]);
+    // That is forgotten then: a batch that comes again for another reason comes whole.
+    let receiving = async {
+        for number in 4..10 {
+            receiver.next().await.unwrap();
+            receiver.say(number, "200 OK").await;
+        }
+    };
+    let (outcome, ()) = tokio::join!(sink.deliver(&batch), receiving);
+    assert_eq!(outcome.unwrap(), Delivery::default());
+}
+
+#[tokio::test]
+async fn a_session_that_takes_nothing_more_makes_no_dead_letters_of_the_rest() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "10s");
+    let batch = contract::numbered("p", 1, 4);
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        // All of it, for what is unread at a close may take our answer with it.
+        for _ in 0..4 {
+            receiver.next().await.unwrap();
+        }
+        receiver.say(2, "200 OK").await;
+        drop(receiver);
+        let mut receiver = Receiver::welcoming(&listener).await;
+        for number in 2..5 {
+            receiver.next().await.unwrap();
+            receiver.say(number, "500 command disabled").await;
+        }
+        receiver
+    };
+    let delivering = async {
+        let first = sink.deliver(&batch).await;
+        (first, sink.deliver(&batch).await)
+    };
+    let ((first, second), receiver) = tokio::join!(delivering, receiving);
+    first.unwrap_err();
+    let expected = format!("`{address}` refuses every message: the receiver answered `500 command disabled`");
+    expect_retryable(second, &expected);
+    drop(receiver);
+    // Then all of it goes again, so that what is refused is seen beside what is taken.
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        for number in 2..6 {
+            receiver.next().await.unwrap();
+            receiver.say(number, if number == 2 { "200 OK" } else { "500 no" }).await;
+        }
+        receiver
+    };
+    let (outcome, _receiver) = tokio::join!(sink.deliver(&batch), receiving);
+    assert_eq!(outcome.unwrap().rejected.len(), 3);
+}
+
+// A window holds 128 messages: what is behind it was not sent, whatever the receiver says of it.
+#[tokio::test]
+async fn an_answer_to_what_was_not_sent_yet_counts_for_nothing() {
+    let (listener, address) = listener().await;
+    let sink = sink(&address, "10s");
+    let batch = contract::numbered("p", 1, 200);
+    let receiving = async {
+        let mut receiver = Receiver::welcoming(&listener).await;
+        receiver.next().await.unwrap();
+        receiver.say(152, "200 OK").await;
+        receiver
+    };
+    let (outcome, _receiver) = tokio::join!(sink.deliver(&batch), receiving);
+    expect_retryable(outcome, &format!("`{address}` does not keep to RELP: it answered `152`, which was not asked"));
 }
 
 #[tokio::test]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use auditline_sinks::contract::{self, Destination, Guarantees, chain, server};
-use auditline_sinks::{Batch, BuildError, Delivery, DeliveryError, Sink, SinkConfig};
+use auditline_sinks::contract::{self, Destination, Guarantees, server};
+use auditline_sinks::{BuildError, Delivery, DeliveryError, Sink, SinkConfig};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 mod siem;
-use siem::Mock;
+use siem::{Mock, deliver, refused, retryable};
 
 const HEC: &str = "AUDITLINE_TEST_HEC";
 
@@ -220,24 +220,6 @@ async fn a_collector_we_cannot_trust_needs_a_person() {
     }
 }
 
-async fn deliver(sink: &dyn Sink, batch: &Batch) -> Result<Delivery, DeliveryError> {
-    sink.deliver(batch).await
-}
-
-fn refused<T: std::fmt::Debug>(outcome: Result<T, DeliveryError>) -> (String, String) {
-    match outcome {
-        Err(DeliveryError::Refused { message, hint, .. }) => (message, hint),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn retryable<T: std::fmt::Debug>(outcome: Result<T, DeliveryError>) -> (String, Option<Duration>) {
-    match outcome {
-        Err(error @ DeliveryError::Retryable { retry_after, .. }) => (chain(&error), retry_after),
-        other => panic!("{other:?}"),
-    }
-}
-
 fn said(status: u16, code: u16) -> (u16, &'static str, String) {
     (status, "", format!(r#"{{"text":"so it is","code":{code}}}"#))
 }
@@ -311,6 +293,55 @@ async fn what_was_taken_before_a_failure_is_not_sent_again() {
     // It is there, so the next time it is another delivery: whole.
     deliver(&*sink, &batch).await.unwrap();
     assert_eq!(sent(&mock)[all.len()..].iter().sum::<usize>(), 9);
+}
+
+// Each minute, what stood before it was there once more.
+#[tokio::test]
+async fn what_goes_to_another_index_is_not_sent_again_with_what_goes_to_a_wrong_one() {
+    let taken = |ack: u64| (200, "", format!(r#"{{"text":"Success","code":0,"ackId":{ack}}}"#));
+    let wrong = || (400, "", r#"{"text":"Incorrect index","code":7,"invalid-event-number":1}"#.to_owned());
+    let acknowledged = |ack: u64| (200, "", format!(r#"{{"acks":{{"{ack}":true}}}}"#));
+    let kinds = ["a", "a", "b", "b", "a"].map(|kind| format!(r#"{{"kind":"{kind}"}}"#));
+    let batch = contract::batch_of("p", 1, kinds);
+    for ack in [false, true] {
+        let mut answers = vec![wrong(), taken(0), wrong()];
+        answers.extend(ack.then(|| acknowledged(0)));
+        answers.extend([wrong(), taken(1), taken(2)]);
+        answers.extend(ack.then(|| (200, "", r#"{"acks":{"1":true,"2":true}}"#.to_owned())));
+        let mock = Mock::answering(answers).await;
+        let sink = sink(json!({ "url": mock.url(), "token": "opens", "index": "audit_{.kind}", "ack": ack }));
+        for _ in 0..2 {
+            let (message, hint) = refused(deliver(&*sink, &batch).await);
+            assert!(message.contains("Incorrect index") && hint.contains("correct `index`"), "{message}: {hint}");
+        }
+        assert_eq!(deliver(&*sink, &batch).await.unwrap(), Delivery::default());
+        let events = mock.requests().into_iter().filter(|request| request.path().ends_with("/event"));
+        let events: Vec<usize> = events.map(|request| request.text().lines().count()).collect();
+        assert_eq!(events, [5, 2, 2, 2, 2, 1]);
+    }
+}
+
+// Restarted, it counts from 0 again: what it acknowledged to one pipeline was taken for what another had lost.
+#[tokio::test]
+async fn no_pipeline_is_acknowledged_on_the_channel_of_another() {
+    let mock = Mock::answering(vec![said(200, 0)]).await;
+    let sink = sink(json!({ "url": mock.url(), "token": "t" }));
+    for pipeline in ["one", "other", "one"] {
+        deliver(&*sink, &contract::numbered(pipeline, 1, 2)).await.unwrap();
+    }
+    let requests = mock.requests();
+    let channel = |at: usize| requests[at].header("x-splunk-request-channel").unwrap();
+    assert_eq!(channel(0), channel(2));
+    assert_ne!(channel(0), channel(1));
+}
+
+#[tokio::test]
+async fn a_collector_that_takes_no_event_is_not_asked_about_each() {
+    let mock = Mock::answering(vec![(413, "", "too large".to_owned())]).await;
+    let sink = sink(json!({ "url": mock.url(), "token": "t" }));
+    let Delivery { rejected } = deliver(&*sink, &contract::numbered("p", 1, 2000)).await.unwrap();
+    assert_eq!(rejected.len(), 2000);
+    assert!(mock.requests().len() < 60, "{} requests", mock.requests().len());
 }
 
 // Splunk Cloud takes five megabytes and says of more that the first event is invalid.

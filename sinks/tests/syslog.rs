@@ -94,7 +94,7 @@ fn receiver(name: &str, transport: &str, address: &str, output: &str) -> Receive
         output: std::env::var(output).unwrap(),
         read: if output.contains("RSYSLOG") { from_rsyslog } else { from_syslog_ng },
         big_batch: if udp { 50 } else { 5000 },
-        max_size: if udp { 2048 } else { 64 * 1024 },
+        max_size: if udp { 8 * 1024 } else { 64 * 1024 },
     }
 }
 
@@ -498,6 +498,34 @@ async fn what_the_other_end_has_not_acknowledged_is_not_delivered() {
     assert_eq!(frames, 200);
 }
 
+// It got the same batch again for ever, and stored it each time.
+#[tokio::test]
+async fn a_receiver_that_needs_longer_than_the_timeout_for_a_batch_gets_it_once() {
+    let (listener, address) = narrow_listener();
+    let sink = sink(json!({ "address": address, "transport": "tcp", "timeout": "2s" }));
+    let batch = large_batch("p");
+    let delivering = async {
+        let outcome = sink.deliver(&batch).await;
+        drop(sink);
+        outcome
+    };
+    let reading = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut total = 0;
+        let mut some = [0; 4096];
+        loop {
+            tokio::time::sleep(Duration::from_millis(70)).await;
+            match stream.read(&mut some).await.unwrap() {
+                0 => return total,
+                length => total += length,
+            }
+        }
+    };
+    let (outcome, total) = tokio::join!(delivering, reading);
+    assert_eq!(outcome.unwrap(), Delivery::default());
+    assert!(total > 200 * 1000, "{total}");
+}
+
 // While one pipeline's batch waits for a receiver that reads nothing, the other's waits for the connection.
 #[tokio::test]
 async fn waiting_for_another_pipeline_takes_nothing_of_the_timeout() {
@@ -540,6 +568,22 @@ async fn what_is_too_large_is_cut_only_where_that_is_wanted() {
     let Delivery { rejected } = sink(config).deliver(&batch).await.unwrap();
     assert_eq!(rejected.len(), 1);
     assert!(rejected[0].reason.ends_with("bytes are more than the 1024 of `max_size`"), "{rejected:?}");
+}
+
+// RFC 5426 has receivers take 2 KiB at least, and by that most events of some vendors were dead letters.
+#[tokio::test]
+async fn an_event_of_some_kilobytes_goes_over_udp() {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap().to_string();
+    let sink = sink(json!({ "address": address, "transport": "udp" }));
+    let event = |bytes: usize| format!(r#"{{"text":"{}"}}"#, "x".repeat(bytes));
+    let batch = contract::batch_of("p", 1, [event(7000), event(8192)]);
+    let Delivery { rejected } = sink.deliver(&batch).await.unwrap();
+    assert_eq!(rejected.len(), 1, "{rejected:?}");
+    assert!(rejected[0].at == 1 && rejected[0].reason.ends_with("the 8192 of `max_size`"), "{rejected:?}");
+    let mut datagram = vec![0; 65_536];
+    let length = socket.recv(&mut datagram).await.unwrap();
+    assert!(String::from_utf8_lossy(&datagram[..length]).ends_with(&event(7000)));
 }
 
 /// With the lines of a receiver that reads to the line feed, no record makes two of them.

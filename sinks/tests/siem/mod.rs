@@ -5,9 +5,32 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use auditline_sinks::contract::chain;
+use auditline_sinks::{Batch, Delivery, DeliveryError, Sink};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+pub async fn deliver(sink: &dyn Sink, batch: &Batch) -> Result<Delivery, DeliveryError> {
+    sink.deliver(batch).await
+}
+
+/// Message and hint of an error that needs a person.
+pub fn refused<T: std::fmt::Debug>(outcome: Result<T, DeliveryError>) -> (String, String) {
+    match outcome {
+        Err(DeliveryError::Refused { message, hint, .. }) => (message, hint),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Message and wait of one that may pass.
+pub fn retryable<T: std::fmt::Debug>(outcome: Result<T, DeliveryError>) -> (String, Option<Duration>) {
+    match outcome {
+        Err(error @ DeliveryError::Retryable { retry_after, .. }) => (chain(&error), retry_after),
+        other => panic!("{other:?}"),
+    }
+}
 
 /// One answer: status, more headers, body.
 pub type Answer = (u16, &'static str, String);
