@@ -1,5 +1,5 @@
-//! All five pipelines through the binary into OpenSearch, with the index template that the binary prints, and into an event
-//! collector.
+//! All five pipelines through the binary into OpenSearch, with the index template that the binary prints, into an event
+//! collector that acknowledges, and into VictoriaLogs.
 //!
 //! `tests/servers/run` starts them; without it each test says that it was skipped.
 
@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use auditline::simulator::{Simulator, Vendor, World};
 use auditline_sinks::contract::{server, unique};
-use common::{Installation, Pipeline, expect_at_least_once, expect_once, expected_of_all, named, simulate, world};
+use chrono::DateTime;
+use common::{
+    Installation, Pipeline, expect_at_least_once, expect_once, expected, expected_of_all, id, named, simulate, world,
+};
 use serde_json::Value as Json;
 
 const RECORDS: u64 = 400;
@@ -145,11 +148,16 @@ async fn the_examples_of_all_connectors_fit_the_template() {
     assert!(refused.is_empty(), "{refused:#?}");
 }
 
-async fn through_the_collector(url: &str, token: &str, ack: bool, kills: u64) -> (Simulator, Vec<String>) {
+/// Into the imitated one, for the acknowledgements that VictoriaLogs has not.
+#[tokio::test]
+async fn killed_on_the_way_an_acknowledging_collector_has_each_at_least_once() {
+    let test = "killed_on_the_way_an_acknowledging_collector_has_each_at_least_once";
+    let Some(url) = server(test, "event collector", "AUDITLINE_TEST_HEC") else { return };
     let source = unique("deliver");
+    let token = "22222222-2222-4222-8222-222222222222";
     let sink =
-        format!("[sinks.real.splunk_hec]\nurl = \"{url}\"\ntoken = \"{token}\"\nack = {ack}\nsource = \"{source}\"\n");
-    let simulator = deliver(&sink, "ocsf", kills).await;
+        format!("[sinks.real.splunk_hec]\nurl = \"{url}\"\ntoken = \"{token}\"\nack = true\nsource = \"{source}\"\n");
+    let simulator = deliver(&sink, "ocsf", KILLS).await;
     let output = std::env::var("AUDITLINE_TEST_HEC_OUTPUT").expect("set together with the address");
     let lines = std::fs::read_to_string(output).unwrap();
     let events = lines.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
@@ -158,24 +166,46 @@ async fn through_the_collector(url: &str, token: &str, ack: bool, kills: u64) ->
         assert_eq!(line["envelope"]["fields"]["auditline_id"], event["metadata"]["uid"]);
         named(&event)
     });
-    (simulator, mine.collect())
+    expect_at_least_once("event collector", mine.collect(), &expected_of_all(&simulator));
+}
+
+async fn through_victorialogs(url: &str, kills: u64) -> (Simulator, Vec<String>) {
+    let source = unique("deliver");
+    let sink = format!("[sinks.real.splunk_hec]\nurl = \"{url}\"\ntoken = \"opens-nothing\"\nsource = \"{source}\"\n");
+    let simulator = deliver(&sink, "ocsf", kills).await;
+    let queries = std::env::var("AUDITLINE_TEST_VICTORIALOGS_QUERY").expect("set together with the address");
+    let get = async |path: &str| {
+        let answer = reqwest::get(format!("{queries}/{path}")).await.unwrap().error_for_status().unwrap();
+        answer.text().await.unwrap()
+    };
+    get("internal/force_flush").await;
+    let found = get(&format!("select/logsql/query?query=source:={source}")).await;
+    let read = |line: &str| {
+        let line: Json = serde_json::from_str(line).unwrap();
+        let event: Json = serde_json::from_str(line["_msg"].as_str().unwrap()).unwrap();
+        let time = DateTime::parse_from_rfc3339(line["_time"].as_str().unwrap()).unwrap();
+        assert_eq!(event["time"], time.timestamp_millis());
+        assert_eq!(line["fields.auditline_id"], event["metadata"]["uid"]);
+        assert_eq!(line["sourcetype"], format!("auditline:{}", event["metadata"]["log_name"].as_str().unwrap()));
+        named(&event)
+    };
+    (simulator, found.lines().map(read).collect())
 }
 
 #[tokio::test]
-async fn all_vendors_reach_an_event_collector() {
-    let test = "all_vendors_reach_an_event_collector";
-    let Some(url) = server(test, "event collector", "AUDITLINE_TEST_HEC") else { return };
-    let (simulator, arrived) = through_the_collector(&url, "11111111-1111-4111-8111-111111111111", false, 0).await;
-    // Nothing broke on the way, so nothing came twice either.
-    expect_once("event collector", arrived, &expected_of_all(&simulator));
+async fn all_vendors_reach_victorialogs() {
+    let test = "all_vendors_reach_victorialogs";
+    let Some(url) = server(test, "victorialogs", "AUDITLINE_TEST_VICTORIALOGS") else { return };
+    let (simulator, arrived) = through_victorialogs(&url, 0).await;
+    expect_once("victorialogs", arrived, &expected_of_all(&simulator));
 }
 
 #[tokio::test]
-async fn killed_on_the_way_an_event_collector_has_each_at_least_once() {
-    let test = "killed_on_the_way_an_event_collector_has_each_at_least_once";
-    let Some(url) = server(test, "event collector", "AUDITLINE_TEST_HEC") else { return };
-    let (simulator, arrived) = through_the_collector(&url, "22222222-2222-4222-8222-222222222222", true, KILLS).await;
-    expect_at_least_once("event collector", arrived, &expected_of_all(&simulator));
+async fn killed_on_the_way_victorialogs_has_each_at_least_once() {
+    let test = "killed_on_the_way_victorialogs_has_each_at_least_once";
+    let Some(url) = server(test, "victorialogs", "AUDITLINE_TEST_VICTORIALOGS") else { return };
+    let (simulator, arrived) = through_victorialogs(&url, KILLS).await;
+    expect_at_least_once("victorialogs", arrived, &expected_of_all(&simulator));
 }
 
 /// A pipeline into an index that takes nothing, with these settings of its own.

@@ -89,10 +89,10 @@ impl Said {
         }
     }
 
-    /// The answer to a request without events: a good token is told that they are missing.
+    /// The answer to a request without events: a good token is told that they are missing. Not every collector minds.
     pub fn expect_no_data(self, answer: &Answer) -> Result<(), DeliveryError> {
         match (body(answer).and_then(|body| body.code), self) {
-            (Some(5), _) => Ok(()),
+            (Some(5), _) | (_, Self::Taken { .. }) => Ok(()),
             (_, Self::Failed(error) | Self::WrongIndex(error)) => Err(error),
             _ => Err(answer.refused(HINTS.target)),
         }
@@ -140,6 +140,10 @@ pub(super) fn acknowledged(answer: &Answer) -> Result<Vec<u64>, DeliveryError> {
         Some(told) => {
             let indexed = told.acks.iter().filter(|(_, is_indexed)| **is_indexed);
             Ok(indexed.filter_map(|(number, _)| number.parse().ok()).collect())
+        }
+        // A collector that has no such path: its events went through.
+        None if matches!(answer.status.as_u16(), 400 | 404) && body(answer).is_none() => {
+            Err(answer.refused(NO_ACKNOWLEDGEMENTS))
         }
         None => match Said::of(answer) {
             Said::Failed(error) | Said::WrongIndex(error) => Err(error),

@@ -395,6 +395,49 @@ def hec():
     assert ask(ENV["HEC_TLS"] + "/services/collector/health", context=context)[0] == 200
 
 
+def victorialogs():
+    import urllib.parse
+
+    mark, path = f"check-{uuid.uuid4()}", "/services/collector/event"
+
+    def send(*events, url=ENV["VICTORIALOGS"], token=PASSWORD, **how):
+        body = "\n".join(events)
+        # By its declared type a form would be taken for one, and its events for nothing.
+        headers = {"Authorization": f"Splunk {token}", "Content_Type": "application/json"}
+        return ask(url + path, body, "POST", **headers, **how)
+
+    def event(**members):
+        return json.dumps({"source": mark, "time": 1773480413.589, "fields": {"id": "x"}, "event": {"n": [1.50, None]}} | members)
+
+    def get(path, **query):
+        url = f"{ENV['VICTORIALOGS_QUERY']}/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return [json.loads(line) for line in answer]
+
+    def found():
+        get("internal/force_flush")
+        return get("select/logsql/query", query=f"source:={mark} | sort by (_time) | fields _time, _msg, fields.id")
+
+    taken = (200, {"text": "Success", "code": 0})
+    assert send() == taken
+    assert send(event(), event(time=1773480414, event={})) == taken
+    assert found() == [
+        {"_time": "2026-03-14T09:26:53.589Z", "_msg": '{"n":[1.5,null]}', "fields.id": "x"},
+        {"_time": "2026-03-14T09:26:54Z", "_msg": "{}", "fields.id": "x"},
+    ], found()
+    # What it cannot take it leaves out, and says nothing of it unless it is the first.
+    assert send(event(), "{", event()) == taken
+    assert send(event(event={"large": "x" * 2_200_000})) == taken
+    assert send("{", event())[0] == 400
+    assert len(found()) == 3
+    assert send(event(), token="unknown")[0] == 401
+    assert send(event(), token="leads-nowhere")[0] == 502
+    context = ssl.create_default_context(cafile=ENV["TLS_CA"])
+    assert send(event(), url=ENV["VICTORIALOGS_TLS"], context=context) == taken
+    wrong = ssl.create_default_context(cafile=ENV["TLS_WRONG_CA"])
+    refused("a CA that signed nothing", lambda: send(event(), url=ENV["VICTORIALOGS_TLS"], context=wrong), OSError)
+
+
 # --- HTTP and OTLP ---
 
 
@@ -511,7 +554,8 @@ def main():
     wrong = 0
     needs = {kafka: "KAFKA", s3: "S3", rsyslog: "RSYSLOG_TCP", rsyslog_relp: "RSYSLOG_RELP", syslog_ng: "SYSLOG_NG_TCP"}
     needs |= {moto: "MOTO", http: "HTTP", otlp: "OTLP", parquet: "PARQUET"}
-    needs |= {opensearch: "OPENSEARCH", hec: "HEC", ocsf: "OCSF_VALIDATOR", formats: "FORMATS_PARSER"}
+    needs |= {opensearch: "OPENSEARCH", hec: "HEC", victorialogs: "VICTORIALOGS", ocsf: "OCSF_VALIDATOR"}
+    needs |= {formats: "FORMATS_PARSER"}
     for check, need in needs.items():
         name, began = check.__name__, time.monotonic()
         if need not in ENV:

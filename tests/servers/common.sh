@@ -173,5 +173,5 @@ stop_everything() {
         wait "$pid" 2>/dev/null
     done
     # The logs stay for whoever looks into a failure; the data would only take room.
-    rm -rf "$run/kafka" "$run/opensearch" "$run/s3"
+    rm -rf "$run/kafka" "$run/opensearch" "$run/s3" "$run/victorialogs/data"
 }

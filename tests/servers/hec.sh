@@ -1,5 +1,5 @@
-# Splunk's HTTP Event Collector, imitated: neither Splunk nor another receiver that speaks it is to be had as a package.
-# Written from Splunk's documentation and apart from our sink; needs nothing but Python.
+# Splunk's HTTP Event Collector, imitated for what VictoriaLogs does not do of it: Splunk itself is not to be had as a
+# package. Written from Splunk's documentation and apart from our sink; needs nothing but Python.
 
 hec_prepare() {
     command -v python3 >/dev/null || give_up "no python3"
