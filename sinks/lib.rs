@@ -39,6 +39,10 @@ use serde::Deserialize;
 
 pub use self::records::Records;
 use self::template::Place;
+use self::units::HumanDuration;
+
+/// Not even a server on this machine is sure to answer sooner.
+const SHORTEST_TIMEOUT: Duration = Duration::from_millis(10);
 
 /// What an error may carry as its cause.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -280,6 +284,10 @@ impl SinkConfig {
 
     /// Makes the sink. Reads the files the configuration names, and touches no network: [`Sink::check`] does.
     pub fn build(&self) -> Result<Arc<dyn Sink>, BuildError> {
+        if let Some((key, time)) = self.timeouts().into_iter().find(|(_, time)| time.0 < SHORTEST_TIMEOUT) {
+            let hint = "leave it out, or choose how long an answer may take, such as `\"30s\"`";
+            return Err(BuildError::new(key, format!("nothing answers within `{time}`"), hint));
+        }
         Ok(match self {
             Self::File(config) => Arc::new(config.build()?),
             Self::Stdout(config) => Arc::new(config.build()),
@@ -291,6 +299,20 @@ impl SinkConfig {
             Self::SplunkHec(config) => Arc::new(config.build()?),
             Self::Elasticsearch(config) => Arc::new(config.build()?),
         })
+    }
+
+    /// How long is waited for what, by the keys.
+    fn timeouts(&self) -> Vec<(&'static str, HumanDuration)> {
+        match self {
+            Self::File(_) | Self::Stdout(_) => Vec::new(),
+            Self::Kafka(config) => vec![("timeout", config.timeout)],
+            Self::S3(config) => vec![("timeout", config.timeout)],
+            Self::Syslog(config) => vec![("timeout", config.timeout)],
+            Self::Http(config) => vec![("timeout", config.timeout)],
+            Self::Otlp(config) => vec![("timeout", config.timeout)],
+            Self::SplunkHec(config) => vec![("timeout", config.timeout), ("ack_timeout", config.ack_timeout)],
+            Self::Elasticsearch(config) => vec![("timeout", config.timeout)],
+        }
     }
 
     /// The batch that suits this kind of destination, where the operator says nothing.
