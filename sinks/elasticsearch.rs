@@ -179,7 +179,7 @@ impl Sink for Elasticsearch {
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
         let documents = Documents::new(&self.target, batch);
         let mut search = Search::new(documents.requests(self.config.max_request_bytes.0));
-        while let Some(range) = search.next() {
+        while let Some(range) = search.next_stretch() {
             let answer = self.send(documents.body(range.clone())).await?;
             match answer.judge(&HINTS) {
                 Verdict::Taken if answer.is_whole => {

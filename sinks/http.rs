@@ -265,7 +265,7 @@ impl Sink for Http {
         let mut under_way = FuturesUnordered::new();
         loop {
             while under_way.len() < self.config.concurrency
-                && let Some(stretch) = search.next()
+                && let Some(stretch) = search.next_stretch()
             {
                 let sending = self.request(batch, url(stretch.start), &items[stretch.clone()]);
                 under_way.push(async { (stretch, sending.await) });

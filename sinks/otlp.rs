@@ -191,7 +191,7 @@ impl Otlp {
         items: &[Item],
         mut search: Search,
     ) -> Result<Vec<Rejected>, DeliveryError> {
-        while let Some(stretch) = search.next() {
+        while let Some(stretch) = search.next_stretch() {
             match self.request(Some(batch), around.request(&items[stretch.clone()])).await? {
                 Outcome::Taken(0, _) => search.taken(),
                 Outcome::Taken(count, reason) if count >= stretch.len() => {

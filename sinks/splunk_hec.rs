@@ -162,7 +162,7 @@ impl Sink for SplunkHec {
         let mut acknowledgements = Acknowledgements::default();
         let begin = || Search::new(events.requests(self.config.max_request_bytes.0));
         let mut search = self.progress.of(batch).unwrap_or_else(begin);
-        while let Some(range) = search.next() {
+        while let Some(range) = search.next_stretch() {
             let body = self.packed(&events, range.clone()).await?;
             let answer = self.post(&batch.pipeline, self.at("/event"), body).await?;
             match Said::of(&answer) {

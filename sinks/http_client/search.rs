@@ -18,7 +18,7 @@ const SAMPLES: usize = 10;
 
 /// The stretches of a batch that are still to be sent, and the records that were refused. What was taken is in neither.
 ///
-/// Each stretch that [`next`](Self::next) hands out goes to one of the other functions, by what became of it. Places are those
+/// Each stretch that [`next_stretch`](Self::next_stretch) hands out goes to one of the other functions, by what became of it. Places are those
 /// in whatever list the stretches are of.
 #[derive(Clone, Debug)]
 pub struct Search {
@@ -48,7 +48,7 @@ impl Search {
 
     /// What is to be sent next. `None`: nothing, until more is known of what is under way; and if nothing is, the search is
     /// over.
-    pub fn next(&mut self) -> Option<Range<usize>> {
+    pub fn next_stretch(&mut self) -> Option<Range<usize>> {
         if !self.has_taken && self.rejected.len() >= self.enough {
             match (self.under_way, self.has_sampled) {
                 (0, false) => self.sample(),
@@ -151,7 +151,7 @@ mod tests {
         let mut search = Search::new(stretches);
         let mut taken = Vec::new();
         let mut requests = 0;
-        while let Some(stretch) = search.next() {
+        while let Some(stretch) = search.next_stretch() {
             requests += 1;
             match stretch.clone().all(&takes) {
                 true => {
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_service_that_takes_nothing_is_asked_some_forty_times() {
         for length in [1, 9, 10, 11, 12, 19, 20, 21, 30, 1000, 5000] {
-            let (taken, rejected, requests) = run(vec![0..length], |_| false);
+            let (taken, rejected, requests) = run(vec![0..length; 1], |_| false);
             assert!(taken.is_empty() && requests <= 45, "{length}: {requests}");
             let places: Vec<usize> = rejected.iter().map(|rejected| rejected.at).collect();
             assert_eq!(places, (0..length).collect::<Vec<_>>());
@@ -190,13 +190,13 @@ mod tests {
     #[test]
     fn nothing_is_given_up_while_something_is_under_way() {
         let mut search = Search::new((0..40).map(|at| at..at + 1));
-        let under_way: Vec<_> = (0..12).map_while(|_| search.next()).collect();
+        let under_way: Vec<_> = (0..12).map_while(|_| search.next_stretch()).collect();
         for stretch in &under_way[..11] {
             search.refused(stretch.clone(), "no");
         }
-        assert_eq!(search.next(), None);
+        assert_eq!(search.next_stretch(), None);
         search.taken();
-        assert_eq!(search.next(), Some(12..13));
+        assert_eq!(search.next_stretch(), Some(12..13));
     }
 
     proptest! {
