@@ -72,7 +72,7 @@ fn whatever_a_record_holds_comes_back() {
     expect_to_be_read_back(&compare, bodies);
 }
 
-fn text<'a>(column: &'a dyn Array, row: usize) -> &'a str {
+fn text(column: &dyn Array, row: usize) -> &str {
     column.as_any().downcast_ref::<StringArray>().unwrap().value(row)
 }
 
