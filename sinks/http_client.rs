@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::redirect::Policy;
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, Request, RequestBuilder, Response};
 use url::Url;
 
 use self::answer::spellings;
@@ -102,8 +102,7 @@ impl Client {
         let (client, request) = request.build_split();
         let request = request.map_err(|error| broken::unmakeable(error.without_url()))?;
         let origin = request.url().origin().ascii_serialization();
-        let anonymous = self.encrypted && self.tls.cert.is_none();
-        let broken = |error: reqwest::Error| broken::explain(error.without_url(), &origin, self.timeout, anonymous);
+        let broken = |error| self.broken(error, &origin);
         let mut response = client.execute(request).await.map_err(broken)?;
         let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
@@ -118,6 +117,17 @@ impl Client {
             }
         }
         Ok(Answer { origin, status, headers, body: Bytes::from(body), is_whole, secrets: Arc::clone(&self.secrets) })
+    }
+
+    /// Sends a request that somebody else has made, and leaves it to them to read the answer.
+    pub async fn execute(&self, request: Request) -> Result<Response, DeliveryError> {
+        let origin = request.url().origin().ascii_serialization();
+        self.current()?.execute(request).await.map_err(|error| self.broken(error, &origin))
+    }
+
+    fn broken(&self, error: reqwest::Error, origin: &str) -> DeliveryError {
+        let anonymous = self.encrypted && self.tls.cert.is_none();
+        broken::explain(error.without_url(), origin, self.timeout, anonymous)
     }
 
     /// The client by the files as they are now. Those that cannot be read need a person, even if older ones would do.

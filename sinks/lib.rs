@@ -255,7 +255,8 @@ impl SinkConfig {
             Self::Otlp(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::SplunkHec(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
             Self::Elasticsearch(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
-            Self::Stdout(_) | Self::S3(_) => {}
+            Self::S3(config) => config.tls.iter_mut().for_each(|tls| tls.root_in(folder)),
+            Self::Stdout(_) => {}
         }
         self
     }

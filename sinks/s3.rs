@@ -9,6 +9,7 @@ mod pack;
 mod plan;
 mod progress;
 mod ratio;
+mod transport;
 mod upload;
 
 use std::fmt;
@@ -27,18 +28,21 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde::Deserialize;
 use tokio::sync::{Mutex, Semaphore};
+use url::Url;
 
 use self::explain::{Asked, explain};
 use self::plan::Part;
 use self::progress::Progress;
 use self::ratio::Ratios;
+use self::transport::Transport;
 use self::upload::Upload;
 use crate::address::Endpoint;
 use crate::ocsf::Class;
 use crate::secret::Secret;
 use crate::template::{Place, Template};
+use crate::tls::TlsConfig;
 use crate::units::{ByteSize, HumanDuration};
-use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink, parquet};
+use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink, http_client, parquet};
 
 /// Objects are paid for by the piece and read as wholes, so they are few and large: five minutes is what CloudTrail takes,
 /// and the pace Security Lake asks for. The JSON of a batch is the memory a delivery takes.
@@ -93,7 +97,9 @@ pub struct Config {
     pub sse: Option<Encryption>,
     /// The key's id or ARN, with `sse = "aws:kms"`.
     pub sse_kms_key_id: Option<String>,
-    /// The longest one upload may take, `"2m"` unless set.
+    /// Whom to trust, and who we are.
+    pub tls: Option<TlsConfig>,
+    /// The longest one request may take, `"2m"` unless set.
     #[serde(default = "two_minutes")]
     pub timeout: HumanDuration,
 }
@@ -139,6 +145,8 @@ pub enum Encryption {
 /// Uploads each batch as one object per prefix, and per class where the objects are tables.
 pub struct S3 {
     config: Arc<Config>,
+    /// Where it is not AWS that is asked, or where `tls` says how.
+    transport: Option<Transport>,
     // Made at first use: the default chain asks the environment, and may ask the network. Held while that is going on.
     client: Mutex<Option<Client>>,
     ratios: Ratios,
@@ -229,6 +237,7 @@ impl Config {
         }
         Ok(S3 {
             config: Arc::new(self.clone()),
+            transport: self.transport()?,
             client: Mutex::default(),
             ratios: Ratios::default(),
             progress: Progress::default(),
@@ -237,9 +246,30 @@ impl Config {
         })
     }
 
-    async fn client(&self) -> Client {
-        let timeouts =
-            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_timeout(self.timeout.0).build();
+    /// AWS itself is asked with the SDK's own client, unless `tls` wants it otherwise.
+    fn transport(&self) -> Result<Option<Transport>, BuildError> {
+        let url = match (&self.endpoint, &self.tls) {
+            (Some(endpoint), _) => endpoint.url().clone(),
+            (None, Some(_)) => Url::parse("https://s3.amazonaws.com").expect("it is one"),
+            (None, None) => return Ok(None),
+        };
+        let client = http_client::Client::new(http_client::Settings {
+            url: &url,
+            tls: self.tls.as_ref(),
+            timeout: self.timeout.0,
+            largest_answer: http_client::LARGEST_ANSWER,
+            secrets: Vec::new(),
+        });
+        client.map(|client| Some(Transport::new(client)))
+    }
+
+    async fn client(&self, transport: Option<&Transport>) -> Client {
+        // The transport has the same bound, and more to say when it is reached.
+        let margin = if transport.is_some() { CONNECT_TIMEOUT } else { Duration::ZERO };
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_timeout(self.timeout.0 + margin)
+            .build();
         let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest());
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
@@ -264,6 +294,9 @@ impl Config {
             .request_checksum_calculation(RequestChecksumCalculation::WhenSupported);
         if let Some(endpoint) = &self.endpoint {
             config = config.endpoint_url(endpoint.url().as_str());
+        }
+        if let Some(transport) = transport {
+            config = config.http_client(transport.shared());
         }
         Client::from_conf(config.build())
     }
@@ -314,7 +347,7 @@ impl S3 {
         if let Some(client) = &*known {
             return Ok(client.clone());
         }
-        let client = self.config.client().await;
+        let client = self.config.client(self.transport.as_ref()).await;
         if client.config().region().is_none() {
             return Err(explain::no_region("the AWS environment does not tell it"));
         }
@@ -387,7 +420,11 @@ impl S3 {
 
 impl fmt::Display for S3 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3 {}/{}", self.config.bucket, self.config.prefix)
+        write!(f, "s3 {}/{}", self.config.bucket, self.config.prefix)?;
+        match &self.config.endpoint {
+            Some(endpoint) => write!(f, " at {endpoint}"),
+            None => Ok(()),
+        }
     }
 }
 

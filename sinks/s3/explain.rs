@@ -7,6 +7,7 @@ use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use chrono::Utc;
 
+use super::transport;
 use super::upload::Failed;
 use crate::DeliveryError;
 use crate::http_client::retry_after;
@@ -52,7 +53,7 @@ where
     let code = error.code().map(str::to_owned);
     if let (Some(status), true) = (status, matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_))) {
         if asked == Asked::List && code.as_deref() == Some("AccessDenied") {
-            tracing::debug!(bucket, "may not list the bucket, which tells nothing about writing to it");
+            tracing::info!(bucket, "may not list the bucket, which tells nothing about writing to it");
             return Ok(());
         }
         let retry_after = error.raw_response().and_then(retry_after);
@@ -80,6 +81,10 @@ fn unanswered<E>(error: SdkError<E, HttpResponse>) -> DeliveryError
 where
     E: Error + Send + Sync + 'static,
 {
+    let error = match transport::said(error) {
+        Ok(said) => return said,
+        Err(error) => error,
+    };
     let causes = causes(&error);
     if causes.contains("no providers in chain") || causes.contains("CredentialsNotLoaded") {
         return DeliveryError::refused(
@@ -94,7 +99,7 @@ where
     if causes.contains("invalid peer certificate") {
         return DeliveryError::refused(
             "the endpoint's certificate is not valid for us",
-            "connect by a name in the certificate, and add its authority to the system's (or to `SSL_CERT_FILE`)",
+            "set `tls.ca` to the certificate authority that signed it, and connect by a name in the certificate",
             error,
         );
     }
@@ -106,8 +111,10 @@ where
                 error,
             )
         }
-        SdkError::TimeoutError(_) => DeliveryError::retryable("S3 did not answer in time", error),
-        _ => DeliveryError::retryable("S3 cannot be reached", error),
+        SdkError::TimeoutError(_) => {
+            DeliveryError::retryable("S3 did not answer in time: check the network, and `timeout`", error)
+        }
+        _ => DeliveryError::retryable("S3 cannot be reached: check the network, `bucket` and `region`", error),
     }
 }
 

@@ -34,6 +34,11 @@ fn to(kind: &str, address: &str, tls: Value) -> Arc<dyn Sink> {
         "http" => json!({ "http": { "url": format!("{address}/in/tls"), "format": "ndjson", "tls": tls } }),
         "otlp" => json!({ "otlp": { "endpoint": address, "tls": tls } }),
         "elasticsearch" => json!({ "elasticsearch": { "url": address, "index": "tls", "tls": tls } }),
+        "s3" => json!({ "s3": {
+            "endpoint": address, "bucket": variable("AUDITLINE_TEST_S3_BUCKET"), "region": "us-east-1", "path_style": true,
+            "access_key_id": variable("AUDITLINE_TEST_S3_ACCESS_KEY"),
+            "secret_access_key": variable("AUDITLINE_TEST_S3_SECRET_KEY"), "prefix": "tls/", "tls": tls,
+        } }),
         "splunk_hec" => json!({ "splunk_hec": { "url": address, "token": "any", "tls": tls } }),
         other => panic!("{other}"),
     })
@@ -93,8 +98,9 @@ async fn a_certificate_of_another_name_needs_a_person() {
         ("http", "AUDITLINE_TEST_HTTP_TLS"),
         ("otlp", "AUDITLINE_TEST_OTLP_TLS"),
         ("splunk_hec", "AUDITLINE_TEST_HEC_TLS"),
-        // It never comes to HTTP, so it need not be one that speaks of indices.
+        // They never come to HTTP, so it need not be a server of their own.
         ("elasticsearch", "AUDITLINE_TEST_HTTP_TLS"),
+        ("s3", "AUDITLINE_TEST_HTTP_TLS"),
     ] {
         let Some(address) = server("a_certificate_of_another_name_needs_a_person", kind, name) else { continue };
         let address = by_another_name(&address).await;
@@ -136,18 +142,23 @@ async fn guarded(address: &str) -> String {
 }
 
 #[tokio::test]
-async fn opensearch_knows_us_by_our_certificate() {
-    let test = "opensearch_knows_us_by_our_certificate";
-    let Some(address) = server(test, "opensearch", "AUDITLINE_TEST_OPENSEARCH") else { return };
-    let address = guarded(&address).await;
-    let ca = variable("AUDITLINE_TEST_TLS_CA");
-    let stranger = to("elasticsearch", &address, json!({ "ca": ca }));
-    for error in [stranger.check().await.unwrap_err(), stranger.deliver(&numbered("tls", 1, 1)).await.unwrap_err()] {
-        let DeliveryError::Refused { hint, .. } = &error else { panic!("{}", chain(&error)) };
-        assert!(hint.contains("tls.cert"), "{hint}");
+async fn a_server_knows_us_by_our_certificate() {
+    for (kind, name) in [("elasticsearch", "AUDITLINE_TEST_OPENSEARCH"), ("s3", "AUDITLINE_TEST_S3")] {
+        let Some(address) = server("a_server_knows_us_by_our_certificate", kind, name) else { continue };
+        let address = guarded(&address).await;
+        let ca = variable("AUDITLINE_TEST_TLS_CA");
+        let stranger = to(kind, &address, json!({ "ca": ca }));
+        for error in [stranger.check().await.unwrap_err(), stranger.deliver(&numbered("tls", 1, 1)).await.unwrap_err()]
+        {
+            let DeliveryError::Refused { hint, .. } = &error else { panic!("{kind}: {}", chain(&error)) };
+            assert!(hint.contains("tls.cert"), "{kind}: {hint}");
+        }
+        let (cert, key) = (variable("AUDITLINE_TEST_TLS_CLIENT_CERT"), variable("AUDITLINE_TEST_TLS_CLIENT_KEY"));
+        let known = to(kind, &address, json!({ "ca": ca, "cert": cert, "key": key }));
+        known.check().await.unwrap_or_else(|error| panic!("{kind}: {}", chain(&error)));
+        assert_eq!(known.deliver(&numbered("tls", 1, 20)).await.unwrap().rejected, []);
+        let anybody =
+            to(kind, &address, json!({ "insecure": "any certificate is accepted", "cert": cert, "key": key }));
+        anybody.check().await.unwrap_or_else(|error| panic!("{kind}: {}", chain(&error)));
     }
-    let (cert, key) = (variable("AUDITLINE_TEST_TLS_CLIENT_CERT"), variable("AUDITLINE_TEST_TLS_CLIENT_KEY"));
-    let known = to("elasticsearch", &address, json!({ "ca": ca, "cert": cert, "key": key }));
-    known.check().await.unwrap();
-    assert_eq!(known.deliver(&numbered("tls", 1, 20)).await.unwrap().rejected, []);
 }

@@ -2,14 +2,11 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use auditline_sinks::contract::{self, chain, server};
 use serde_json::json;
-use tokio::net::TcpListener;
 
-use crate::place::{MOTO, S3, offline, sink, variable};
-use crate::trouble::expect_both_refused;
+use crate::place::{MOTO, S3, sink, variable};
 
 /// Runs one test of this program by itself, with an environment of its own, which a process cannot change safely.
 fn alone(test: &str, environment: &[(&str, &str)]) {
@@ -26,43 +23,6 @@ fn alone(test: &str, environment: &[(&str, &str)]) {
 /// Whether this process is the one that [`alone`] started for this test.
 fn is_alone(test: &str) -> bool {
     std::env::var("AUDITLINE_TEST_ALONE").is_ok_and(|alone| alone == test)
-}
-
-#[tokio::test]
-async fn a_certificate_of_another_name_needs_a_person() {
-    let test = "keys::a_certificate_of_another_name_needs_a_person";
-    if is_alone(test) {
-        let endpoint = std::env::var("AUDITLINE_TEST_ALONE_ENDPOINT").unwrap();
-        return expect_both_refused(offline(&endpoint), "connect by a name in the certificate").await;
-    }
-    use tokio_rustls::rustls::ServerConfig;
-    let key = rcgen::generate_simple_self_signed(["elsewhere.example".to_owned()]).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let trusted = folder.path().join("trusted.pem");
-    std::fs::write(&trusted, key.cert.pem()).unwrap();
-    let private = tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
-    let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
-    let server = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let server = server.with_no_client_auth().with_single_cert(vec![key.cert.der().clone()], private.into()).unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-    let accepting = tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let _ = acceptor.accept(stream).await;
-        }
-    });
-    let environment = [
-        ("SSL_CERT_FILE".to_owned(), trusted.display().to_string()),
-        ("AUDITLINE_TEST_ALONE_ENDPOINT".to_owned(), endpoint),
-    ];
-    let told = tokio::task::spawn_blocking(move || {
-        let environment: Vec<(&str, &str)> = environment.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        alone(test, &environment);
-    });
-    told.await.unwrap();
-    accepting.abort();
 }
 
 /// What a sink without keys of its own delivers with, is found in the environment.

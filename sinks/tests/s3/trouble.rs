@@ -47,7 +47,7 @@ async fn expect_both_retryable(config: Value, expected: &str) {
     for outcome in [sink.check().await, delivered] {
         match outcome {
             Err(error @ DeliveryError::Retryable { .. }) => {
-                assert_eq!(error.to_string(), expected, "{}", chain(&error))
+                assert!(error.to_string().contains(expected), "{}", chain(&error))
             }
             other => panic!("{other:?}"),
         }
@@ -58,14 +58,14 @@ async fn expect_both_retryable(config: Value, expected: &str) {
 async fn a_closed_port_may_open() {
     let (_closed, address) = contract::closed_port();
     let endpoint = format!("http://{address}");
-    expect_both_retryable(offline(&endpoint), "S3 cannot be reached").await;
+    expect_both_retryable(offline(&endpoint), &format!("nobody listens at `{endpoint}`: check that it runs")).await;
 }
 
 #[tokio::test]
 async fn a_server_that_never_answers_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    expect_both_retryable(offline(&endpoint), "S3 did not answer in time").await;
+    expect_both_retryable(offline(&endpoint), &format!("`{endpoint}` did not answer within ")).await;
     drop(listener);
 }
 
@@ -79,6 +79,6 @@ async fn garbage_is_no_answer() {
             let _ = stream.write_all(b"220 mail.example ESMTP\r\n").await;
         }
     });
-    expect_both_retryable(offline(&endpoint), "S3 cannot be reached").await;
+    expect_both_refused(offline(&endpoint), "check the port").await;
     babbling.abort();
 }
