@@ -108,3 +108,31 @@ async fn a_full_buffer_is_waited_for() {
     expected.sort_unstable();
     assert!(arrived == expected, "{} of 1200 arrived", arrived.len());
 }
+
+// Whoever deletes a topic under our feet loses what is in it; what comes next must not be lost, nor wait for ever.
+#[tokio::test]
+async fn a_topic_that_is_deleted_and_made_again_is_delivered_to() {
+    let test = "a_topic_that_is_deleted_and_made_again_is_delivered_to";
+    let Some(broker) = server(test, "kafka", "AUDITLINE_TEST_KAFKA") else { return };
+    for make in [config, once] {
+        let topic = Topic::create(make(&broker, &contract::unique("deleted")), plain(&broker)).await;
+        let sink = topic.sink();
+        for first in [1, 6, 11] {
+            sink.deliver(&contract::numbered("p", first, 5)).await.unwrap();
+        }
+        topic.delete().await;
+        let topic = Topic::create(topic.config, topic.client).await;
+        let batches = [contract::numbered("p", 16, 5), contract::numbered("p", 21, 5)];
+        for batch in &batches {
+            let mut attempts = 0;
+            while let Err(error) = sink.deliver(batch).await {
+                attempts += 1;
+                assert!(attempts < 10, "{}", chain(&error));
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        let mut arrived = topic.read_back(10).await;
+        arrived.dedup();
+        assert_eq!(arrived, contract::texts(&batches));
+    }
+}
