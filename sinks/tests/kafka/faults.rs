@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use auditline_sinks::DeliveryError;
 use auditline_sinks::contract::{self, Destination as _, chain, server};
+use auditline_sinks::{Batch, DeliveryError};
+use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -77,6 +78,65 @@ async fn a_passing_fault_is_not_even_seen() {
     let fault = RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS;
     cluster.request_errors(RDKafkaApiKey::Produce, &[fault; 3]);
     deliver(&*sink, &contract::numbered("p", 1, 20)).await.unwrap();
+}
+
+// As when brokers are replaced one by one. The imitation keeps no position, but makes us look for everything again.
+#[tokio::test]
+async fn a_leader_and_a_coordinator_that_move_are_followed() {
+    let cluster = MockCluster::new(3).unwrap();
+    cluster.create_topic("audit", 1, 3).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    let broker = brokers.split(',').next().unwrap();
+    for make in [config, once] {
+        let mut config = make(broker, "audit");
+        config["options"] = json!({ "retry.backoff.ms": "10" });
+        let sink = sink(config);
+        for (at, first) in (0..8).zip((1..).step_by(50)) {
+            let batch = contract::numbered("p", first, 50);
+            let mut delivery = sink.deliver(&batch);
+            // Half of the time before it has begun, half while it is under way.
+            if at % 2 == 1 {
+                assert!(futures::poll!(&mut delivery).is_pending());
+            }
+            cluster.partition_leader("audit", 0, Some(at % 3 + 1)).unwrap();
+            cluster.coordinator(MockCoordinator::Transaction("audit/p/siem".to_owned()), (at + 1) % 3 + 1).unwrap();
+            delivery.await.unwrap_or_else(|error| panic!("{}", chain(&error)));
+        }
+    }
+    let topic = Topic { config: config(broker, "audit"), client: plain(broker) };
+    let expected: Vec<Batch> = (0..2).map(|_| contract::numbered("p", 1, 400)).collect();
+    assert!(topic.read_back(400).await == contract::texts(&expected));
+}
+
+// What a coordinator says while it is moved or busy.
+#[tokio::test]
+async fn a_coordinator_that_is_not_ready_is_waited_for() {
+    use RDKafkaRespErr::*;
+    let (cluster, _) = imitation();
+    let broker = cluster.bootstrap_servers();
+    let mut config = once(&broker, "audit");
+    config["options"] = json!({ "retry.backoff.ms": "10" });
+    let sink = sink(config);
+    let faults = [
+        RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+        RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+    ];
+    let requests = [
+        RDKafkaApiKey::InitProducerId,
+        RDKafkaApiKey::OffsetFetch,
+        RDKafkaApiKey::AddPartitionsToTxn,
+        RDKafkaApiKey::AddOffsetsToTxn,
+        RDKafkaApiKey::TxnOffsetCommit,
+        RDKafkaApiKey::EndTxn,
+    ];
+    let batches: Vec<Batch> = (1..).step_by(5).take(6).map(|first| contract::numbered("p", first, 5)).collect();
+    for (request, batch) in requests.into_iter().zip(&batches) {
+        cluster.request_errors(request, &faults);
+        deliver(&*sink, batch).await.unwrap_or_else(|error| panic!("{request:?}: {}", chain(&error)));
+    }
+    let topic = Topic { config: super::topic::config(&broker, "audit"), client: plain(&broker) };
+    assert_eq!(topic.read_back(30).await, contract::texts(&batches));
 }
 
 #[tokio::test]
