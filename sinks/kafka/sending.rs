@@ -67,7 +67,7 @@ impl<'a> Sending<'a> {
             return;
         }
         // Where there is room nothing is waited for, and a batch is long.
-        if at % 64 == 0 {
+        if at.is_multiple_of(64) {
             tokio::task::yield_now().await;
         }
         let record = &self.batch.records[at];
