@@ -421,6 +421,23 @@ mod tests {
     }
 
     #[test]
+    fn an_option_that_is_a_secret_has_a_key_or_no_place() {
+        for (name, expected) in [
+            ("sasl.password", "is set by auditline: use the key `sasl`"),
+            // An alias, as there are more.
+            ("sasl.oauthbearer.client.credentials.client.secret", "is set by auditline: use the key `sasl`"),
+            ("ssl.key.password", "give `tls.key` a file with a key that has no password"),
+            ("ssl.keystore.password", "use `tls.cert` and `tls.key`"),
+            ("ssl.key.pem", "is set by auditline: use the key `tls`"),
+            ("some.new.secret", "cannot be set: a secret would stand in the clear here"),
+            ("test.mock.num.brokers", "imitation"),
+        ] {
+            let error = config(json!({ "options": { name: "opens-nothing" } })).unwrap_err().to_string();
+            assert!(error.contains(expected) && !error.contains("opens-nothing"), "{error}");
+        }
+    }
+
+    #[test]
     fn the_password_is_not_printed() {
         let sasl = json!({ "mechanism": "scram-sha-256", "username": "u", "password": "opens-nothing" });
         let config = config(json!({ "sasl": sasl, "tls": {} })).unwrap();

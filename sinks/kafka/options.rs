@@ -80,12 +80,12 @@ pub enum Mechanism {
     OauthBearer,
 }
 
-/// librdkafka's options by its own names, except those that have a key of ours or carry a promise.
+/// librdkafka's options by its own names, except those that have a key of ours, carry a promise or are secrets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options(BTreeMap<String, String>);
 
 /// What we set ourselves, and what to use instead.
-const OURS: [(&str, &str); 39] = [
+const OURS: [(&str, &str); 32] = [
     ("acks", PROMISE),
     ("request.required.acks", PROMISE),
     ("enable.idempotence", PROMISE),
@@ -97,7 +97,6 @@ const OURS: [(&str, &str); 39] = [
     ("dr_msg_cb", PROMISE),
     ("dr_cb", PROMISE),
     ("delivery.report.only.error", PROMISE),
-    ("plugin.library.paths", "it would load code into auditline"),
     ("bootstrap.servers", "use the key `brokers`"),
     ("metadata.broker.list", "use the key `brokers`"),
     ("client.id", "use the key `client_id`"),
@@ -106,27 +105,48 @@ const OURS: [(&str, &str); 39] = [
     ("message.timeout.ms", "use the key `timeout`"),
     ("delivery.timeout.ms", "use the key `timeout`"),
     ("security.protocol", "use the key `tls`, or `sasl`, or both"),
-    ("ssl.ca.location", "use the key `tls`"),
-    ("ssl.ca.pem", "use the key `tls`"),
-    ("ssl.certificate.location", "use the key `tls`"),
-    ("ssl.certificate.pem", "use the key `tls`"),
-    ("ssl.key.location", "use the key `tls`"),
-    ("ssl.key.pem", "use the key `tls`"),
+    ("ssl.ca.location", TLS),
+    ("ssl.ca.pem", TLS),
+    ("ssl.certificate.location", TLS),
+    ("ssl.certificate.pem", TLS),
+    ("ssl.key.location", TLS),
+    ("ssl.key.pem", TLS),
+    ("ssl.keystore.location", "use the keys `tls.cert` and `tls.key`, with files in PEM"),
+    ("ssl_ca", TLS),
+    ("ssl_certificate", TLS),
+    ("ssl_key", TLS),
     ("enable.ssl.certificate.verification", PROMISE),
     ("ssl.endpoint.identification.algorithm", PROMISE),
-    ("sasl.mechanism", "use the key `sasl`"),
-    ("sasl.mechanisms", "use the key `sasl`"),
-    ("sasl.username", "use the key `sasl`"),
-    ("sasl.password", "use the key `sasl`"),
-    ("sasl.oauthbearer.method", "use the key `sasl`"),
-    ("sasl.oauthbearer.config", "use the key `sasl`"),
-    ("sasl.oauthbearer.client.id", "use the key `sasl`"),
-    ("sasl.oauthbearer.client.secret", "use the key `sasl`"),
-    ("sasl.oauthbearer.scope", "use the key `sasl`"),
-    ("sasl.oauthbearer.token.endpoint.url", "use the key `sasl`"),
     ("log_level", "use the environment variable for auditline's own log"),
 ];
 
+/// What nobody sets here, and why.
+const NEVER: [(&str, &str); 6] = [
+    ("plugin.library.paths", "it would load code into auditline"),
+    ("ssl.engine.location", "it would load code into auditline"),
+    ("test.mock.num.brokers", "records would go to an imitation of a broker, and be lost"),
+    ("test.mock.broker.rtt", "it is for tests of librdkafka"),
+    (
+        "ssl.key.password",
+        "it would stand in the clear here; give `tls.key` a file with a key that has no password, and that only \
+         auditline can read",
+    ),
+    ("ssl.keystore.password", "it would stand in the clear here; use `tls.cert` and `tls.key`, with files in PEM"),
+];
+
+/// Why an option cannot be set here, by its name.
+fn refusal(name: &str) -> Option<String> {
+    let of = |table: &[(&str, &'static str)]| table.iter().find(|(ours, _)| *ours == name).map(|(_, why)| *why);
+    if let Some(instead) = of(&OURS).or_else(|| name.starts_with("sasl.").then_some("use the key `sasl`")) {
+        return Some(format!("`{name}` is set by auditline: {instead}"));
+    }
+    // Whatever else librdkafka may come to take.
+    let is_secret = || ["password", "passphrase", "secret"].iter().any(|word| name.contains(word));
+    let why = of(&NEVER).or_else(|| is_secret().then_some("a secret would stand in the clear here"))?;
+    Some(format!("`{name}` cannot be set: {why}"))
+}
+
+const TLS: &str = "use the key `tls`";
 const PROMISE: &str = "what auditline promises depends on it";
 
 impl Compression {
@@ -253,8 +273,8 @@ struct Name(String);
 impl<'de> Deserialize<'de> for Name {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        match OURS.iter().find(|(ours, _)| *ours == name) {
-            Some((_, instead)) => Err(D::Error::custom(format!("`{name}` is set by auditline: {instead}"))),
+        match refusal(&name) {
+            Some(refusal) => Err(D::Error::custom(refusal)),
             None => Ok(Self(name)),
         }
     }

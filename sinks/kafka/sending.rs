@@ -66,6 +66,10 @@ impl<'a> Sending<'a> {
         if self.failed.is_some() || (self.in_transaction && !self.is_well()) {
             return;
         }
+        // Where there is room nothing is waited for, and a batch is long.
+        if at.is_multiple_of(64) {
+            tokio::task::yield_now().await;
+        }
         let record = &self.batch.records[at];
         let Envelope { topic, key, headers } = self.messages.envelope(self.batch, record);
         // The message's own timestamp is the time of sending. With the event's, a topic's retention would delete a

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use auditline_sinks::DeliveryError;
 use auditline_sinks::contract::{self, Destination as _, chain, server};
+use auditline_sinks::{Batch, DeliveryError};
+use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -77,6 +78,65 @@ async fn a_passing_fault_is_not_even_seen() {
     deliver(&*sink, &contract::numbered("p", 1, 20)).await.unwrap();
 }
 
+// As when brokers are replaced one by one. The imitation keeps no position, but makes us look for everything again.
+#[tokio::test]
+async fn a_leader_and_a_coordinator_that_move_are_followed() {
+    let cluster = MockCluster::new(3).unwrap();
+    cluster.create_topic("audit", 1, 3).unwrap();
+    let brokers = cluster.bootstrap_servers();
+    let broker = brokers.split(',').next().unwrap();
+    for make in [config, once] {
+        let mut config = make(broker, "audit");
+        config["options"] = json!({ "retry.backoff.ms": "10" });
+        let sink = sink(config);
+        for (at, first) in (0..8).zip((1..).step_by(50)) {
+            let batch = contract::numbered("p", first, 50);
+            let mut delivery = sink.deliver(&batch);
+            // Half of the time before it has begun, half while it is under way.
+            if at % 2 == 1 {
+                assert!(futures::poll!(&mut delivery).is_pending());
+            }
+            cluster.partition_leader("audit", 0, Some(at % 3 + 1)).unwrap();
+            cluster.coordinator(MockCoordinator::Transaction("audit/p/siem".to_owned()), (at + 1) % 3 + 1).unwrap();
+            delivery.await.unwrap_or_else(|error| panic!("{}", chain(&error)));
+        }
+    }
+    let topic = Topic { config: config(broker, "audit"), client: plain(broker) };
+    let expected: Vec<Batch> = (0..2).map(|_| contract::numbered("p", 1, 400)).collect();
+    assert!(topic.read_back(400).await == contract::texts(&expected));
+}
+
+// What a coordinator says while it is moved or busy.
+#[tokio::test]
+async fn a_coordinator_that_is_not_ready_is_waited_for() {
+    use RDKafkaRespErr::*;
+    let (cluster, _) = imitation();
+    let broker = cluster.bootstrap_servers();
+    let mut config = once(&broker, "audit");
+    config["options"] = json!({ "retry.backoff.ms": "10" });
+    let sink = sink(config);
+    let faults = [
+        RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+        RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+    ];
+    let requests = [
+        RDKafkaApiKey::InitProducerId,
+        RDKafkaApiKey::OffsetFetch,
+        RDKafkaApiKey::AddPartitionsToTxn,
+        RDKafkaApiKey::AddOffsetsToTxn,
+        RDKafkaApiKey::TxnOffsetCommit,
+        RDKafkaApiKey::EndTxn,
+    ];
+    let batches: Vec<Batch> = (1..).step_by(5).take(6).map(|first| contract::numbered("p", first, 5)).collect();
+    for (request, batch) in requests.into_iter().zip(&batches) {
+        cluster.request_errors(request, &faults);
+        deliver(&*sink, batch).await.unwrap_or_else(|error| panic!("{request:?}: {}", chain(&error)));
+    }
+    let topic = Topic { config: super::topic::config(&broker, "audit"), client: plain(&broker) };
+    assert_eq!(topic.read_back(30).await, contract::texts(&batches));
+}
+
 #[tokio::test]
 async fn after_a_broker_was_down_the_same_sink_delivers() {
     let (cluster, sink) = imitation();
@@ -105,4 +165,32 @@ async fn a_full_buffer_is_waited_for() {
     arrived.sort_unstable();
     expected.sort_unstable();
     assert!(arrived == expected, "{} of 1200 arrived", arrived.len());
+}
+
+// Whoever deletes a topic under our feet loses what is in it; what comes next must not be lost, nor wait for ever.
+#[tokio::test]
+async fn a_topic_that_is_deleted_and_made_again_is_delivered_to() {
+    let test = "a_topic_that_is_deleted_and_made_again_is_delivered_to";
+    let Some(broker) = server(test, "kafka", "AUDITLINE_TEST_KAFKA") else { return };
+    for make in [config, once] {
+        let topic = Topic::create(make(&broker, &contract::unique("deleted")), plain(&broker)).await;
+        let sink = topic.sink();
+        for first in [1, 6, 11] {
+            sink.deliver(&contract::numbered("p", first, 5)).await.unwrap();
+        }
+        topic.delete().await;
+        let topic = Topic::create(topic.config, topic.client).await;
+        let batches = [contract::numbered("p", 16, 5), contract::numbered("p", 21, 5)];
+        for batch in &batches {
+            let mut attempts = 0;
+            while let Err(error) = sink.deliver(batch).await {
+                attempts += 1;
+                assert!(attempts < 10, "{}", chain(&error));
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+        let mut arrived = topic.read_back(10).await;
+        arrived.dedup();
+        assert_eq!(arrived, contract::texts(&batches));
+    }
 }

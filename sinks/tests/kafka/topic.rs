@@ -47,6 +47,13 @@ impl Topic {
         Self { config, client }
     }
 
+    pub async fn delete(&self) {
+        let admin: AdminClient<DefaultClientContext> = self.client.create().unwrap();
+        let name = self.config["topic"].as_str().unwrap();
+        let deleted = admin.delete_topics(&[name], &AdminOptions::new()).await.unwrap();
+        deleted.into_iter().for_each(|topic| drop(topic.unwrap()));
+    }
+
     /// Gives the topic another message limit.
     pub async fn set_limit(&self, limit: usize) {
         let admin: AdminClient<DefaultClientContext> = self.client.create().unwrap();
