@@ -80,7 +80,7 @@ fn carried_out(terms: Terms, wishes: Vec<Wish>) -> (Vec<Seen>, BudgetState) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn the_laws_of_a_budget(
