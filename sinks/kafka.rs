@@ -34,7 +34,7 @@ use serde::Deserialize;
 
 use self::apart::{Apart, Connected};
 use self::context::Context;
-use self::explain::{all_refused, explain, refuses_all};
+use self::explain::explain;
 use self::message::Messages;
 use self::once::Lanes;
 pub use self::options::{Compression, Mechanism, Options, Sasl};
@@ -284,7 +284,6 @@ impl Sink for Kafka {
                 }
                 Err(error)
             }
-            None if refuses_all(&sending.rejected, batch) => Err(all_refused()),
             None => {
                 sending.context().forget_errors();
                 Ok(Delivery { rejected: sending::rejected(batch, sending.rejected) })

@@ -7,7 +7,7 @@ use super::Config;
 use super::context::Context;
 use super::options::Mechanism;
 use crate::template::Template;
-use crate::{Batch, DeliveryError};
+use crate::DeliveryError;
 
 /// What an error says of the message that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,22 +55,6 @@ impl Why {
         };
         code.to_string()
     }
-}
-
-/// Whether the broker finds everything invalid: then it is not the records that are wrong, but what is asked of the topic's
-/// producers, such as a schema's id. A whole backlog would become dead letters.
-pub(super) fn refuses_all(rejected: &[(usize, Why)], batch: &Batch) -> bool {
-    batch.records.len() > 1
-        && rejected.len() == batch.records.len()
-        && rejected.iter().all(|(_, why)| *why == Why::Invalid)
-}
-
-pub(super) fn all_refused() -> DeliveryError {
-    DeliveryError::refused(
-        "the broker finds every record of a batch invalid",
-        "see what the topic demands of records, such as schema validation, and the broker's log",
-        KafkaError::MessageProduction(Code::InvalidRecord),
-    )
 }
 
 pub(super) fn fate(code: Code) -> Fate {
@@ -203,17 +187,6 @@ mod tests {
             rdkafka::ClientContext::error(&context, KafkaError::Global(code), reason);
         }
         explain(code, &context, &serde_json::from_value(config).unwrap())
-    }
-
-    #[test]
-    fn a_topic_that_takes_nothing_is_told_from_records_that_are_wrong() {
-        let batch = crate::contract::numbered("p", 1, 3);
-        let all = |why: Why| (0..3).map(|at| (at, why)).collect::<Vec<_>>();
-        assert!(refuses_all(&all(Why::Invalid), &batch));
-        // What is too large is so by itself.
-        assert!(!refuses_all(&all(Why::TooLarge), &batch));
-        assert!(!refuses_all(&all(Why::Invalid)[..2], &batch));
-        assert!(!refuses_all(&[(0, Why::Invalid)], &crate::contract::numbered("p", 1, 1)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tracing::warn;
 use super::Kafka;
 use super::apart::{Apart, blocking};
 use super::context::Context;
-use super::explain::{Fate, Why, all_refused, fate, is_fenced, refuses_all};
+use super::explain::{Fate, Why, fate, is_fenced};
 use super::plan::Plan;
 use super::position::Position;
 use super::sending::{Sending, rejected};
@@ -112,8 +112,6 @@ impl Kafka {
         }
         self.lanes.put(&name, Known::Left(lane.position.clone()));
         match self.send_once(&mut lane, batch).await {
-            // Nothing was committed.
-            Ok(places) if refuses_all(&places, batch) => Err(all_refused()),
             Ok(places) => {
                 lane.producer.producer().client().context().forget_errors();
                 lane.position = lane.position.after(batch, &places);
