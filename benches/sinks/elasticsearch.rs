@@ -1,13 +1,13 @@
-//! Documents for OpenSearch, by bulk requests. The plainest program has each action ready, and looks whether the answer tells
-//! of errors.
+//! Documents for OpenSearch, by bulk requests. The plainest program looks whether the answer tells of errors.
+
+use std::io::Write;
 
 use auditline_sinks::Batch;
-use bytes::Bytes;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 
 use super::race::Pair;
-use super::web::{self, Posts, Request, Texts, url};
+use super::web::{self, Posts, Request};
 
 pub fn pair() -> Option<Pair> {
     let server = super::server("elasticsearch", "OpenSearch", "AUDITLINE_TEST_OPENSEARCH")?;
@@ -16,12 +16,13 @@ pub fn pair() -> Option<Pair> {
     }
     let config = super::config(&format!("[elasticsearch]\nurl = \"{server}\""));
     let request = move |batch: &Batch| Request {
-        url: url(&format!("{server}/audit-{}/_bulk?filter_path=errors", batch.vendor)),
+        url: format!("{server}/audit-{}/_bulk?filter_path=errors", batch.vendor),
         content_type: "application/x-ndjson",
         authorization: None,
         body: documents(batch),
     };
-    Some(Pair::new("elasticsearch", config, Posts::new(request, |answer| answer == br#"{"errors":false}"#)))
+    let is_taken = |answer: &[u8]| answer == br#"{"errors":false}"#;
+    Some(Pair::new("elasticsearch", config, Posts::new(Batch::clone, request, is_taken)))
 }
 
 /// An index that looks into no document: the server is to have little to do.
@@ -35,8 +36,13 @@ fn create(index: &str) {
     assert!(answer.status().is_success(), "{index}: {}", answer.status());
 }
 
-fn documents(batch: &Batch) -> Texts {
-    let action = |id: &str| json!({ "create": { "_id": format!("{}/{id}", batch.pipeline) } }).to_string() + "\n";
-    let records = batch.records.iter();
-    records.flat_map(|record| [action(&record.id).into(), record.json.clone(), Bytes::from_static(b"\n")]).collect()
+fn documents(batch: &Batch) -> Vec<u8> {
+    let mut body = Vec::new();
+    for record in &batch.records {
+        let (pipeline, id) = (&batch.pipeline, &record.id);
+        writeln!(body, r#"{{"create":{{"_id":"{pipeline}/{id}"}}}}"#).expect("memory takes everything");
+        body.extend_from_slice(&record.json);
+        body.push(b'\n');
+    }
+    body
 }

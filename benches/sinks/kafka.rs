@@ -1,5 +1,5 @@
-//! Messages for Apache Kafka. The plainest program hands them to librdkafka one by one and flushes after each batch; key
-//! and headers are made ready for it.
+//! Messages for Apache Kafka. The plainest program hands them to librdkafka one by one and flushes after each batch. It
+//! is told what the sink reads in the event: key, schema and class.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use auditline_sinks::template::{KeyTemplate, Place};
 use auditline_sinks::{Batch, Record};
-use bytes::Bytes;
 use chrono::SecondsFormat;
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;
@@ -29,8 +28,10 @@ struct Messages {
 struct Message {
     topic: String,
     key: String,
-    headers: OwnedHeaders,
-    payload: Bytes,
+    record: Record,
+    vendor: Arc<str>,
+    schema: String,
+    class: String,
 }
 
 /// Counts what was not taken.
@@ -68,21 +69,15 @@ pub fn pair() -> Option<Pair> {
 
 impl Plain for Messages {
     fn prepare(&mut self, batches: &[Batch]) {
-        let key: KeyTemplate = "{actor}".parse().expect("a known placeholder");
-        let message = |batch: &Batch, record: &Record| Message {
-            topic: format!("bench.{}", batch.vendor),
-            key: Some(key.0.render(batch, record, Place::Text)).filter(|key| !key.is_empty()).unwrap_or("none".into()),
-            headers: headers(batch, record),
-            payload: record.json.clone(),
-        };
-        let messages = |batch: &Batch| batch.records.iter().map(|record| message(batch, record)).collect();
+        let messages = |batch: &Batch| batch.records.iter().map(|record| Message::new(batch, record)).collect();
         self.batches = batches.iter().map(messages).collect();
     }
 
     fn push(&mut self) {
-        for batch in self.batches.drain(..) {
-            for Message { topic, key, headers, payload } in batch {
-                let mut message = BaseRecord::to(&topic).key(&key).payload(&payload[..]).headers(headers);
+        for batch in &self.batches {
+            for it in batch {
+                let mut message =
+                    BaseRecord::to(&it.topic).key(&it.key).payload(&it.record.json[..]).headers(it.headers());
                 while let Err((error, unsent)) = self.producer.send(message) {
                     let is_full = matches!(error, KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull));
                     assert!(is_full, "{error}");
@@ -96,21 +91,33 @@ impl Plain for Messages {
     }
 }
 
-/// Those that the sink gives a message.
-fn headers(batch: &Batch, record: &Record) -> OwnedHeaders {
-    let event: Value = serde_json::from_slice(&record.json).expect("an event");
-    let time = record.time.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let schema = format!("ocsf {}", event["metadata"]["version"].as_str().expect("a version"));
-    let class = event["class_uid"].to_string();
-    let headers = [
-        ("auditline-id", record.id.as_str()),
-        ("auditline-vendor", &batch.vendor),
-        ("auditline-pipeline", &batch.pipeline),
-        ("auditline-time", &time),
-        ("auditline-schema", &schema),
-        ("auditline-class", &class),
-        ("content-type", "application/json"),
-    ];
-    let put = |all: OwnedHeaders, (key, value)| all.insert(Header { key, value: Some(value) });
-    headers.into_iter().fold(OwnedHeaders::new(), put)
+impl Message {
+    fn new(batch: &Batch, record: &Record) -> Self {
+        let event: Value = serde_json::from_slice(&record.json).expect("an event");
+        let key: KeyTemplate = "{actor}".parse().expect("a known placeholder");
+        Self {
+            topic: format!("bench.{}", batch.vendor),
+            key: key.0.render(batch, record, Place::Text),
+            record: record.clone(),
+            vendor: batch.vendor.clone(),
+            schema: format!("ocsf {}", event["metadata"]["version"].as_str().expect("a version")),
+            class: event["class_uid"].to_string(),
+        }
+    }
+
+    /// Those that the sink gives it.
+    fn headers(&self) -> OwnedHeaders {
+        let time = self.record.time.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let headers = [
+            ("auditline-id", self.record.id.as_str()),
+            ("auditline-vendor", &self.vendor),
+            ("auditline-pipeline", &self.vendor),
+            ("auditline-time", &time),
+            ("auditline-schema", &self.schema),
+            ("auditline-class", &self.class),
+            ("content-type", "application/json"),
+        ];
+        let put = |all: OwnedHeaders, (key, value)| all.insert(Header { key, value: Some(value) });
+        headers.into_iter().fold(OwnedHeaders::new_with_capacity(7), put)
+    }
 }

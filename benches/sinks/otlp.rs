@@ -11,26 +11,20 @@ use prost::Message;
 use serde_json::Value;
 
 use super::race::Pair;
-use super::web::{Body, Posts, Request, url};
+use super::web::{Posts, Request};
 
 pub fn pair() -> Option<Pair> {
     let server = super::server("otlp", "OTLP receiver", "AUDITLINE_TEST_OTLP")?;
     let config = super::config(&format!("[otlp]\nendpoint = \"{server}\""));
-    let request = move |batch: &Batch| Request {
-        url: url(&format!("{server}/v1/logs")),
+    let request = move |logs: &ExportLogsServiceRequest| Request {
+        url: format!("{server}/v1/logs"),
         content_type: "application/x-protobuf",
         authorization: None,
-        body: logs(batch),
+        body: logs.encode_to_vec(),
     };
     // No word of rejected records: no partial success, or an empty one.
     let is_taken = |answer: &[u8]| matches!(answer, [] | [0x0a, 0]);
-    Some(Pair::new("otlp", config, Posts::new(request, is_taken)))
-}
-
-impl Body for ExportLogsServiceRequest {
-    fn bytes(&self) -> Vec<u8> {
-        self.encode_to_vec()
-    }
+    Some(Pair::new("otlp", config, Posts::new(logs, request, is_taken)))
 }
 
 fn logs(batch: &Batch) -> ExportLogsServiceRequest {

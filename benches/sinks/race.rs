@@ -21,7 +21,7 @@ const REST: Duration = Duration::from_millis(20);
 
 /// The plainest program that sends the same on the same client library.
 pub trait Plain {
-    /// Makes ready what is to be sent: keys, headers, frames, envelopes. Not measured.
+    /// Looks up what it is to be told of the events, and whatever else is not its work. Not measured.
     fn prepare(&mut self, batches: &[Batch]);
 
     /// Sends it, batch after batch, and returns when it is known that all of it was taken. Measured.

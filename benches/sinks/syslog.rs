@@ -1,7 +1,7 @@
-//! Messages for rsyslog over TCP. The plainest program writes frames that are made ready for it, a batch at a time.
+//! Messages for rsyslog over TCP. The plainest program makes frames and writes them, a batch at a time, and does not look what
+//! becomes of them. It is told what the sink reads in the event: class and code.
 
-use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::Write;
 use std::net::TcpStream;
 
 use auditline_sinks::{Batch, Record};
@@ -12,7 +12,14 @@ use super::race::{Pair, Plain};
 
 struct Frames {
     stream: TcpStream,
-    batches: Vec<Vec<Vec<u8>>>,
+    batches: Vec<Vec<Message>>,
+}
+
+struct Message {
+    record: Record,
+    vendor: String,
+    class: String,
+    code: String,
 }
 
 pub fn pair() -> Option<Pair> {
@@ -27,35 +34,45 @@ pub fn pair() -> Option<Pair> {
 
 impl Plain for Frames {
     fn prepare(&mut self, batches: &[Batch]) {
-        let frames = |batch: &Batch| batch.records.iter().map(|record| frame(batch, record)).collect();
-        self.batches = batches.iter().map(frames).collect();
+        let messages = |batch: &Batch| batch.records.iter().map(|record| Message::new(batch, record)).collect();
+        self.batches = batches.iter().map(messages).collect();
     }
 
     fn push(&mut self) {
-        for frames in &self.batches {
-            let mut bytes = Vec::with_capacity(frames.iter().map(|frame| frame.len() + 8).sum());
-            for frame in frames {
-                write!(bytes, "{} ", frame.len()).expect("memory takes everything");
-                bytes.extend_from_slice(frame);
+        for messages in &self.batches {
+            let (mut frames, mut frame) = (Vec::new(), Vec::new());
+            for message in messages {
+                frame.clear();
+                message.write(&mut frame).expect("memory takes everything");
+                write!(frames, "{} ", frame.len()).expect("memory takes everything");
+                frames.extend_from_slice(&frame);
             }
-            self.stream.write_all(&bytes).expect("the receiver takes it");
+            self.stream.write_all(&frames).expect("the receiver takes it");
         }
     }
 }
 
-/// The message that the sink makes, but for the host's name.
-fn frame(batch: &Batch, record: &Record) -> Vec<u8> {
-    let event: Value = serde_json::from_slice(&record.json).expect("an event");
-    let time = record.time.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let (id, pipeline, vendor) = (&record.id, &batch.pipeline, &batch.vendor);
-    let mut frame = format!(
-        "<109>1 {time} host.example auditline - {vendor} \
-         [auditline@32473 id=\"{id}\" pipeline=\"{pipeline}\" vendor=\"{vendor}\" class=\"{}\"",
-        event["class_uid"]
-    );
-    if let Some(code) = event["metadata"]["event_code"].as_str() {
-        let _ = write!(frame, " code=\"{code}\"");
+impl Message {
+    fn new(batch: &Batch, record: &Record) -> Self {
+        let event: Value = serde_json::from_slice(&record.json).expect("an event");
+        Self {
+            record: record.clone(),
+            vendor: batch.vendor.to_string(),
+            class: event["class_uid"].to_string(),
+            code: event["metadata"]["event_code"].as_str().expect("a code").to_owned(),
+        }
     }
-    frame.push_str("] ");
-    [frame.as_bytes(), &record.json].concat()
+
+    /// As the sink makes it, but for the host's name.
+    fn write(&self, to: &mut Vec<u8>) -> std::io::Result<()> {
+        let Self { record, vendor, class, code } = self;
+        let time = record.time.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let id = &record.id;
+        write!(
+            to,
+            "<109>1 {time} host.example auditline - {vendor} \
+             [auditline@32473 id=\"{id}\" pipeline=\"{vendor}\" vendor=\"{vendor}\" class=\"{class}\" code=\"{code}\"] "
+        )?;
+        to.write_all(&record.json)
+    }
 }
