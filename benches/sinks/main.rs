@@ -61,10 +61,13 @@ fn main() -> ExitCode {
     judge(measured, missing, &dear)
 }
 
+/// Makes a pair, unless there is no server for it.
+type Make<'a> = Box<dyn Fn() -> Option<Pair> + 'a>;
+
 /// Each made when its turn comes: a client that only waits costs something, too.
-fn pairs(folder: &Path) -> Vec<Box<dyn Fn() -> Option<Pair> + '_>> {
+fn pairs(folder: &Path) -> Vec<Make<'_>> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let all: [(&'static str, Box<dyn Fn() -> Option<Pair> + '_>); 9] = [
+    let all: [(&str, Make<'_>); 9] = [
         ("file", Box::new(|| file::pair(folder))),
         ("kafka", Box::new(kafka::pair)),
         ("s3 gzip", Box::new(|| s3::pair("s3 gzip", Packing::Gzip))),
