@@ -29,9 +29,14 @@ lint: setup ## formatting and clippy, as strict as CI
 	@$(CARGO) fmt --all --check
 	@$(CARGO) clippy --workspace --all-targets -- -D warnings
 
-bench: setup ## what a record and its transforms cost, and a million within 64 MiB; see benches/README.md
+bench: setup ## what a record, its transforms and its delivery cost, and a million within 64 MiB; see benches/README.md
 	@echo "bench: building (a release build, which takes minutes the first time)"
-	@$(CARGO) bench -q -p auditline --bench transforms --bench memory --no-fail-fast
+	@$(CARGO) bench -q -p auditline --bench transforms --bench memory --bench sinks --no-run
+	@echo "bench: transforms and memory, then (about three minutes) the sinks against the servers of the tests"
+	@failed=0; \
+	$(CARGO) bench -q -p auditline --bench transforms --bench memory --no-fail-fast || failed=1; \
+	tests/servers/run $(CARGO) bench -q -p auditline --bench sinks || failed=1; \
+	exit $$failed
 
 servers-check: setup ## do the test servers behave as our tests take them to? with clients that are not ours
 	@tests/servers/run target/servers/venv/bin/python tests/servers/check.py

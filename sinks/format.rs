@@ -9,8 +9,10 @@ mod facts;
 pub mod leef;
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::{Batch, Record};
@@ -52,48 +54,76 @@ impl Format {
 }
 
 /// OCSF's class of an event and the vendor's word for it, where OCSF and ECS have them. Reads no more of the JSON than
-/// that, for it is asked of each message.
+/// that, and no further: it is asked of each message, and an event of ours has both near its beginning.
 #[must_use]
 pub fn class_and_code(record: &Record) -> (Option<String>, Option<String>) {
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Event<'a> {
-        #[serde(borrow)]
-        class_uid: Option<&'a RawValue>,
-        #[serde(borrow)]
-        metadata: Option<&'a RawValue>,
-        #[serde(borrow)]
-        event: Option<&'a RawValue>,
-        #[serde(borrow)]
-        auditline: Option<&'a RawValue>,
-    }
-
-    #[derive(Default, Deserialize)]
-    #[serde(default)]
-    struct Within<'a> {
-        #[serde(borrow)]
-        event_code: Option<&'a RawValue>,
-        #[serde(borrow)]
-        code: Option<&'a RawValue>,
-        #[serde(borrow)]
-        ocsf: Option<&'a RawValue>,
-    }
-
-    fn within(json: Option<&RawValue>) -> Option<Within<'_>> {
-        serde_json::from_str(json?.get()).ok()
-    }
-
-    fn ocsf(auditline: Option<&RawValue>) -> Option<Event<'_>> {
-        serde_json::from_str(within(auditline)?.ocsf?.get()).ok()
-    }
-
-    let event: Event<'_> = serde_json::from_slice(&record.json).unwrap_or_default();
-    let class = event.class_uid.or_else(|| ocsf(event.auditline)?.class_uid);
-    let code = within(event.metadata).and_then(|it| it.event_code).or_else(|| within(event.event)?.code);
+    let mut event = Event::default();
+    // What ends the reading early is an error, too.
+    let _ = serde_json::Deserializer::from_slice(&record.json).deserialize_map(&mut event);
+    let class = event.class.or_else(|| ocsf(event.auditline)?.class);
+    let code = event.code.or_else(|| within(event.event)?.code);
     let text =
         |json: Option<&RawValue>| facts::scalar(json?.get()).filter(|text| !text.is_empty()).map(Cow::into_owned);
     (text(class), text(code))
 }
+
+/// As much of an event as tells its class and its code.
+#[derive(Default)]
+struct Event<'a> {
+    class: Option<&'a RawValue>,
+    /// OCSF's.
+    code: Option<&'a RawValue>,
+    event: Option<&'a RawValue>,
+    auditline: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Within<'a> {
+    #[serde(borrow)]
+    event_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    ocsf: Option<&'a RawValue>,
+}
+
+fn within(json: Option<&RawValue>) -> Option<Within<'_>> {
+    serde_json::from_str(json?.get()).ok()
+}
+
+fn ocsf(auditline: Option<&RawValue>) -> Option<Event<'_>> {
+    let mut event = Event::default();
+    let _ = serde_json::Deserializer::from_str(within(auditline)?.ocsf?.get()).deserialize_map(&mut event);
+    Some(event)
+}
+
+impl<'a> Visitor<'a> for &mut Event<'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Name(name)) = map.next_key()? {
+            match &*name {
+                "class_uid" => self.class = map.next_value()?,
+                "metadata" => self.code = within(map.next_value()?).and_then(|it| it.event_code),
+                "event" => self.event = map.next_value()?,
+                "auditline" => self.auditline = map.next_value()?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+            if self.class.is_some() && self.code.is_some() {
+                return Err(A::Error::custom("nothing more is wanted"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// JSON without the line breaks and tabs that may stand between its tokens. Of control characters, JSON has only DEL and
 /// those above it in its texts, and they can be escaped there.

@@ -12,12 +12,10 @@ mod texts;
 mod throughput;
 
 use std::hint::black_box;
-use std::path::Path;
 use std::process::ExitCode;
 
-use auditline::config::{Files, Plan, resolve};
-use auditline::document::{Context, Problems};
-use auditline::simulator::{Vendor, sample};
+use auditline::config::Plan;
+use auditline::simulator::Vendor;
 use auditline::transform::redact::{EmailAction, IpAction, Key, Policy, Redactor, TextAction};
 
 use self::clock::Lap;
@@ -48,9 +46,7 @@ struct Row {
 
 impl Row {
     fn new(name: &'static str, page: Vec<u8>, plan: &mut Plan) -> Self {
-        let at = plan.files.iter().position(|pipeline| &*pipeline.name == name).expect("a pipeline of that name");
-        let pipeline = plan.files.swap_remove(at);
-        let product = Product::new(pipeline.source.connector, pipeline.transforms);
+        let product = Product::new(name, plan);
         let (records, _) = product.run(&page);
         let events = records.iter().map(|record| serde_json::from_slice(&record.json).expect("events are JSON"));
         Self { name, events: events.collect(), page, product, rounds: Vec::new() }
@@ -89,11 +85,11 @@ impl Row {
 fn main() -> ExitCode {
     clock::stay_on_one_core();
     clock::keep_what_is_freed();
-    let mut plan = plan();
+    let mut plan = product::plan();
     let mut rows = [
         Row::new("cloudflare", records::page(RECORDS), &mut plan),
-        Row::new("ashby", page("results", Vendor::Ashby), &mut plan),
-        Row::new("voximplant", page("result", Vendor::Voximplant), &mut plan),
+        Row::new("ashby", records::simulated("results", Vendor::Ashby, RECORDS), &mut plan),
+        Row::new("voximplant", records::simulated("result", Vendor::Voximplant, RECORDS), &mut plan),
     ];
     for round in 0..=ROUNDS {
         for row in &mut rows {
@@ -133,20 +129,6 @@ fn judge(rows: &[Row]) -> bool {
         println!("\nok: nowhere do they cost more than {MOST} times what it costs to parse records and write events");
     }
     dear.is_empty()
-}
-
-/// An answer of the vendor whose records are the list `key`.
-fn page(key: &str, vendor: Vendor) -> Vec<u8> {
-    format!(r#"{{"success":true,"{key}":[{}]}}"#, sample(vendor, RECORDS).join(",")).into_bytes()
-}
-
-/// The pipelines beside this file, as `auditline run` reads them.
-fn plan() -> Plan {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/transforms/config");
-    let problems = Problems::new();
-    let context = Context::new(&problems);
-    let plan = Files::read(&folder, &context).and_then(|files| resolve(&files, &context));
-    plan.unwrap_or_else(|| panic!("{problems}"))
 }
 
 /// What most pipelines redact.

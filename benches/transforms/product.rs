@@ -1,9 +1,12 @@
 //! The product on its own way: decode the page, then each record through the transforms to the frozen record the journal
 //! gets.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use auditline::config::{Files, Plan, resolve};
 use auditline::connector::Connector;
+use auditline::document::{Context, Problems};
 use auditline::engine::{Refined, refine};
 use auditline::event::{Arena, Record};
 use auditline::source::decode;
@@ -19,9 +22,11 @@ pub struct Product {
 }
 
 impl Product {
-    /// A pipeline that reads that connector's records and changes them so.
-    pub fn new(connector: Arc<Connector>, transforms: Vec<Box<dyn Transform>>) -> Self {
-        Self { connector, transforms }
+    /// The pipeline of that name, taken out of the plan.
+    pub fn new(name: &str, plan: &mut Plan) -> Self {
+        let at = plan.files.iter().position(|pipeline| &*pipeline.name == name).expect("a pipeline of that name");
+        let pipeline = plan.files.swap_remove(at);
+        Self { connector: pipeline.source.connector, transforms: pipeline.transforms }
     }
 
     /// The records of a page, and how many addresses were redacted.
@@ -43,4 +48,13 @@ impl Product {
         decode::page(page, rules, &Arena::new(), &mut each).expect("the page is JSON");
         (done, sum)
     }
+}
+
+/// The pipelines beside this file, as `auditline run` reads them.
+pub fn plan() -> Plan {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/transforms/config");
+    let problems = Problems::new();
+    let context = Context::new(&problems);
+    let plan = Files::read(&folder, &context).and_then(|files| resolve(&files, &context));
+    plan.unwrap_or_else(|| panic!("{problems}"))
 }

@@ -6,6 +6,8 @@
 
 use std::fmt::Write;
 
+use auditline::simulator::{Vendor, sample};
+
 const ACCOUNT: &str = "9f2c41d07be84a6fb1d5c3e8a0764b15";
 
 const PEOPLE: [(&str, &str); 6] = [
@@ -46,6 +48,11 @@ pub fn page(count: u64) -> Vec<u8> {
     write!(out, r#"],"result_info":{{"count":"{count}","cursor":"bmV4dCBwYWdl"}}}}"#)
         .expect("a String takes everything");
     out.into_bytes()
+}
+
+/// An answer of another vendor, whose records are the list `key`, as the simulated vendors have them.
+pub fn simulated(key: &str, vendor: Vendor, count: u64) -> Vec<u8> {
+    format!(r#"{{"success":true,"{key}":[{}]}}"#, sample(vendor, count).join(",")).into_bytes()
 }
 
 /// A stream of numbers that look random: splitmix64.

@@ -13,7 +13,41 @@ pub struct Path(Vec<String>);
 
 /// Which values are looked for, in all of the templates that are filled with one record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted(Vec<Path>);
+pub struct Wanted {
+    paths: Vec<Path>,
+    /// The same as a tree: each part of an event is held against few names, whatever is looked for in others.
+    tree: Node,
+}
+
+/// What is looked for from some place in an event on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Node {
+    /// The value itself is wanted: which of the paths ends here.
+    at: Option<usize>,
+    within: Vec<(String, Node)>,
+}
+
+impl Node {
+    fn child(&self, part: &str) -> Option<&Self> {
+        self.within.iter().find(|(name, _)| name == part).map(|(_, node)| node)
+    }
+
+    fn find<'a>(&self, mut parts: impl Iterator<Item = &'a str>) -> Option<usize> {
+        parts.try_fold(self, Self::child)?.at
+    }
+
+    fn insert(&mut self, parts: &[String], at: usize) {
+        let Some((first, rest)) = parts.split_first() else {
+            self.at = Some(at);
+            return;
+        };
+        let place = self.within.iter().position(|(name, _)| name == first).unwrap_or_else(|| {
+            self.within.push((first.clone(), Self::default()));
+            self.within.len() - 1
+        });
+        self.within[place].1.insert(rest, at);
+    }
+}
 
 /// What a record has of the [`Wanted`].
 #[derive(Debug)]
@@ -23,21 +57,27 @@ pub struct Event<'a> {
 }
 
 /// Where an OCSF event says who acted, the best name first: an id stays while people and machines are renamed.
-const OCSF: [&str; 5] =
-    ["actor.user.uid", "actor.user.email_addr", "actor.user.name", "actor.app_uid", "actor.app_name"];
+const OCSF: [&[&str]; 5] = [
+    &["actor", "user", "uid"],
+    &["actor", "user", "email_addr"],
+    &["actor", "user", "name"],
+    &["actor", "app_uid"],
+    &["actor", "app_name"],
+];
 /// Who it was that logged in or out; in any other event of OCSF this is whom it was done to.
-const OCSF_USER: [&str; 3] = ["user.uid", "user.email_addr", "user.name"];
+const OCSF_USER: [&[&str]; 3] = [&["user", "uid"], &["user", "email_addr"], &["user", "name"]];
 const AUTHENTICATION: &str = "3002";
-const ECS: [&str; 3] = ["user.id", "user.email", "user.name"];
-const CLASS: &str = "class_uid";
-const OCSF_VERSION: &str = "metadata.version";
-const ECS_VERSION: &str = "ecs.version";
+const ECS: [&[&str]; 3] = [&["user", "id"], &["user", "email"], &["user", "name"]];
+const CLASS: &[&str] = &["class_uid"];
+const OCSF_VERSION: &[&str] = &["metadata", "version"];
+const ECS_VERSION: &[&str] = &["ecs", "version"];
 
 impl Wanted {
     /// Looks for this value too.
     pub fn add(&mut self, path: &Path) {
-        if !self.0.contains(path) {
-            self.0.push(path.clone());
+        if !self.paths.contains(path) {
+            self.tree.insert(&path.0, self.paths.len());
+            self.paths.push(path.clone());
         }
     }
 
@@ -54,24 +94,24 @@ impl Wanted {
         self.add_all(&[CLASS, OCSF_VERSION, ECS_VERSION]);
     }
 
-    fn add_all(&mut self, paths: &[&str]) {
+    fn add_all(&mut self, paths: &[&[&str]]) {
         for path in paths {
-            self.add(&path.parse().expect("a path of ours"));
+            self.add(&Path(path.iter().map(|&part| part.to_owned()).collect()));
         }
     }
 
     /// Looks for all that the other does.
     pub fn join(&mut self, other: &Self) {
-        other.0.iter().for_each(|path| self.add(path));
+        other.paths.iter().for_each(|path| self.add(path));
     }
 
     /// Reads a record, unless nothing is wanted. What is behind a mistake in the JSON is not found.
     #[must_use]
     pub fn read<'a>(&'a self, json: &'a [u8]) -> Event<'a> {
         let mut found = Vec::new();
-        if !self.0.is_empty() {
-            found.resize(self.0.len(), None);
-            let walk = Walk { wanted: self, active: (0..self.0.len()).collect(), depth: 0, found: &mut found };
+        if !self.paths.is_empty() {
+            found.resize(self.paths.len(), None);
+            let walk = Walk { node: &self.tree, found: &mut found };
             let _ = walk.deserialize(&mut serde_json::Deserializer::from_slice(json));
         }
         Event { wanted: self, found }
@@ -82,7 +122,7 @@ impl Event<'_> {
     /// The text, number or boolean at `path`; `None` for anything else and where nothing was looked for.
     #[must_use]
     pub fn get(&self, path: &Path) -> Option<&str> {
-        let at = self.wanted.0.iter().position(|wanted| wanted == path)?;
+        let at = self.wanted.tree.find(path.0.iter().map(String::as_str))?;
         self.found.get(at)?.as_deref()
     }
 
@@ -112,13 +152,12 @@ impl Event<'_> {
         self.at(CLASS).filter(|class| class.bytes().all(|digit| digit.is_ascii_digit()))
     }
 
-    fn named(&self, paths: &[&str]) -> Option<&str> {
+    fn named(&self, paths: &[&[&str]]) -> Option<&str> {
         paths.iter().filter_map(|path| self.at(path)).find(|name| !name.is_empty() && !is_masked(name))
     }
 
-    fn at(&self, path: &str) -> Option<&str> {
-        let is_it = |wanted: &Path| wanted.0.iter().map(String::as_str).eq(path.split('.'));
-        let at = self.wanted.0.iter().position(is_it)?;
+    fn at(&self, path: &[&str]) -> Option<&str> {
+        let at = self.wanted.tree.find(path.iter().copied())?;
         self.found.get(at)?.as_deref()
     }
 }
@@ -161,30 +200,20 @@ impl fmt::Display for Path {
     }
 }
 
-/// One step into the JSON, with those of the wanted paths that lead here.
+/// One step into the JSON, with what is looked for from here on.
 struct Walk<'w, 'f, 'j> {
-    wanted: &'w Wanted,
-    active: Vec<usize>,
-    depth: usize,
+    node: &'w Node,
     found: &'f mut Vec<Option<Cow<'j, str>>>,
 }
 
-impl<'j> Walk<'_, '_, 'j> {
-    /// The paths that go on with `part`.
-    fn within(&self, part: &str) -> Vec<usize> {
-        let goes_on = |at: &&usize| self.wanted.0[**at].0.get(self.depth).is_some_and(|next| next == part);
-        self.active.iter().filter(goes_on).copied().collect()
-    }
-
-    fn step(&mut self, active: Vec<usize>) -> Walk<'_, '_, 'j> {
-        Walk { wanted: self.wanted, active, depth: self.depth + 1, found: self.found }
+impl<'w, 'j> Walk<'w, '_, 'j> {
+    fn step(&mut self, node: &'w Node) -> Walk<'w, '_, 'j> {
+        Walk { node, found: self.found }
     }
 
     fn store(self, value: Cow<'j, str>) {
-        for at in self.active {
-            if self.wanted.0[at].0.len() == self.depth {
-                self.found[at] = Some(value.clone());
-            }
+        if let Some(at) = self.node.at {
+            self.found[at] = Some(value);
         }
     }
 }
@@ -209,11 +238,9 @@ impl<'j> Visitor<'j> for Walk<'_, '_, 'j> {
 
     fn visit_map<A: MapAccess<'j>>(mut self, mut map: A) -> Result<(), A::Error> {
         while let Some(Key(key)) = map.next_key()? {
-            let active = self.within(&key);
-            if active.is_empty() {
-                map.next_value::<IgnoredAny>()?;
-            } else {
-                map.next_value_seed(self.step(active))?;
+            match self.node.child(&key) {
+                Some(node) => map.next_value_seed(self.step(node))?,
+                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         Ok(())
@@ -221,11 +248,9 @@ impl<'j> Visitor<'j> for Walk<'_, '_, 'j> {
 
     fn visit_seq<A: SeqAccess<'j>>(mut self, mut items: A) -> Result<(), A::Error> {
         for at in 0usize.. {
-            let active = self.within(&at.to_string());
-            let more = if active.is_empty() {
-                items.next_element::<IgnoredAny>()?.is_some()
-            } else {
-                items.next_element_seed(self.step(active))?.is_some()
+            let more = match self.node.child(&at.to_string()) {
+                Some(node) => items.next_element_seed(self.step(node))?.is_some(),
+                None => items.next_element::<IgnoredAny>()?.is_some(),
             };
             if !more {
                 break;

@@ -3,7 +3,7 @@
 //! Data goes to stdout, everything else to stderr. Exit code 0: done; 1: a pipeline failed; 2: the command or the
 //! configuration is wrong.
 
-mod allocator;
+pub mod allocator;
 mod asked;
 mod backfill;
 mod check;
