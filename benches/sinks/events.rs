@@ -72,7 +72,7 @@ impl Pipeline {
             vendor: self.name.into(),
             first: sequence + 1,
             last: sequence + records.len() as u64,
-            records,
+            records: records.into(),
             closed: Closed::Bytes,
         }
     }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::Config;
 use super::context::Context;
 use super::options::Mechanism;
-use crate::template::Template;
 use crate::DeliveryError;
+use crate::template::Template;
 
 /// What an error says of the message that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
