@@ -36,7 +36,7 @@ const TLS_OBJECTION: Duration = Duration::from_millis(100);
 /// each batch this much, and catches a receiver that is going away.
 const FAREWELL: Duration = Duration::from_millis(20);
 
-/// As much of what is said where nothing should be as an error repeats, in bytes.
+/// As much of what is said where nothing should be as an error repeats, in characters.
 const EXCERPT: usize = 80;
 
 /// How often it is looked whether the other end has acknowledged a batch. Nothing wakes us for that.
@@ -412,10 +412,13 @@ struct Spoken {
 
 impl Spoken {
     fn of(bytes: &[u8]) -> Self {
-        let start = bytes.trim_ascii_start();
-        let line = start.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
-        let dots = if line.len() > EXCERPT { "…" } else { "" };
-        let line = format!("{}{dots}", line[..line.len().min(EXCERPT)].escape_ascii());
+        let text = String::from_utf8_lossy(bytes.trim_ascii_start());
+        let line = text.lines().next().unwrap_or_default().trim_end();
+        let visible = line.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char });
+        let mut line: String = visible.clone().take(EXCERPT).collect();
+        if visible.count() > EXCERPT {
+            line.push('…');
+        }
         // An alert, of any version.
         Self { line, is_tls: bytes.starts_with(&[21, 3]) }
     }
@@ -484,7 +487,7 @@ mod tests {
     fn what_was_said_is_told_in_one_line() {
         for (bytes, line) in [
             (b"220 mail.example.com ESMTP\r\n250 ok\r\n".as_slice(), "220 mail.example.com ESMTP"),
-            (b"\r\n-ERR `x`\0\xff", "-ERR `x`\\x00\\xff"),
+            (b"\r\n-ERR unknown command 'x'\0\xff\r\n", "-ERR unknown command 'x'\u{fffd}\u{fffd}"),
             (b"\n", ""),
         ] {
             assert_eq!(Spoken::of(bytes).line, line);
