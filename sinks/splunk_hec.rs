@@ -102,6 +102,13 @@ impl Config {
                 "give what stands before `/services/collector`",
             ));
         }
+        if let Some(index) = self.index.as_ref().filter(|index| index.sample().starts_with('_')) {
+            return Err(BuildError::new(
+                "index",
+                format!("`{index}` is one of Splunk's own indexes"),
+                "choose one that does not begin with `_`, such as `audit_{vendor}`",
+            ));
+        }
         if let Some(index) = self.index.as_ref().filter(|index| !event::is_index(index)) {
             return Err(BuildError::new(
                 "index",

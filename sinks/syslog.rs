@@ -14,6 +14,7 @@ mod relp;
 mod unacknowledged;
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,6 +44,13 @@ const LARGEST_DATAGRAM: u64 = 65_507;
 /// What rsyslog takes unless told otherwise. RFC 5426 section 3.2 has receivers take 2 KiB and encourages more; it also
 /// recommends to stay within the network's MTU, into which few events fit whole.
 const DATAGRAM: u64 = 8 * 1024;
+
+/// How long a check waits for a greeting, which no syslog receiver has: a round trip to another continent and more.
+const GREETING: Duration = Duration::from_millis(500);
+
+/// How long a new connection is listened to before anything is written to a server that has spoken: some mail servers look
+/// up our name before they greet, and a batch would be lost on each connection until they do.
+const SLOW_GREETING: Duration = Duration::from_secs(5);
 
 /// `[sinks.NAME.syslog]`
 #[derive(Clone, Debug, Deserialize)]
@@ -132,6 +140,8 @@ pub struct Syslog {
     max_size: usize,
     // Taken out while in use: a delivery that fails or is dropped leaves half a frame, and so must leave no connection.
     connection: Mutex<Option<Connection>>,
+    /// What we deliver to was last seen to be no syslog receiver, or not to want us.
+    is_suspect: AtomicBool,
     /// With RELP.
     progress: Progress<Done>,
 }
@@ -186,6 +196,7 @@ impl Config {
             config: self.clone(),
             max_size: usize::try_from(max_size).unwrap_or(usize::MAX),
             connection: Mutex::new(None),
+            is_suspect: AtomicBool::new(false),
             progress: Progress::default(),
         })
     }
@@ -237,7 +248,9 @@ impl Sink for Syslog {
     async fn check(&self) -> Result<(), DeliveryError> {
         let patience = self.patience();
         let checked = patience.with(async {
-            Connection::open(&self.config, &patience).await?.close().await;
+            let mut connection = Connection::open(&self.config, &patience).await?;
+            connection.listen(self.no_longer_than(GREETING)).await?;
+            connection.close().await;
             Ok(())
         });
         checked.await.unwrap_or_else(|| Err(self.in_vain()))
@@ -301,16 +314,36 @@ impl Syslog {
         let patience = self.patience();
         let sent = patience.with(async {
             // A receiver that was restarted has closed: what we wrote there would be lost without a word.
-            let open = kept.take().and_then(Connection::if_open);
-            let mut connection = match open {
+            let kept_open = kept.take().map_or(Ok(None), Connection::if_open)?;
+            let mut connection = match kept_open {
                 Some(connection) => connection,
-                None => Connection::open(&self.config, &patience).await?,
+                None => self.connect(&patience).await?,
             };
             connection.send(messages, answers, &patience).await?;
             *kept = Some(connection);
             Ok(())
         });
-        sent.await.unwrap_or_else(|| Err(self.in_vain()))
+        let sent = sent.await.unwrap_or_else(|| Err(self.in_vain()));
+        match &sent {
+            Ok(()) => self.is_suspect.store(false, Ordering::Relaxed),
+            Err(DeliveryError::Refused { .. }) => self.is_suspect.store(true, Ordering::Relaxed),
+            Err(DeliveryError::Retryable { .. }) => {}
+        }
+        sent
+    }
+
+    async fn connect(&self, patience: &Patience) -> Result<Connection, DeliveryError> {
+        let mut connection = Connection::open(&self.config, patience).await?;
+        if self.is_suspect.load(Ordering::Relaxed) {
+            connection.listen(self.no_longer_than(SLOW_GREETING)).await?;
+            patience.renew();
+        }
+        Ok(connection)
+    }
+
+    /// Half of `timeout` at the most, so that nobody is given up for having been listened to.
+    fn no_longer_than(&self, time: Duration) -> Duration {
+        time.min(self.config.timeout.0 / 2)
     }
 
     /// Where only the rest of a batch was sent, and all of it refused, that may be about the session, as "command disabled" is,
@@ -319,7 +352,7 @@ impl Syslog {
         match answers {
             [Err(reason), _, ..] if done.upto > 0 && answers.iter().all(Result::is_err) => {
                 self.connection.lock().await.take();
-                let message = format!("`{}` refuses every message", self.config.address);
+                let message = format!("`{}` refuses every message: see the receiver's log", self.config.address);
                 Err(DeliveryError::retryable(message, reason.clone()))
             }
             _ => Ok(()),
@@ -350,7 +383,8 @@ impl Syslog {
     }
 
     fn in_vain(&self) -> DeliveryError {
-        let message = format!("`{}` did not answer in time", self.config.address);
+        let Config { address, timeout, .. } = &self.config;
+        let message = format!("`{address}` did not answer within {timeout}: check that it runs, and its port");
         DeliveryError::Retryable { message, retry_after: None, source: None }
     }
 }

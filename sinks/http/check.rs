@@ -115,7 +115,10 @@ impl Checker {
             // The credential is in the path, and we have not shown it.
             (_, false) if sink.config.secret_path.is_some() && matches!(status, 401 | 403) => Ok(()),
             (Verdict::Failed(error), _) => Err(error),
-            (Verdict::Malformed | Verdict::TooLarge, _) => Err(answer.refused("check `check`")),
+            (Verdict::Malformed | Verdict::TooLarge, true) => Err(answer.refused("check `check`")),
+            (Verdict::Malformed | Verdict::TooLarge, false) => {
+                Err(answer.refused("check `url`, and what the server says: it was asked by an empty `HEAD`"))
+            }
         }
     }
 }

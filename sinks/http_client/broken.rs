@@ -16,7 +16,9 @@ pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration, an
         return DeliveryError::refused(format!("no TLS with `{origin}`: {what}"), hint, error);
     }
     let said = all_said(&error);
-    if said.contains("Parse(") {
+    // The second of the two is what `hyper` says where the server speaks first, as those of SMTP and SSH do, and has been
+    // heard before our request was written.
+    if said.contains("Parse(") || said.contains("UnexpectedMessage") {
         return DeliveryError::refused(
             format!("what answers at `{origin}` does not speak HTTP"),
             "check the port, and whether it wants `http://` or `https://`",
@@ -33,8 +35,10 @@ pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration, an
     }
     if error.is_timeout() {
         let what = match error.is_connect() {
-            true => format!("cannot connect to `{origin}` in time"),
-            false => format!("`{origin}` did not answer within {}", HumanDuration(timeout)),
+            true => format!("cannot connect to `{origin}` in time: check its name, and what stands between"),
+            false => {
+                format!("`{origin}` did not answer within {}: see its log, or raise `timeout`", HumanDuration(timeout))
+            }
         };
         return DeliveryError::retryable(what, error);
     }
@@ -46,13 +50,13 @@ pub(super) fn explain(error: reqwest::Error, origin: &str, timeout: Duration, an
             format!("nobody listens at `{origin}`: check that it runs, and its port")
         }
         _ if said.contains("dns error") => format!("the name in `{origin}` cannot be resolved: check its spelling"),
-        _ if error.is_connect() => format!("cannot connect to `{origin}`"),
+        _ if error.is_connect() => format!("cannot connect to `{origin}`: check its name, and what stands between"),
         // A server that wants a certificate need not say so: TLS 1.3 has let us in before it looks.
         _ if anonymous && (said.contains("UnexpectedEof") || said.contains("ConnectionReset")) => format!(
             "`{origin}` closed the connection without an answer: if it asks for a client's certificate, set `tls.cert` \
              and `tls.key`"
         ),
-        _ => format!("the connection to `{origin}` broke before an answer was complete"),
+        _ => format!("the connection to `{origin}` broke before an answer was complete: if it keeps on, see its log"),
     };
     DeliveryError::retryable(message, error)
 }

@@ -9,11 +9,12 @@ use super::Config;
 use crate::template::{Place, Template};
 use crate::{Batch, Record};
 
-/// Whether the names a template makes may be those of indexes: lower case letters, digits, `-` and `_`.
+/// Whether the names a template makes may be those of indexes: lower case letters, digits, `-` and `_`, the last two not
+/// at the beginning.
 pub(super) fn is_index(template: &Template) -> bool {
     let name = template.sample();
     let takes = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || "-_".contains(char);
-    !name.is_empty() && !name.starts_with('-') && name.chars().all(takes)
+    !name.is_empty() && !name.starts_with(['-', '_']) && name.chars().all(takes)
 }
 
 /// A batch's events.
@@ -185,8 +186,8 @@ mod tests {
     #[test]
     fn names_that_no_index_may_have_are_refused() {
         let is_index = |text: &str| is_index(&text.parse().unwrap());
-        assert!(["main", "audit_{vendor}", "{vendor}-{date}", "_internal"].into_iter().all(is_index));
-        assert!(!["Audit", "a.b", "a b", "-a", "", "a/b"].into_iter().any(is_index));
+        assert!(["main", "audit_{vendor}", "{vendor}-{date}", "{.kind}"].into_iter().all(is_index));
+        assert!(!["Audit", "a.b", "a b", "-a", "_audit", "_{vendor}", "", "a/b"].into_iter().any(is_index));
     }
 
     #[test]

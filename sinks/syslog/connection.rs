@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UdpSocket, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -35,6 +35,9 @@ const TLS_OBJECTION: Duration = Duration::from_millis(100);
 /// How long the other end's close or reset is waited for after a batch: some round trips of a local network. It costs
 /// each batch this much, and catches a receiver that is going away.
 const FAREWELL: Duration = Duration::from_millis(20);
+
+/// As much of what is said where nothing should be as an error repeats, in characters.
+const EXCERPT: usize = 80;
 
 /// How often it is looked whether the other end has acknowledged a batch. Nothing wakes us for that.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -70,7 +73,7 @@ impl Stream for TlsStream<TcpStream> {
 impl Connection {
     pub async fn open(config: &Config, patience: &Patience) -> Result<Self, DeliveryError> {
         let address = &config.address;
-        let unreachable = |error| DeliveryError::retryable(format!("cannot connect to `{address}`"), error);
+        let unreachable = |error| unreachable(error, address);
         if config.transport == Transport::Udp {
             let socket = udp(address).await.map_err(unreachable)?;
             return Ok(Self::Udp(socket, address.clone()));
@@ -112,6 +115,16 @@ impl Connection {
         }
     }
 
+    /// Waits so long for a greeting, which no syslog receiver has. With RELP, the receiver has said who it is.
+    pub async fn listen(&mut self, time: Duration) -> Result<(), DeliveryError> {
+        match self {
+            Self::Stream(stream, _, address) => {
+                objection_within(time, stream).await.map_err(|error| broken(error, address))
+            }
+            Self::Udp(..) | Self::Relp(..) => Ok(()),
+        }
+    }
+
     /// Ends what was opened only to see whether it can be.
     pub async fn close(self) {
         if let Self::Relp(session, _) = self {
@@ -119,18 +132,22 @@ impl Connection {
         }
     }
 
-    /// Itself, if the other end is still there as far as one look without waiting tells.
-    pub fn if_open(mut self) -> Option<Self> {
+    /// Itself, if the other end is still there as far as one look without waiting tells. An error if what is there has
+    /// turned out to be no syslog receiver.
+    pub fn if_open(mut self) -> Result<Option<Self>, DeliveryError> {
         let open = match &mut self {
             // Nobody would tell that the name leads to another address by now.
             Self::Udp(..) => false,
-            Self::Stream(stream, ..) => {
+            Self::Stream(stream, _, address) => {
                 let mut context = Context::from_waker(Waker::noop());
-                poll_farewell(stream, &mut context).is_pending()
+                match poll_farewell(stream, &mut context) {
+                    Poll::Ready(error) if spoken(&error).is_some() => return Err(broken(error, address)),
+                    farewell => farewell.is_pending(),
+                }
             }
             Self::Relp(session, _) => session.idle().is_some_and(is_silent),
         };
-        open.then_some(self)
+        Ok(open.then_some(self))
     }
 
     /// Returns when the other end's system has acknowledged everything, and the receiver had a moment to object; with
@@ -152,7 +169,10 @@ impl Connection {
                 return sent.map_err(|failure| match failure {
                     Failure::Broken(error) => broken(error, address),
                     failure @ Failure::Closing => closing(failure, address),
-                    other => DeliveryError::retryable(format!("`{address}` does not keep to RELP"), other),
+                    other => DeliveryError::retryable(
+                        format!("`{address}` does not keep to RELP: check what stands between"),
+                        other,
+                    ),
                 });
             }
         };
@@ -170,7 +190,7 @@ fn is_silent(stream: &mut Box<dyn Stream>) -> bool {
 }
 
 fn closing(failure: Failure, address: &Address) -> DeliveryError {
-    DeliveryError::retryable(format!("`{address}` closed the session"), failure)
+    DeliveryError::retryable(format!("`{address}` closed the session: if it keeps on, see the receiver's log"), failure)
 }
 
 async fn udp(address: &Address) -> io::Result<UdpSocket> {
@@ -225,7 +245,7 @@ fn for_relp(error: DeliveryError) -> DeliveryError {
 /// A receiver that ends a connection with which nothing is wrong.
 fn refused_after_handshake(error: io::Error, address: &Address) -> DeliveryError {
     // No alert, only an end. It may be a proxy without a receiver behind it, so it is not taken for a refusal.
-    if explain(&error).is_none() {
+    if explain(&error).is_none() && spoken(&error).is_none() {
         return DeliveryError::retryable(
             format!(
                 "`{address}` closed the connection right after the TLS handshake: if it asks for a certificate, set \
@@ -355,7 +375,7 @@ async fn watched(socket: &OwnedFd, patience: &Patience) -> io::Error {
     }
 }
 
-/// Waits for the other end to close or fail, and is content if it does not.
+/// Waits for the other end to close, fail or speak, and is content if it does not.
 async fn objection_within<R: AsyncRead + Unpin>(patience: Duration, stream: &mut R) -> io::Result<()> {
     match tokio::time::timeout(patience, farewell(stream)).await {
         Ok(said) => Err(said),
@@ -363,29 +383,49 @@ async fn objection_within<R: AsyncRead + Unpin>(patience: Duration, stream: &mut
     }
 }
 
-/// Returns when the other end closes or fails, and swallows what it says: syslog has no answers.
+/// Returns when the other end closes, fails or speaks.
 async fn farewell<R: AsyncRead + Unpin>(stream: &mut R) -> io::Error {
-    let mut ignored = [0; 1024];
-    loop {
-        match stream.read(&mut ignored).await {
-            Ok(0) => return closed(),
-            Ok(_) => {}
-            Err(error) => return error,
-        }
-    }
+    std::future::poll_fn(|context| poll_farewell(stream, context)).await
 }
 
 fn poll_farewell<R: AsyncRead + Unpin>(stream: &mut R, context: &mut Context<'_>) -> Poll<io::Error> {
-    let mut ignored = [0; 1024];
-    loop {
-        let mut buffer = ReadBuf::new(&mut ignored);
-        match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Poll::Ready(closed()),
-            Poll::Ready(Ok(())) => {}
-            Poll::Ready(Err(error)) => return Poll::Ready(error),
-        }
+    let mut bytes = [0; 1024];
+    let mut buffer = ReadBuf::new(&mut bytes);
+    match Pin::new(stream).poll_read(context, &mut buffer) {
+        Poll::Pending => Poll::Pending,
+        Poll::Ready(Ok(())) if buffer.filled().is_empty() => Poll::Ready(closed()),
+        Poll::Ready(Ok(())) => Poll::Ready(io::Error::new(io::ErrorKind::InvalidData, Spoken::of(buffer.filled()))),
+        Poll::Ready(Err(error)) => Poll::Ready(error),
     }
+}
+
+/// What came from the other end, to which syslog has nothing to say (RFC 6587, RFC 5425): so it is a server of another
+/// kind, which took our messages for its own protocol and keeps none of them.
+#[derive(Debug, thiserror::Error)]
+#[error("a syslog receiver never answers")]
+struct Spoken {
+    /// The beginning, in one line.
+    line: String,
+    /// Whether it is a record of TLS.
+    is_tls: bool,
+}
+
+impl Spoken {
+    fn of(bytes: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(bytes.trim_ascii_start());
+        let line = text.lines().next().unwrap_or_default().trim_end();
+        let visible = line.chars().map(|char| if char.is_control() { char::REPLACEMENT_CHARACTER } else { char });
+        let mut line: String = visible.clone().take(EXCERPT).collect();
+        if visible.count() > EXCERPT {
+            line.push('…');
+        }
+        // An alert, of any version.
+        Self { line, is_tls: bytes.starts_with(&[21, 3]) }
+    }
+}
+
+fn spoken(error: &io::Error) -> Option<&Spoken> {
+    error.get_ref()?.downcast_ref()
 }
 
 fn closed() -> io::Error {
@@ -396,8 +436,25 @@ fn broken(error: io::Error, address: &Address) -> DeliveryError {
     if let Some((what, hint)) = explain(&error) {
         return DeliveryError::refused(format!("no TLS with `{address}`: {what}"), hint, error);
     }
+    match spoken(&error) {
+        Some(Spoken { is_tls: true, .. }) => {
+            return DeliveryError::refused(
+                format!("`{address}` wants TLS"),
+                "set `transport = \"tls\"`, or give the port of the receiver's input without TLS",
+                error,
+            );
+        }
+        Some(Spoken { line, .. }) => {
+            return DeliveryError::refused(
+                format!("`{address}` answered `{line}`: what answers there is no syslog receiver"),
+                "give the port of the receiver's syslog input",
+                error,
+            );
+        }
+        None => {}
+    }
     if error.kind() == io::ErrorKind::ConnectionRefused {
-        return DeliveryError::retryable(format!("nobody listens at `{address}`"), error);
+        return unreachable(error, address);
     }
     match error.raw_os_error() {
         // EMSGSIZE: the path's limit is below ours.
@@ -406,6 +463,36 @@ fn broken(error: io::Error, address: &Address) -> DeliveryError {
             "lower `max_size`, or use `transport = \"tcp\"`",
             error,
         ),
-        _ => DeliveryError::retryable(format!("the connection to `{address}` broke"), error),
+        _ => DeliveryError::retryable(
+            format!("the connection to `{address}` broke: if it keeps on, see the receiver's log"),
+            error,
+        ),
+    }
+}
+
+/// No connection, for which the name may be at fault, the port, or what is between.
+fn unreachable(error: io::Error, address: &Address) -> DeliveryError {
+    let message = match error.kind() {
+        io::ErrorKind::ConnectionRefused => format!("nobody listens at `{address}`: check that it runs, and its port"),
+        _ => format!("cannot connect to `{address}`: check its name, and what stands between"),
+    };
+    DeliveryError::retryable(message, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_is_told_in_one_line() {
+        for (bytes, line) in [
+            (b"220 mail.example.com ESMTP\r\n250 ok\r\n".as_slice(), "220 mail.example.com ESMTP"),
+            (b"\r\n-ERR unknown command 'x'\0\xff\r\n", "-ERR unknown command 'x'\u{fffd}\u{fffd}"),
+            (b"\n", ""),
+        ] {
+            assert_eq!(Spoken::of(bytes).line, line);
+        }
+        assert_eq!(Spoken::of(&[b'x'; 81]).line, format!("{}…", "x".repeat(80)));
+        assert!(Spoken::of(&[21, 3, 3, 0, 2, 2, 10]).is_tls && !Spoken::of(b"SSH-2.0").is_tls);
     }
 }

@@ -463,6 +463,44 @@ async fn answers_that_are_none_are_told() {
     assert!(hint.contains("`http://`"), "{hint}");
 }
 
+// Whether the greeting was heard before the request was written was up to chance, and so was what the log said each minute.
+#[tokio::test]
+async fn a_server_that_speaks_first_is_told_in_one_way() {
+    for greeting in ["220 mail.example.com ESMTP\r\n", "SSH-2.0-OpenSSH_9.2\r\n", "\u{1}\u{0}binary"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    stream.write_all(greeting.as_bytes()).await?;
+                    stream.read_to_end(&mut Vec::new()).await
+                });
+            }
+        });
+        let config = json!({ "url": format!("{base}/in"), "format": "ndjson", "timeout": "10s" });
+        let (kept, told) = (sink(config.clone()), format!("what answers at `{base}` does not speak HTTP"));
+        for _ in 0..10 {
+            for sink in [&kept, &sink(config.clone())] {
+                for outcome in [sink.deliver(&numbered("first", 1, 3)).await.map(drop), sink.check().await] {
+                    let (message, hint) = refusal(outcome);
+                    assert!(message.starts_with(&told), "{message}");
+                    assert!(hint.contains("port"), "{hint}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_nobody_has_set_is_not_to_be_checked() {
+    let large = "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 0\r\n\r\n";
+    let config = json!({ "url": format!("{}/in", answering(large).await), "format": "ndjson" });
+    let (message, hint) = refusal(sink(config.clone()).check().await);
+    assert!(message.contains("413") && hint.starts_with("check `url`"), "{message} {hint}");
+    let (_, hint) = refusal(sink(with(config, json!({ "check": { "method": "GET" } }))).check().await);
+    assert_eq!(hint, "check `check`");
+}
+
 #[tokio::test]
 async fn statuses_say_what_to_do() {
     let throttled = "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 17\r\nContent-Length: 4\r\n\r\nslow";

@@ -271,15 +271,33 @@ async fn outcome(answer: Vec<u8>) -> Result<Delivery, DeliveryError> {
 
 #[tokio::test]
 async fn statuses_mean_what_the_protocol_says() {
-    for status in ["429 Too Many Requests", "502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout"] {
+    for status in [
+        "408 Request Timeout",
+        "425 Too Early",
+        "429 Too Many Requests",
+        "502 Bad Gateway",
+        "503 Service Unavailable",
+        "504 Gateway Timeout",
+        "507 Insufficient Storage",
+    ] {
         let outcome = outcome(response(status, "Retry-After: 3\r\n", b"")).await;
         let Err(DeliveryError::Retryable { retry_after, .. }) = outcome else { panic!("{status}: {outcome:?}") };
         assert_eq!(retry_after, Some(Duration::from_secs(3)));
     }
-    for status in ["400 Bad Request", "401 Unauthorized", "403 Forbidden", "404 Not Found", "500 Internal Server Error"]
-    {
-        let outcome = outcome(response(status, "", b"")).await;
-        assert!(matches!(outcome, Err(DeliveryError::Refused { .. })), "{status}: {outcome:?}");
+    for (status, to_do) in [
+        ("400 Bad Request", "`on_400 = \"bisect\"`"),
+        ("401 Unauthorized", "check `auth` and `secret_headers`, and that these credentials may write logs"),
+        ("403 Forbidden", "check `auth` and `secret_headers`, and that these credentials may write logs"),
+        ("404 Not Found", "check `endpoint` and `path`"),
+        ("500 Internal Server Error", "see the receiver's own log"),
+        ("501 Not Implemented", "check `endpoint` and `path`"),
+        ("505 HTTP Version Not Supported", "check `endpoint` and `path`"),
+    ] {
+        let endpoint = answering(response(status, "", b"so it is")).await;
+        let outcome = sink(json!({ "endpoint": endpoint })).deliver(&numbered("fault", 1, 1)).await;
+        let Err(DeliveryError::Refused { message, hint, .. }) = outcome else { panic!("{status}: {outcome:?}") };
+        assert_eq!(message, format!("`{endpoint}` answered {status}: so it is"));
+        assert!(hint.contains(to_do), "{status}: {hint}");
     }
     // google.rpc.Status: code 3, message "no such field".
     let status = b"\x08\x03\x12\x0dno such field";
@@ -338,12 +356,21 @@ async fn a_receiver_that_wants_records_is_one() {
 #[tokio::test]
 async fn a_receiver_that_is_not_there_or_says_nothing_is_told() {
     let (_closed, free) = contract::closed_port();
-    let error = sink(json!({ "endpoint": format!("http://{free}") })).check().await.unwrap_err();
-    assert!(chain(&error).starts_with("nobody listens"), "{error}");
+    let endpoint = format!("http://{free}");
+    let closed = sink(json!({ "endpoint": endpoint }));
+    for outcome in [closed.check().await, closed.deliver(&numbered("gone", 1, 3)).await.map(drop)] {
+        let Err(error @ DeliveryError::Retryable { .. }) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(error.to_string(), format!("nobody listens at `{endpoint}`: check that it runs, and its port"));
+    }
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
-    let error = sink(json!({ "endpoint": endpoint, "timeout": "1s" })).check().await.unwrap_err();
-    assert!(chain(&error).contains("did not answer within 1s"), "{error}");
+    let silent_one = sink(json!({ "endpoint": endpoint, "timeout": "1s" }));
+    for outcome in [silent_one.check().await, silent_one.deliver(&numbered("gone", 1, 3)).await.map(drop)] {
+        let Err(error @ DeliveryError::Retryable { .. }) = outcome else { panic!("{outcome:?}") };
+        let told = format!("`{endpoint}` did not answer within 1s: see its log, or raise `timeout`");
+        assert_eq!(error.to_string(), told);
+    }
+    drop(silent);
 }
 
 #[test]

@@ -202,7 +202,7 @@ async fn no_more_than_a_window_is_on_its_way() {
 #[tokio::test]
 async fn a_receiver_that_is_silent_is_given_up() {
     let (listener, address) = listener().await;
-    let expected = format!("`{address}` did not answer in time");
+    let expected = format!("`{address}` did not answer within 1s: check that it runs, and its port");
     let hasty = sink(&address, "1s");
     let batch = contract::numbered("p", 1, 3);
     // Not a word, and a word of welcome only.
@@ -246,16 +246,31 @@ async fn what_was_not_answered_is_not_delivered() {
     let (listener, address) = listener().await;
     let batch = contract::numbered("p", 1, 3);
     for (said, told) in [
-        ("2 rsp 6 200 OK\n", "the connection to `{}` broke: the receiver closed the connection"),
+        (
+            "2 rsp 6 200 OK\n",
+            "the connection to `{}` broke: if it keeps on, see the receiver's log: the receiver closed the connection",
+        ),
         (
             "2 rsp 6 200 OK\n3 rsp 6 200 OK\n4 rsp 6 20",
-            "the connection to `{}` broke: the receiver closed the connection",
+            "the connection to `{}` broke: if it keeps on, see the receiver's log: the receiver closed the connection",
         ),
-        ("2 rsp 6 200 OK\n0 serverclose 0\n", "`{}` closed the session: the receiver is closing the session"),
-        ("2 rsp 6 200 OK\n2 rsp 6 200 OK\n", "`{}` does not keep to RELP: it answered `2`, which was not asked"),
-        ("2 rsp 6 200 OK\n9 rsp 6 200 OK\n", "`{}` does not keep to RELP: it answered `9`, which was not asked"),
-        ("no\n", r"`{}` does not keep to RELP: it answered `no\n`"),
-        ("2 syslog 2 hi\n", "`{}` does not keep to RELP: it sent the command `syslog`, and servers send none"),
+        (
+            "2 rsp 6 200 OK\n0 serverclose 0\n",
+            "`{}` closed the session: if it keeps on, see the receiver's log: the receiver is closing the session",
+        ),
+        (
+            "2 rsp 6 200 OK\n2 rsp 6 200 OK\n",
+            "`{}` does not keep to RELP: check what stands between: it answered `2`, which was not asked",
+        ),
+        (
+            "2 rsp 6 200 OK\n9 rsp 6 200 OK\n",
+            "`{}` does not keep to RELP: check what stands between: it answered `9`, which was not asked",
+        ),
+        ("no\n", r"`{}` does not keep to RELP: check what stands between: it answered `no\n`"),
+        (
+            "2 syslog 2 hi\n",
+            "`{}` does not keep to RELP: check what stands between: it sent the command `syslog`, and servers send none",
+        ),
     ] {
         let sink = sink(&address, "10s");
         let receiving = async {
@@ -315,7 +330,12 @@ async fn what_was_answered_before_a_failure_is_not_sent_again() {
         };
         let (outcome, numbers) = tokio::join!(sink.deliver(&batch), receiving);
         assert_eq!(numbers, told);
-        expect_retryable(outcome, &format!("the connection to `{address}` broke: the receiver closed the connection"));
+        expect_retryable(
+            outcome,
+            &format!(
+                "the connection to `{address}` broke: if it keeps on, see the receiver's log: the receiver closed the connection"
+            ),
+        );
     }
     let receiving = async {
         let mut receiver = Receiver::welcoming(&listener).await;
@@ -364,7 +384,9 @@ async fn a_session_that_takes_nothing_more_makes_no_dead_letters_of_the_rest() {
     };
     let ((first, second), receiver) = tokio::join!(delivering, receiving);
     first.unwrap_err();
-    let expected = format!("`{address}` refuses every message: the receiver answered `500 command disabled`");
+    let expected = format!(
+        "`{address}` refuses every message: see the receiver's log: the receiver answered `500 command disabled`"
+    );
     expect_retryable(second, &expected);
     drop(receiver);
     // Then all of it goes again, so that what is refused is seen beside what is taken.
@@ -393,7 +415,12 @@ async fn an_answer_to_what_was_not_sent_yet_counts_for_nothing() {
         receiver
     };
     let (outcome, _receiver) = tokio::join!(sink.deliver(&batch), receiving);
-    expect_retryable(outcome, &format!("`{address}` does not keep to RELP: it answered `152`, which was not asked"));
+    expect_retryable(
+        outcome,
+        &format!(
+            "`{address}` does not keep to RELP: check what stands between: it answered `152`, which was not asked"
+        ),
+    );
 }
 
 #[tokio::test]

@@ -376,6 +376,8 @@ fn a_configuration_that_cannot_work_is_refused() {
         (json!({ "url": "https://a:8088/services/collector/event", "token": "t" }), "url"),
         (json!({ "url": "https://a:8088", "token": "a\nb" }), "token"),
         (json!({ "url": "https://a:8088", "token": "t", "index": "Audit" }), "index"),
+        (json!({ "url": "https://a:8088", "token": "t", "index": "_audit" }), "index"),
+        (json!({ "url": "https://a:8088", "token": "t", "index": "_{vendor}" }), "index"),
         (json!({ "url": "https://a:8088", "token": "t", "compression": "zstd" }), "compression"),
         (json!({ "url": "https://a:8088", "token": "t", "max_request_bytes": "1B" }), "max_request_bytes"),
         (json!({ "url": "https://a:8088", "token": "t", "fields": { "_raw": "x" } }), "fields._raw"),

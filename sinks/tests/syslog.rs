@@ -1,5 +1,6 @@
 //! The syslog sink against rsyslog and syslog-ng, and against receivers that misbehave.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,8 +9,11 @@ use auditline_sinks::contract::{self, Destination, Guarantees, chain, server};
 use auditline_sinks::format::{Format, Options};
 use auditline_sinks::{Batch, Delivery, DeliveryError, Sink, SinkConfig};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 fn sink(config: Value) -> Arc<dyn Sink> {
     let config: SinkConfig = serde_json::from_value(json!({ "syslog": config })).unwrap();
@@ -364,12 +368,12 @@ async fn a_closed_port_may_open() {
     let (_closed, address) = contract::closed_port();
     for transport in ["tcp", "tls", "relp"] {
         let sink = sink(json!({ "address": address, "transport": transport }));
-        let expected = format!("cannot connect to `{address}`");
+        let expected = format!("nobody listens at `{address}`: check that it runs, and its port");
         expect_retryable(sink.check().await, &expected);
         expect_retryable(sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop), &expected);
     }
     let sink = sink(json!({ "address": address, "transport": "udp" }));
-    let expected = format!("nobody listens at `{address}`");
+    let expected = format!("nobody listens at `{address}`: check that it runs, and its port");
     expect_retryable(sink.deliver(&contract::numbered("p", 1, 1)).await.map(drop), &expected);
 }
 
@@ -385,7 +389,7 @@ async fn a_receiver_that_never_answers_is_given_up() {
         outcome = sink.check() => outcome,
         () = silence => unreachable!(),
     };
-    expect_retryable(outcome, &format!("`{address}` did not answer in time"));
+    expect_retryable(outcome, &format!("`{address}` did not answer within 1s: check that it runs, and its port"));
 }
 
 #[tokio::test]
@@ -403,6 +407,115 @@ async fn tls_towards_a_port_without_it_needs_a_person() {
         let sink = sink(json!({ "address": address, "transport": transport, "tls": {} }));
         expect_refused(sink.check().await, hint);
         plain.await.unwrap();
+    }
+}
+
+/// A server of another kind, which keeps every connection open: it says `greeting` at once, and `answer` when it has read
+/// something.
+async fn talking(greeting: &'static str, answer: &'static str, tls: Option<TlsAcceptor>) -> String {
+    async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, greeting: &str, answer: &str) -> io::Result<()> {
+        stream.write_all(greeting.as_bytes()).await?;
+        stream.flush().await?;
+        let mut some = [0; 4096];
+        while stream.read(&mut some).await? > 0 {
+            stream.write_all(answer.as_bytes()).await?;
+            stream.flush().await?;
+        }
+        Ok(())
+    }
+    let (listener, address) = listener().await;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let tls = tls.clone();
+            tokio::spawn(async move {
+                match tls {
+                    Some(tls) => talk(tls.accept(stream).await?, greeting, answer).await,
+                    None => talk(stream, greeting, answer).await,
+                }
+            });
+        }
+    });
+    address
+}
+
+fn acceptor() -> TlsAcceptor {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![own.cert.der().clone()], key);
+    TlsAcceptor::from(Arc::new(config.unwrap()))
+}
+
+// A mail server, an SSH server or Redis took whole batches, and nobody has them.
+#[tokio::test]
+async fn nothing_is_delivered_to_a_server_that_answers() {
+    for (greeting, answer, line) in [
+        ("220 mail.example.com ESMTP\r\n", "", "220 mail.example.com ESMTP"),
+        ("", "-ERR unknown command\r\n", "-ERR unknown command"),
+        ("SSH-2.0-OpenSSH_9.2\r\n", "Invalid SSH identification string.\r\n", "SSH-2.0-OpenSSH_9.2"),
+    ] {
+        for tls in [None, Some(acceptor())] {
+            // Half of the timeout is how long one that has spoken is listened to.
+            let mut config = json!({ "transport": "tcp", "timeout": "2s" });
+            if tls.is_some() {
+                config["transport"] = json!("tls");
+                config["tls"] = json!({ "insecure": "any certificate is accepted" });
+            }
+            config["address"] = json!(talking(greeting, answer, tls).await);
+            let expected = format!(
+                "`{}` answered `{line}`: what answers there is no syslog receiver",
+                config["address"].as_str().unwrap()
+            );
+            let expect = |outcome: Result<(), DeliveryError>| match outcome {
+                Err(DeliveryError::Refused { message, hint, .. }) => {
+                    assert_eq!(message, expected);
+                    assert_eq!(hint, "give the port of the receiver's syslog input");
+                }
+                other => panic!("{config} {line}: {other:?}"),
+            };
+            let sink = sink(config.clone());
+            if !greeting.is_empty() {
+                expect(sink.check().await);
+            }
+            for batch in [contract::numbered("p", 1, 3), contract::numbered("p", 1, 3), large_batch("p")] {
+                expect(sink.deliver(&batch).await.map(drop));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_answers_in_tls_is_told() {
+    let (listener, address) = listener().await;
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        acceptor().accept(stream).await.map(drop)
+    });
+    let sink = sink(json!({ "address": address, "transport": "tcp" }));
+    let hint = "set `transport = \"tls\"`, or give the port of the receiver's input without TLS";
+    expect_refused(sink.deliver(&contract::numbered("p", 1, 3)).await.map(drop), hint);
+}
+
+// Some look up our name before they greet: each new connection took a batch.
+#[tokio::test]
+async fn a_server_that_greets_late_takes_no_second_batch() {
+    let (listener, address) = listener().await;
+    let (greeted, mut greetings) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut streams = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            stream.write_all(b"220 mail.example.com ESMTP\r\n").await.unwrap();
+            streams.push(stream);
+            greeted.send(()).unwrap();
+        }
+    });
+    let sink = sink(json!({ "address": address, "transport": "tcp" }));
+    // Nobody can tell yet.
+    let _ = sink.deliver(&contract::numbered("p", 1, 3)).await;
+    greetings.recv().await.unwrap();
+    for _ in 0..3 {
+        let outcome = sink.deliver(&contract::numbered("p", 4, 3)).await;
+        expect_refused(outcome.map(drop), "give the port of the receiver's syslog input");
     }
 }
 
@@ -480,7 +593,7 @@ async fn what_the_other_end_has_not_acknowledged_is_not_delivered() {
     let (listener, address) = narrow_listener();
     let hasty = sink(json!({ "address": address, "transport": "tcp", "timeout": "1s" }));
     let outcome = hasty.deliver(&large_batch("p")).await.map(drop);
-    expect_retryable(outcome, &format!("`{address}` did not answer in time"));
+    expect_retryable(outcome, &format!("`{address}` did not answer within 1s: check that it runs, and its port"));
     // Nobody has read a byte of that. What a receiver reads counts.
     drop(listener.accept().await.unwrap());
     let patient = sink(json!({ "address": address, "transport": "tcp" }));
@@ -538,7 +651,10 @@ async fn waiting_for_another_pipeline_takes_nothing_of_the_timeout() {
         frames(&mut stream).await.len()
     });
     let (first, second) = tokio::join!(sink.deliver(&batches[0]), sink.deliver(&batches[1]));
-    expect_retryable(first.map(drop), &format!("`{address}` did not answer in time"));
+    expect_retryable(
+        first.map(drop),
+        &format!("`{address}` did not answer within 1s: check that it runs, and its port"),
+    );
     assert_eq!(second.unwrap(), Delivery::default());
     drop(sink);
     assert_eq!(receiver.await.unwrap(), 2);
