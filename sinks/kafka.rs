@@ -276,7 +276,7 @@ impl Sink for Kafka {
         if sending.failed.is_none() && !sending.doubtful.is_empty() {
             self.settle(&mut sending).await?;
         }
-        match sending.failed {
+        match sending.cause() {
             Some(code) => {
                 let error = self.explain(code, sending.context());
                 if matches!(error, DeliveryError::Refused { .. }) {

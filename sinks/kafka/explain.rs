@@ -97,7 +97,10 @@ fn hint(code: Code) -> Option<&'static str> {
         Code::UnsupportedFeature | Code::UnsupportedVersion => {
             "use brokers of version 0.11 or later, or `delivery = \"at_least_once\"`"
         }
-        Code::ClusterAuthorizationFailed => "grant this user IdempotentWrite on the cluster",
+        // Whoever may write to any topic may write to it idempotently, since Kafka 2.8 (KIP-679).
+        Code::ClusterAuthorizationFailed => {
+            "grant this user Write and Describe on the topic, and on brokers before 2.8 IdempotentWrite on the cluster"
+        }
         Code::Authentication | Code::SaslAuthenticationFailed | Code::IllegalSASLState => {
             "correct `sasl.username` and `sasl.password`"
         }

@@ -12,6 +12,11 @@ use super::explain::Why;
 use super::message::{Envelope, Messages};
 use crate::{Batch, Rejected};
 
+/// Taken down with another message, whose own answer says why.
+fn is_purge(code: Code) -> bool {
+    matches!(code, Code::PurgeQueue | Code::PurgeInflight)
+}
+
 /// A batch on its way.
 pub(super) struct Sending<'a> {
     producer: Connected,
@@ -54,6 +59,13 @@ impl<'a> Sending<'a> {
 
     pub fn in_transaction(self) -> Self {
         Self { in_transaction: true, ..self }
+    }
+
+    /// Why the batch has failed, if it has. A producer that may not begin at all takes its messages down without a reason.
+    pub fn cause(&self) -> Option<Code> {
+        let code = self.failed?;
+        let fatal = self.producer.client().fatal_error().filter(|_| is_purge(code) || code == Code::Fatal);
+        Some(fatal.map_or(code, |(fatal, _)| fatal))
     }
 
     /// What the producer that was used last has heard of no message.
@@ -131,8 +143,9 @@ impl<'a> Sending<'a> {
         match Why::of(code) {
             Some(why) => self.doubtful.push((at, why)),
             // Taken down with another, which may be heard of later.
-            None if self.in_transaction && matches!(code, Code::PurgeQueue | Code::PurgeInflight) => self.purged = true,
-            None => drop(self.failed.get_or_insert(code)),
+            None if self.in_transaction && is_purge(code) => self.purged = true,
+            None if self.failed.is_none_or(is_purge) => self.failed = Some(code),
+            None => {}
         }
     }
 
