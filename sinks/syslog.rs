@@ -48,9 +48,9 @@ const DATAGRAM: u64 = 8 * 1024;
 /// How long a check waits for a greeting, which no syslog receiver has: a round trip to another continent and more.
 const GREETING: Duration = Duration::from_millis(500);
 
-/// How long a new connection is listened to before anything is written to a server that has spoken: some mail servers look
-/// up our name before they greet, and a batch would be lost on each connection until they do.
-const SLOW_GREETING: Duration = Duration::from_secs(5);
+/// How long a server that has spoken is listened to after the next batch, before that counts: some look up our name before
+/// they greet, and each new connection would cost a batch.
+const SLOW_WORDS: Duration = Duration::from_secs(5);
 
 /// `[sinks.NAME.syslog]`
 #[derive(Clone, Debug, Deserialize)]
@@ -317,9 +317,18 @@ impl Syslog {
             let kept_open = kept.take().map_or(Ok(None), Connection::if_open)?;
             let mut connection = match kept_open {
                 Some(connection) => connection,
-                None => self.connect(&patience).await?,
+                None => Connection::open(&self.config, &patience).await?,
             };
             connection.send(messages, answers, &patience).await?;
+            if self.is_suspect.load(Ordering::Relaxed) {
+                patience.renew();
+                match connection.listen(self.no_longer_than(SLOW_WORDS)).await {
+                    Ok(()) => {}
+                    Err(error @ DeliveryError::Refused { .. }) => return Err(error),
+                    // It closes what idles: nothing against the batch, which it had for longer than others have theirs.
+                    Err(DeliveryError::Retryable { .. }) => return Ok(()),
+                }
+            }
             *kept = Some(connection);
             Ok(())
         });
@@ -330,15 +339,6 @@ impl Syslog {
             Err(DeliveryError::Retryable { .. }) => {}
         }
         sent
-    }
-
-    async fn connect(&self, patience: &Patience) -> Result<Connection, DeliveryError> {
-        let mut connection = Connection::open(&self.config, patience).await?;
-        if self.is_suspect.load(Ordering::Relaxed) {
-            connection.listen(self.no_longer_than(SLOW_GREETING)).await?;
-            patience.renew();
-        }
-        Ok(connection)
     }
 
     /// Half of `timeout` at the most, so that nobody is given up for having been listened to.

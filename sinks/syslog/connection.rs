@@ -115,7 +115,7 @@ impl Connection {
         }
     }
 
-    /// Waits so long for a greeting, which no syslog receiver has. With RELP, the receiver has said who it is.
+    /// Waits so long for words, of which a syslog receiver has none. With RELP, it has said who it is.
     pub async fn listen(&mut self, time: Duration) -> Result<(), DeliveryError> {
         match self {
             Self::Stream(stream, _, address) => {

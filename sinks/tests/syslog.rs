@@ -495,27 +495,32 @@ async fn a_port_that_answers_in_tls_is_told() {
     expect_refused(sink.deliver(&contract::numbered("p", 1, 3)).await.map(drop), hint);
 }
 
-// Some look up our name before they greet: each new connection took a batch.
+// Some look up our name before they greet, and some take their time to answer: each new connection took a batch.
 #[tokio::test]
-async fn a_server_that_greets_late_takes_no_second_batch() {
-    let (listener, address) = listener().await;
-    let (greeted, mut greetings) = tokio::sync::mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        let mut streams = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            stream.write_all(b"220 mail.example.com ESMTP\r\n").await.unwrap();
-            streams.push(stream);
-            greeted.send(()).unwrap();
+async fn a_server_that_speaks_late_takes_no_second_batch() {
+    for reads_first in [false, true] {
+        let (listener, address) = listener().await;
+        let (spoken, mut words) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut streams = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                if reads_first {
+                    let _ = stream.read(&mut [0; 4096]).await.unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                stream.write_all(b"500 what is that\r\n").await.unwrap();
+                streams.push(stream);
+                spoken.send(()).unwrap();
+            }
+        });
+        let sink = sink(json!({ "address": address, "transport": "tcp" }));
+        // Nobody can tell yet.
+        let _ = sink.deliver(&contract::numbered("p", 1, 3)).await;
+        words.recv().await.unwrap();
+        for _ in 0..3 {
+            let outcome = sink.deliver(&contract::numbered("p", 4, 3)).await;
+            expect_refused(outcome.map(drop), "give the port of the receiver's syslog input");
         }
-    });
-    let sink = sink(json!({ "address": address, "transport": "tcp" }));
-    // Nobody can tell yet.
-    let _ = sink.deliver(&contract::numbered("p", 1, 3)).await;
-    greetings.recv().await.unwrap();
-    for _ in 0..3 {
-        let outcome = sink.deliver(&contract::numbered("p", 4, 3)).await;
-        expect_refused(outcome.map(drop), "give the port of the receiver's syslog input");
     }
 }
 
