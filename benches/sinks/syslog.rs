@@ -1,12 +1,13 @@
 //! Messages for rsyslog over TCP. The plainest program makes frames and writes them, a batch at a time, and does not look what
-//! becomes of them. It is told what the sink reads in the event: class and code.
+//! becomes of them. What the frame names of the event, class and code, it reads with serde's derive.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::net::TcpStream;
 
 use auditline_sinks::{Batch, Record};
 use chrono::SecondsFormat;
-use serde_json::Value;
+use serde::Deserialize;
 
 use super::race::{Pair, Plain};
 
@@ -18,8 +19,19 @@ struct Frames {
 struct Message {
     record: Record,
     vendor: String,
-    class: String,
-    code: String,
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    class_uid: u32,
+    #[serde(borrow)]
+    metadata: Metadata<'a>,
+}
+
+#[derive(Deserialize)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    event_code: Cow<'a, str>,
 }
 
 pub fn pair() -> Option<Pair> {
@@ -54,18 +66,13 @@ impl Plain for Frames {
 
 impl Message {
     fn new(batch: &Batch, record: &Record) -> Self {
-        let event: Value = serde_json::from_slice(&record.json).expect("an event");
-        Self {
-            record: record.clone(),
-            vendor: batch.vendor.to_string(),
-            class: event["class_uid"].to_string(),
-            code: event["metadata"]["event_code"].as_str().expect("a code").to_owned(),
-        }
+        Self { record: record.clone(), vendor: batch.vendor.to_string() }
     }
 
     /// As the sink makes it, but for the host's name.
     fn write(&self, to: &mut Vec<u8>) -> std::io::Result<()> {
-        let Self { record, vendor, class, code } = self;
+        let Self { record, vendor } = self;
+        let Event { class_uid: class, metadata: Metadata { event_code: code } } = serde_json::from_slice(&record.json)?;
         let time = record.time.to_rfc3339_opts(SecondsFormat::Millis, true);
         let id = &record.id;
         write!(

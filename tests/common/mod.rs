@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use auditline::journal::{DeadLetter, Journal, Options, SqliteJournal};
+use auditline::journal::{DeadLetter, Journal, JournalError, Options, SqliteJournal};
 use auditline::simulator::{Simulator, Vendor, World, credentials};
 use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Utc};
 use serde_json::Value as Json;
@@ -262,7 +262,15 @@ impl Installation {
 
     /// What became dead letters. No process may be running.
     pub async fn dead_letters(&self, pipeline: &str) -> Vec<DeadLetter> {
-        let journal = SqliteJournal::open(&self.path("state/journal.sqlite"), Options::default()).unwrap();
+        let path = self.path("state/journal.sqlite");
+        let give_up = Instant::now() + PATIENCE;
+        let journal = loop {
+            match SqliteJournal::open(&path, Options::default()) {
+                // One that was looked into before lets go of it on a thread of its own.
+                Err(JournalError::InUse { .. }) if Instant::now() < give_up => sleep(Duration::from_millis(10)).await,
+                opened => break opened.unwrap(),
+            }
+        };
         journal.dead_letters(&Arc::from(pipeline), 1000).await.unwrap()
     }
 }
