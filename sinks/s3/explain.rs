@@ -83,7 +83,7 @@ where
 {
     let error = match transport::said(error) {
         Ok(said) => return said,
-        Err(error) => error,
+        Err(error) => *error,
     };
     let causes = causes(&error);
     if causes.contains("no providers in chain") || causes.contains("CredentialsNotLoaded") {

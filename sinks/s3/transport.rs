@@ -69,7 +69,7 @@ impl HttpClient for Transport {
 }
 
 /// What the shared client said of a request, where that is why the SDK failed.
-pub(super) fn said<E>(error: SdkError<E, HttpResponse>) -> Result<DeliveryError, SdkError<E, HttpResponse>>
+pub(super) fn said<E>(error: SdkError<E, HttpResponse>) -> Result<DeliveryError, Box<SdkError<E, HttpResponse>>>
 where
     E: Error + Send + Sync + 'static,
 {
@@ -80,9 +80,9 @@ where
             let connector = failure.downcast::<ConnectorError>().map(|error| error.into_source());
             match connector.and_then(|source| source.downcast::<Unanswered>()) {
                 Ok(unanswered) => Ok(unanswered.0),
-                Err(error) => Err(SdkError::construction_failure(error)),
+                Err(error) => Err(Box::new(SdkError::construction_failure(error))),
             }
         }
-        error => Err(error),
+        error => Err(Box::new(error)),
     }
 }
