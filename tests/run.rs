@@ -70,8 +70,8 @@ async fn all_vendors_together_are_read_whole_and_once() {
 async fn what_is_published_late_is_picked_up_by_a_later_run() {
     let late = Late {
         fraction: 0.3,
-        delay_min: Duration::from_secs(20),
-        delay_max: Duration::from_secs(21),
+        delay_min: Duration::from_secs(40),
+        delay_max: Duration::from_secs(41),
         within: Duration::from_secs(1800),
         ..Late::default()
     };
