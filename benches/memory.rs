@@ -19,8 +19,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_auditline");
 const RECORDS: usize = 1_000_000;
 /// The most that reading the backlog may hold.
 const MOST_BUSY: Memory = Memory::mebibytes(64);
-/// The most that waiting for new records may hold.
-const MOST_IDLE: Memory = Memory::mebibytes(32);
+/// The most that waiting for new records may hold. Half of it is the program's own code.
+const MOST_IDLE: Memory = Memory::mebibytes(40);
 const IDLE: Duration = Duration::from_secs(15);
 /// How often the kernel is asked. It keeps the peak itself, so only the last moment can be missed.
 const EVERY: Duration = Duration::from_millis(20);
