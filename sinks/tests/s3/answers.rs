@@ -182,7 +182,7 @@ async fn a_key_that_may_not_end_uploads_fails_for_its_own_reason() {
 async fn a_connection_that_is_cut_within_an_upload_may_hold_the_next_time() {
     let (_server, outcome) = deliver_in_parts("PUT ", None).await;
     let Err(DeliveryError::Retryable { message, .. }) = outcome else { panic!("{outcome:?}") };
-    assert!(message.ends_with("broke before an answer was complete"), "{message}");
+    assert!(message.contains("broke before an answer was complete"), "{message}");
 }
 
 #[tokio::test]
