@@ -150,6 +150,28 @@ async fn an_upload_that_is_refused_under_200_is_no_delivery() {
     }
 }
 
+// What a server compares with what has arrived, and refuses where it differs: see `the_server_refuses_a_wrong_checksum`.
+#[tokio::test]
+async fn every_upload_tells_its_checksum() {
+    let server = Server::start(|request| {
+        let head = request.0.to_lowercase();
+        match request.method() {
+            "PUT" if !head.contains("\r\nx-amz-checksum-crc32: ") => error("400 Bad Request", "InvalidRequest"),
+            _ => of_parts(request, "nothing", None),
+        }
+    })
+    .await;
+    let mut config = offline(&server.endpoint);
+    config["compression"] = json!("none");
+    config["timeout"] = json!("20s");
+    let sink = sink(config);
+    assert_eq!(sink.deliver(&scattered(3)).await.unwrap(), Delivery::default());
+    assert_eq!(sink.deliver(&large("corp", 6)).await.unwrap(), Delivery::default());
+    let uploads = server.seen("PUT ");
+    let parts = uploads.iter().filter(|line| line.contains("partNumber=")).count();
+    assert!(parts >= 2 && uploads.len() > parts, "{uploads:?}");
+}
+
 // A lifecycle rule, or a person, ended it meanwhile: it is begun anew, and nobody has to do anything.
 #[tokio::test]
 async fn an_upload_that_is_gone_is_begun_anew() {
