@@ -26,6 +26,20 @@ impl<T: Clone> Progress<T> {
         batches.insert(Arc::clone(&batch.pipeline), (batch.key(), known));
     }
 
+    /// Adds to what is known of this batch: nothing, where it was another's.
+    pub fn add(&self, batch: &Batch, add: impl FnOnce(&mut T))
+    where
+        T: Default,
+    {
+        let key = batch.key();
+        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, known) = batches.entry(Arc::clone(&batch.pipeline)).or_default();
+        if *of != key {
+            (*of, *known) = (key, T::default());
+        }
+        add(known);
+    }
+
     /// The batch is over, or begins anew.
     pub fn forget(&self, batch: &Batch) {
         self.batches.lock().unwrap_or_else(PoisonError::into_inner).remove(&batch.pipeline);

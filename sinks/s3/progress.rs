@@ -1,33 +1,26 @@
 //! What is stored already of a batch that has not arrived whole.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::plan::Part;
-use crate::Batch;
+use crate::{Batch, progress};
 
-/// The objects of batches on their way: of a pipeline, those of no more than one. Lost with the process, and then a batch finds
-/// its objects there, or overwrites them with the same bytes.
+/// The objects of batches on their way. Lost with the process, and then a batch finds its objects there, or overwrites them with
+/// the same bytes.
 #[derive(Default)]
 pub(super) struct Progress {
-    // Held for a few lines, never across an await.
-    batches: Mutex<HashMap<Arc<str>, Stored>>,
-    /// Objects that are there and not as they were sent. The same goes for it.
-    spoilt: Mutex<HashSet<String>>,
-}
-
-struct Stored {
-    batch: String,
     /// Names and sizes.
-    objects: HashMap<String, u64>,
+    stored: progress::Progress<HashMap<String, u64>>,
+    /// Objects that are there and not as they were sent. Held for a line, never across an await.
+    spoilt: Mutex<HashSet<String>>,
 }
 
 impl Progress {
     /// Those of a batch's parts that are not stored yet.
     pub(super) fn left(&self, batch: &Batch, mut parts: Vec<Part>) -> Vec<Part> {
-        let batches = self.batches();
-        if let Some(stored) = batches.get(&batch.pipeline).filter(|stored| stored.batch == batch.key()) {
-            parts.retain(|part| !stored.objects.contains_key(&part.key));
+        if let Some(stored) = self.stored.of(batch) {
+            parts.retain(|part| !stored.contains_key(&part.key));
         }
         parts
     }
@@ -35,27 +28,19 @@ impl Progress {
     /// An object of this size is stored.
     pub(super) fn keep(&self, batch: &Batch, object: String, bytes: u64) {
         self.spoilt().remove(&object);
-        let mut batches = self.batches();
-        let key = batch.key();
-        match batches.get_mut(&batch.pipeline).filter(|stored| stored.batch == key) {
-            Some(stored) => drop(stored.objects.insert(object, bytes)),
-            None => {
-                let stored = Stored { batch: key, objects: HashMap::from([(object, bytes)]) };
-                batches.insert(batch.pipeline.clone(), stored);
-            }
-        }
+        self.stored.add(batch, |stored| {
+            stored.insert(object, bytes);
+        });
     }
 
     /// The size of the largest that is stored of a batch.
     pub(super) fn largest(&self, batch: &Batch) -> u64 {
-        let batches = self.batches();
-        let stored = batches.get(&batch.pipeline).filter(|stored| stored.batch == batch.key());
-        stored.and_then(|stored| stored.objects.values().copied().max()).unwrap_or_default()
+        self.stored.of(batch).and_then(|stored| stored.into_values().max()).unwrap_or_default()
     }
 
     /// The batch has arrived.
     pub(super) fn forget(&self, batch: &Batch) {
-        self.batches().remove(&batch.pipeline);
+        self.stored.forget(batch);
     }
 
     /// An object is not what was sent, and must not be taken for it: its metadata is that of the right one.
@@ -69,10 +54,6 @@ impl Progress {
 
     fn spoilt(&self) -> MutexGuard<'_, HashSet<String>> {
         self.spoilt.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn batches(&self) -> MutexGuard<'_, HashMap<Arc<str>, Stored>> {
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
