@@ -52,6 +52,10 @@ const GREETING: Duration = Duration::from_millis(500);
 /// they greet, and each new connection would cost a batch.
 const SLOW_WORDS: Duration = Duration::from_secs(5);
 
+/// How long the receiver is given to read to its end what a delivery has left half done, before the batch comes again over
+/// another connection.
+const LAST_LOOK: Duration = Duration::from_secs(5);
+
 /// `[sinks.NAME.syslog]`
 #[derive(Clone, Debug, Deserialize)]
 pub struct Config {
@@ -138,12 +142,18 @@ pub struct Syslog {
     header: Header,
     options: Options,
     max_size: usize,
-    // Taken out while in use: a delivery that fails or is dropped leaves half a frame, and so must leave no connection.
-    connection: Mutex<Option<Connection>>,
+    connection: Mutex<Option<Kept>>,
     /// What we deliver to was last seen to be no syslog receiver, or not to want us.
     is_suspect: AtomicBool,
     /// With RELP.
     progress: Progress<Done>,
+}
+
+/// A connection between two deliveries.
+struct Kept {
+    connection: Connection,
+    /// The last delivery over it failed or was dropped: it may end in half a frame, and carries nothing more.
+    is_torn: bool,
 }
 
 /// What a receiver has answered of a batch's first messages.
@@ -313,12 +323,20 @@ impl Syslog {
         let mut kept = self.connection.lock().await;
         let patience = self.patience();
         let sent = patience.with(async {
+            if let Some(Kept { connection, is_torn: true }) = &mut *kept {
+                connection.end(self.no_longer_than(LAST_LOOK)).await;
+                patience.renew();
+            }
             // A receiver that was restarted has closed: what we wrote there would be lost without a word.
-            let kept_open = kept.take().map_or(Ok(None), Connection::if_open)?;
-            let mut connection = match kept_open {
+            let kept_open = match kept.take() {
+                Some(Kept { connection, is_torn: false }) => connection.if_open()?,
+                Some(Kept { is_torn: true, .. }) | None => None,
+            };
+            let connection = match kept_open {
                 Some(connection) => connection,
                 None => Connection::open(&self.config, &patience).await?,
             };
+            let Kept { connection, is_torn } = kept.insert(Kept { connection, is_torn: true });
             connection.send(messages, answers, &patience).await?;
             if self.is_suspect.load(Ordering::Relaxed) {
                 patience.renew();
@@ -329,13 +347,16 @@ impl Syslog {
                     Err(DeliveryError::Retryable { .. }) => return Ok(()),
                 }
             }
-            *kept = Some(connection);
+            *is_torn = false;
             Ok(())
         });
         let sent = sent.await.unwrap_or_else(|| Err(self.in_vain()));
         match &sent {
             Ok(()) => self.is_suspect.store(false, Ordering::Relaxed),
-            Err(DeliveryError::Refused { .. }) => self.is_suspect.store(true, Ordering::Relaxed),
+            Err(DeliveryError::Refused { .. }) => {
+                self.is_suspect.store(true, Ordering::Relaxed);
+                kept.take();
+            }
             Err(DeliveryError::Retryable { .. }) => {}
         }
         sent

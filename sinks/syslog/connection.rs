@@ -132,6 +132,22 @@ impl Connection {
         }
     }
 
+    /// Says that nothing more will come, and waits so long until the other end has closed too: then it has read all. What it
+    /// has not read yet, it could take for newer than what comes over the next connection.
+    pub async fn end(&mut self, time: Duration) {
+        let stream = match self {
+            Self::Stream(stream, ..) => stream,
+            Self::Relp(session, _) => session.stream(),
+            Self::Udp(..) => return,
+        };
+        let ended = async {
+            stream.shutdown().await?;
+            tokio::io::copy(stream, &mut tokio::io::sink()).await
+        };
+        // Whatever comes of it, the batch goes over another connection.
+        let _ = tokio::time::timeout(time, ended).await;
+    }
+
     /// Itself, if the other end is still there as far as one look without waiting tells. An error if what is there has
     /// turned out to be no syslog receiver.
     pub fn if_open(mut self) -> Result<Option<Self>, DeliveryError> {

@@ -173,6 +173,11 @@ impl Relp {
         self.unread.is_empty().then_some(&mut self.stream)
     }
 
+    /// The connection, in whatever state the session is.
+    pub fn stream(&mut self) -> &mut Box<dyn Stream> {
+        &mut self.stream
+    }
+
     /// The TCP connection itself.
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.stream.socket()

@@ -62,6 +62,33 @@ async fn what_the_other_end_has_not_acknowledged_is_not_delivered() {
     assert_eq!(frames, 200);
 }
 
+// What stood unread in the first connection came after the whole batch over the second.
+#[tokio::test]
+async fn what_a_dropped_delivery_left_is_read_before_the_batch_comes_again() {
+    let (listener, address) = narrow_listener();
+    let sink = sink(json!({ "address": address, "transport": "tcp" }));
+    let batch = large_batch("p");
+    let dropped = tokio::time::timeout(Duration::from_millis(100), sink.deliver(&batch)).await;
+    assert!(dropped.is_err(), "nobody has read it");
+    let (mut first, _) = listener.accept().await.unwrap();
+    let delivering = async {
+        let outcome = sink.deliver(&batch).await;
+        drop(sink);
+        outcome
+    };
+    let reading = async {
+        let second = tokio::time::timeout(Duration::from_millis(300), listener.accept()).await;
+        assert!(second.is_err(), "another connection while the first is unread");
+        tokio::io::copy(&mut first, &mut tokio::io::sink()).await.unwrap();
+        drop(first);
+        let (mut stream, _) = listener.accept().await.unwrap();
+        frames(&mut stream).await.len()
+    };
+    let (outcome, frames) = tokio::join!(delivering, reading);
+    outcome.unwrap();
+    assert_eq!(frames, 200);
+}
+
 // It got the same batch again for ever, and stored it each time.
 #[tokio::test]
 async fn a_receiver_that_needs_longer_than_the_timeout_for_a_batch_gets_it_once() {
