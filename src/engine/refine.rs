@@ -30,8 +30,7 @@ pub fn refine<'a>(raw: Raw<'a>, transforms: &[Box<dyn Transform>], arena: &'a Ar
     let refined = match raw {
         Raw::Event(event) => match apply(event, transforms, arena, &mut notes) {
             Ok(done) => {
-                let mut record = done.freeze();
-                record.id = redacted(record.id, transforms);
+                let record = done.freeze();
                 let to = notes.to.take();
                 // Once all steps have had their say, so that their order does not matter.
                 let twin = notes.twin.map(|twin| among(twin, to.as_deref()));
@@ -81,10 +80,6 @@ fn dead(key: RecordKey, body: String, reason: &str, transforms: &[Box<dyn Transf
         reason: transforms.iter().fold(reason.to_owned(), |reason, transform| transform.dead_reason(reason)),
         body: Bytes::from(transforms.iter().fold(body, |body, transform| transform.dead_body(body))),
     }
-}
-
-fn redacted(text: String, transforms: &[Box<dyn Transform>]) -> String {
-    transforms.iter().fold(text, |text, transform| transform.text(text))
 }
 
 #[cfg(test)]

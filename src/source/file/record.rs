@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::page::{Kind, Line};
 use crate::connector::model::Decode;
 use crate::event::json::{self, JsonError};
-use crate::event::{Arena, Value};
+use crate::event::{Arena, Value, mend};
 use crate::source::Refine;
 use crate::source::decode::{self, Raw};
 
@@ -60,12 +60,9 @@ pub fn is_whole(text: &[u8]) -> bool {
     is_closed && matches!(parse(String::from_utf8_lossy(text).as_bytes(), &Arena::new()), Ok(Value::Object(_)))
 }
 
-/// What is nested too deep is kept as a text: no reason not to read it.
+/// Reads what the vendor's own answer would be read with: a record that came through there comes through here too.
 fn parse<'a>(text: &[u8], arena: &'a Arena) -> Result<Value<'a>, JsonError> {
-    match json::decode(text, arena) {
-        Err(JsonError::TooDeep { .. }) => json::decode(&json::flatten(text), arena),
-        decoded => decoded,
-    }
+    json::decode(text, arena).or_else(|_| json::decode(&mend(text), arena))
 }
 
 #[cfg(test)]
@@ -95,6 +92,23 @@ mod tests {
         assert!(item.starts_with("e-1 2026-09-14T08:22:31+00:00 {") && item.ends_with("\"\u{fffd}\"}"), "{item}");
         let (time, item) = read(&Kind::Record, b"{\"id\":\"e-1\"}");
         assert_eq!((time, item.as_str()), (None, "e-1 2026-11-25T08:00:00+00:00 {\"id\":\"e-1\"}"));
+    }
+
+    // What came from the vendor's API was a dead letter when its archive was read.
+    #[test]
+    fn a_line_is_mended_like_an_answer() {
+        let lines = [
+            (r#"{"id":"e-1","x":"\ud83d"}"#, r#"{"id":"e-1","x":"�"}"#),
+            (r#"{"id":"e-1","\udc00k":1}"#, r#"{"id":"e-1","�k":1}"#),
+            ("{\"id\":\"e-1\",\"x\":\"a\tb\"}", r#"{"id":"e-1","x":"a\tb"}"#),
+            (r#"{"id":"e-1","x":NaN}"#, r#"{"id":"e-1","x":"NaN"}"#),
+        ];
+        for (line, expected) in lines {
+            let expected = expected.replace("\\ufffd", "\u{fffd}");
+            assert!(is_whole(line.as_bytes()), "{line}");
+            let (_, item) = read(&Kind::Record, line.as_bytes());
+            assert_eq!(item, format!("e-1 2026-11-25T08:00:00+00:00 {expected}"));
+        }
     }
 
     #[test]

@@ -8,9 +8,11 @@ use memchr::{memchr, memchr_iter};
 
 use super::encoded::{Decoded, Text};
 use super::fields::Tree;
+use super::key::Key;
 use super::pattern::Pattern;
 use super::policy::{Detector, Policy, PolicyError, Treatment};
-use super::{Found, Tally, What, api_key, card, email, ip, jwt, ours, phone, scan, stand_in};
+use super::{Found, Hits, Tally, What, api_key, card, email, ip, jwt, ours, phone, scan, stand_in};
+use crate::event::RecordKey;
 
 /// A pseudonym with an epoch of five digits; room for one spares nearly every text a second allocation.
 const LONGEST_STAND_IN: usize = 50;
@@ -33,6 +35,7 @@ pub struct Redactor {
     /// What becomes of fields; the redactor itself knows texts only.
     pub(super) fields: Arc<Tree>,
     pub(super) hides_fields: bool,
+    key: Option<Key>,
 }
 
 /// What has to be switched on.
@@ -121,6 +124,7 @@ impl Redactor {
             more: More::new(&policy)?,
             fields: Arc::new(policy.fields.compile(key)?),
             hides_fields: policy.fields.hide_something(),
+            key: policy.key,
         })
     }
 
@@ -131,6 +135,19 @@ impl Redactor {
     #[inline]
     pub fn text(&self, text: &str, tally: &mut impl Tally) -> Option<String> {
         self.suspicion(text).and_then(|traits| self.settle(text, traits, tally))
+    }
+
+    /// What stands for a record's id in which something was found, `None` when nothing was. Ids that were different stay
+    /// different, whatever the actions: by them destinations tell records apart.
+    ///
+    /// With a key it is a pseudonym. Without one it is the digest that the journal knows the record by, from which an id that
+    /// is no more than an address could be guessed.
+    pub(super) fn id(&self, id: &str) -> Option<String> {
+        self.text(id, &mut Hits::default())?;
+        Some(match &self.key {
+            Some(key) => key.pseudonym("id", id.as_bytes()),
+            None => RecordKey::of(id).to_string(),
+        })
     }
 
     /// What makes the text worth a second look; `None` where nothing can be in it.

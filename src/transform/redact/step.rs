@@ -69,10 +69,32 @@ struct Walk<'w, 'a, T> {
     redactor: &'w Redactor,
     arena: &'a Arena,
     tally: &'w mut T,
-    /// The record's id, and what becomes of it where it is the value of a field.
-    id: Option<(&'w str, Option<&'a str>)>,
+    id: Option<Id<'a>>,
     /// What was looked at twice before: who did it and from where stands in an event several times.
     known: ArenaVec<'a, Known<'a>>,
+}
+
+/// The record's id, which may stand in the event too, and becomes the same there.
+struct Id<'a> {
+    text: &'a str,
+    /// Where the detectors find something in it.
+    detected: Option<&'a str>,
+    /// By the action of a field that holds it.
+    by_field: Option<&'a str>,
+    /// A field that holds it is kept as it is.
+    is_kept: bool,
+}
+
+impl<'a> Id<'a> {
+    fn new(text: &'a str, redactor: &Redactor, arena: &'a Arena) -> Self {
+        let detected = redactor.id(text).map(|id| &*arena.alloc_str(&id));
+        Self { text, detected, by_field: None, is_kept: false }
+    }
+
+    fn becomes(&self) -> &'a str {
+        let detected = self.detected.filter(|_| !self.is_kept);
+        self.by_field.or(detected).unwrap_or(self.text)
+    }
 }
 
 /// What becomes of a text.
@@ -90,10 +112,16 @@ impl<'w, 'a, T: Tally> Walk<'w, 'a, T> {
     /// Detectors look at the texts unless a field is kept.
     fn value(&mut self, value: Value<'a>, here: &Here<'_>, detects: bool) -> Option<Value<'a>> {
         match value {
-            Value::String(text) => detects.then(|| self.share(text)).flatten().map(Value::String),
+            Value::String(text) | Value::Number(text) if !detects => {
+                if let Some(id) = &mut self.id {
+                    id.is_kept |= id.text == text;
+                }
+                None
+            }
+            Value::String(text) => self.share(text).map(Value::String),
             Value::Number(digits) => {
-                let text = detects.then(|| self.redactor.number(digits, self.tally)).flatten()?;
-                Some(Value::String(self.arena.alloc_str(&text)))
+                let text = self.redactor.number(digits, self.tally)?;
+                Some(Value::String(self.as_id(digits).unwrap_or_else(|| self.arena.alloc_str(&text))))
             }
             Value::Null | Value::Bool(_) => None,
             Value::Array(items) if here.is_nowhere() => {
@@ -205,10 +233,10 @@ impl<'w, 'a, T: Tally> Walk<'w, 'a, T> {
 
     /// The record's id must not tell what a field is not to tell, and must tell records apart.
     fn note_id(&mut self, text: &str, stand_in: Option<&'a str>) {
-        if let Some((id, becomes)) = &mut self.id
-            && *id == text
+        if let Some(id) = &mut self.id
+            && id.text == text
         {
-            *becomes = Some(stand_in.unwrap_or_else(|| self.arena.alloc_str(&RecordKey::of(text).to_string())));
+            id.by_field = Some(stand_in.unwrap_or_else(|| self.arena.alloc_str(&RecordKey::of(text).to_string())));
         }
     }
 
@@ -221,7 +249,17 @@ impl<'w, 'a, T: Tally> Walk<'w, 'a, T> {
         }
     }
 
+    /// What stands for the text if it is the record's id and the detectors find something in it.
+    fn as_id(&self, text: &str) -> Option<&'a str> {
+        self.id.as_ref().filter(|id| id.text == text)?.detected
+    }
+
     fn share(&mut self, text: &'a str) -> Option<&'a str> {
+        let becomes = self.detect(text)?;
+        Some(self.as_id(text).unwrap_or(becomes))
+    }
+
+    fn detect(&mut self, text: &'a str) -> Option<&'a str> {
         if is_fact(text) {
             return None;
         }
@@ -284,9 +322,10 @@ impl Transform for Redact {
     fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, notes: &mut Notes) -> Result<Event<'a>, Exit> {
         let tally = &mut notes.hits;
         let body = self.hide_copies(event.body, arena, tally).unwrap_or(event.body);
-        let mut walk = Walk { id: Some((event.id, None)), ..Walk::new(&self.redactor, arena, tally) };
+        let id = Id::new(event.id, &self.redactor, arena);
+        let mut walk = Walk { id: Some(id), ..Walk::new(&self.redactor, arena, tally) };
         let body = walk.value(body, &Here::at(&self.redactor.fields), true).unwrap_or(body);
-        let id = walk.id.and_then(|(_, becomes)| becomes).unwrap_or(event.id);
+        let id = walk.id.map_or(event.id, |id| id.becomes());
         Ok(Event { id, body, ..event })
     }
 
@@ -440,6 +479,39 @@ mod tests {
         ] {
             assert_eq!(apply(&redact(&[("metadata.*", action)]), "r-7", body).0, expected);
         }
+    }
+
+    // Three people's records were one to a destination that knows records by their ids.
+    #[test]
+    fn ids_that_are_different_stay_different() {
+        let policy = || Policy {
+            emails: Some(EmailAction::Mask),
+            ips: Some(IpAction::Truncate),
+            cards: Some(TextAction::Remove),
+            ..Policy::default()
+        };
+        let key = Key::new(1, b"0123456789abcdef").unwrap();
+        let plain = Redact::new(Redactor::new(policy()).unwrap());
+        let keyed = Redact::new(Redactor::new(Policy { key: Some(key.clone()), ..policy() }).unwrap());
+        let ids = ["ada@example.com", "bob@example.com", "203.0.113.4", "203.0.113.5", "evt-4111111111111111", "r-7"];
+        let mut seen = std::collections::HashSet::new();
+        for id in ids {
+            for redact in [&plain, &keyed] {
+                let (becomes, body) = apply(redact, id, &format!(r#"{{"uid":"{id}","text":"about {id}"}}"#));
+                assert!(body.contains(&format!(r#"{{"uid":"{becomes}","#)), "{body}");
+                assert_eq!(becomes == id, id == "r-7", "{becomes}");
+                assert_eq!(body.contains(id), id == "r-7", "{body}");
+                seen.insert(becomes);
+            }
+        }
+        assert_eq!(seen.len(), 2 * ids.len() - 1);
+        assert_eq!(apply(&plain, ids[0], "{}").0, RecordKey::of(ids[0]).to_string());
+        assert_eq!(apply(&keyed, ids[0], "{}").0, key.pseudonym("id", ids[0].as_bytes()));
+        let number = r#"{"n":4111111111111111}"#;
+        let (becomes, body) = apply(&redact(&[]), "4111111111111111", number);
+        assert_eq!(body, format!(r#"{{"n":"{becomes}"}}"#));
+        let kept = redact(&[("n", FieldAction::Keep)]);
+        assert_eq!(apply(&kept, "4111111111111111", number), ("4111111111111111".to_owned(), number.to_owned()));
     }
 
     #[test]
