@@ -31,8 +31,9 @@ use serde::{Deserialize, Deserializer};
 use self::open::{Append, Trouble};
 pub use self::rotate::{Compression, Rotate};
 use self::tail::Tail;
+use crate::progress::Progress;
 use crate::template::{Place, Template};
-use crate::{Batch, BatchLimits, BuildError, Delivery, DeliveryError, Sink};
+use crate::{Batch, BatchLimits, BuildError, Closed, Delivery, DeliveryError, Sink};
 
 /// One sync each, so neither too small nor so large that a reader of the file waits.
 pub const BATCH: BatchLimits =
@@ -61,6 +62,8 @@ pub struct FileMode(pub u32);
 pub struct FileSink {
     config: Config,
     tails: Arc<Tails>,
+    /// What was begun, whatever came of it.
+    begun: Progress<()>,
 }
 
 /// The files lately written to. Forgetting one costs a look at its end the next time.
@@ -79,7 +82,7 @@ impl Config {
     /// Looks at the configuration only: whether the path can be written is for [`Sink::check`].
     pub fn build(&self) -> Result<FileSink, BuildError> {
         self.rotate.as_ref().map_or(Ok(()), Rotate::validate)?;
-        Ok(FileSink { config: self.clone(), tails: Arc::default() })
+        Ok(FileSink { config: self.clone(), tails: Arc::default(), begun: Progress::default() })
     }
 }
 
@@ -110,6 +113,8 @@ impl Sink for FileSink {
                 (PathBuf::from(path), lines.collect::<Vec<_>>())
             })
             .collect();
+        let may_be_there = batch.closed == Closed::Before || self.begun.of(batch).is_some();
+        self.begun.keep(batch, ());
         let (pipeline, key) = (batch.pipeline.clone(), batch.key());
         let (mode, shared) = (self.config.mode.0, self.config.path.is_shared());
         let rotate = self.config.rotate.clone();
@@ -120,7 +125,7 @@ impl Sink for FileSink {
             for (path, lines) in groups {
                 let tail = tails.of(&path);
                 let (pipeline, key, rotate) = (Arc::clone(&pipeline), key.clone(), rotate.as_ref());
-                let append = Append { path: &path, mode, pipeline, key, lines, shared, rotate };
+                let append = Append { path: &path, mode, pipeline, key, lines, may_be_there, shared, rotate };
                 let mut tail = tail.lock().unwrap_or_else(PoisonError::into_inner);
                 tail.append(&append).map_err(|trouble| explain(trouble, &path))?;
             }

@@ -79,7 +79,8 @@ pub struct Batch {
     pub last: u64,
     /// At least one.
     pub records: Records,
-    /// Why it ends where it does. For people: it may differ when the batch comes again.
+    /// Why it ends where it does. It may differ when the batch comes again; only [`Closed::Before`] says something of
+    /// where the batch has been.
     pub closed: Closed,
 }
 
@@ -96,7 +97,8 @@ pub enum Closed {
     Age,
     /// No more will come: the run is to end.
     End,
-    /// It was sealed by a process before this one.
+    /// It was sealed already, as a rule by a process before this one, which may have begun to deliver it. A batch that says
+    /// otherwise has just been sealed, and nobody has seen it before this sink.
     Before,
 }
 

@@ -58,6 +58,8 @@ struct Writers<'a> {
     batches: &'a [usize],
     /// How many batches were acknowledged.
     acknowledged: Cell<usize>,
+    /// So many batches were begun by now.
+    begun: Cell<usize>,
 }
 
 impl Writers<'_> {
@@ -76,12 +78,15 @@ impl Writers<'_> {
     }
 
     fn deliver(&self, tail: &mut Tail, batch: usize) {
+        let may_be_there = batch < self.begun.get();
+        self.begun.set(self.begun.get().max(batch + 1));
         let append = Append {
             path: &self.path,
             mode: 0o600,
             pipeline: self.pipeline(batch).to_string().into(),
             key: batch.to_string(),
             lines: self.lines(batch),
+            may_be_there,
             shared: self.pipelines > 1,
             rotate: Some(self.rotate),
         };
@@ -168,8 +173,14 @@ fn dying_at_any_step_costs_and_repeats_nothing() {
         loop {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("audit.ndjson");
-            let writers =
-                Writers { path, rotate: &rotate, pipelines: 1, batches: &batches, acknowledged: Cell::default() };
+            let writers = Writers {
+                path,
+                rotate: &rotate,
+                pipelines: 1,
+                batches: &batches,
+                acknowledged: Cell::default(),
+                begun: Cell::default(),
+            };
             let survived = die_after(steps, || writers.run()).is_some();
             writers.run();
             writers.expect_once(size).unwrap_or_else(|error| panic!("{compression}, died at {steps}: {error}"));
@@ -190,7 +201,14 @@ fn as_many_files_are_kept_as_are_wanted() {
     loop {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.ndjson");
-        let writers = Writers { path, rotate: &rotate, pipelines: 1, batches: &batches, acknowledged: Cell::default() };
+        let writers = Writers {
+            path,
+            rotate: &rotate,
+            pipelines: 1,
+            batches: &batches,
+            acknowledged: Cell::default(),
+            begun: Cell::default(),
+        };
         let survived = die_after(steps, || writers.run()).is_some();
         writers.run();
         let text = texts(&writers.path).concat();
@@ -211,7 +229,14 @@ fn a_batch_of_more_files_than_are_kept_is_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.ndjson");
     let rotate = rotate(30, "none", Some(1));
-    let writers = Writers { path, rotate: &rotate, pipelines: 1, batches: &[6, 1, 1], acknowledged: Cell::default() };
+    let writers = Writers {
+        path,
+        rotate: &rotate,
+        pipelines: 1,
+        batches: &[6, 1, 1],
+        acknowledged: Cell::default(),
+        begun: Cell::default(),
+    };
     writers.deliver(&mut Tail::default(), 0);
     writers.deliver(&mut Tail::default(), 0);
     let lines = texts(&writers.path).concat();
@@ -231,7 +256,8 @@ fn unwritten_pages_do_not_hide_how_a_batch_began() {
             let path = folder.path().join("audit.ndjson");
             let rotate = rotate(size, "gzip", None);
             let acknowledged = Cell::default();
-            let writers = Writers { path, rotate: &rotate, pipelines: 1, batches: &[3, 1], acknowledged };
+            let writers =
+                Writers { path, rotate: &rotate, pipelines: 1, batches: &[3, 1], acknowledged, begun: Cell::default() };
             writers.deliver(&mut Tail::default(), 0);
             writers.cut_power(0, padding);
             writers.run();
@@ -254,7 +280,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.ndjson");
         let rotate = rotate(size, compression, None);
-        let writers = Writers { path, rotate: &rotate, pipelines, batches: &batches, acknowledged: Cell::default() };
+        let writers = Writers { path, rotate: &rotate, pipelines, batches: &batches, acknowledged: Cell::default(), begun: Cell::default() };
         for (steps, lost, padding) in deaths {
             if die_after(steps, || writers.run()).is_none() {
                 writers.cut_power(lost, padding);

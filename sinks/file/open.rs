@@ -27,6 +27,9 @@ pub(super) struct Append<'a> {
     pub pipeline: Arc<str>,
     pub key: String,
     pub lines: Vec<Bytes>,
+    /// It may have been begun before, by this process or an earlier one. Only then is it looked for in the file: other
+    /// records may have the same lines.
+    pub may_be_there: bool,
     pub shared: bool,
     pub rotate: Option<&'a Rotate>,
 }
@@ -124,7 +127,8 @@ impl Open {
             reach += SHARED_LOOK_BACK;
         }
         let Before { text, live, from } = self.lines_before(append, reach).or_else(doing("read"))?;
-        let found = resume(&text, &append.lines, append.shared);
+        let wanted = if append.may_be_there { append.lines.as_slice() } else { &[] };
+        let found = resume(&text, wanted, append.shared);
         if self.inherited.number.is_some() || self.inherited.length < self.end {
             // Another pipeline has written behind, and ended the torn line.
             return Ok(Resume { bytes: 0, newline: self.torn, ..found });

@@ -21,7 +21,8 @@ pub(super) struct Resume {
 /// Finds the largest part of `lines`, from the first on, that `text` ends with.
 ///
 /// `text` is the end of the file, beginning at a line start, as long as the lines with their ends (or the whole file).
-/// With `anywhere` all the lines also count where other writers' lines follow them.
+/// With `anywhere` all the lines also count where other writers' lines follow them. Without any lines it only says how the
+/// text ends.
 ///
 /// Linear in `text`: lines are compared as wholes and never again from their start (Knuth, Morris and Pratt).
 pub(super) fn resume(text: &[u8], lines: &[Bytes], anywhere: bool) -> Resume {
@@ -44,6 +45,10 @@ fn matched(text: &[u8], lines: &[Bytes], anywhere: bool) -> Resume {
     let mut rest = text;
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let line = &rest[..end];
+        if lines.is_empty() {
+            rest = &rest[end + 1..];
+            continue;
+        }
         while held > 0 && (held == lines.len() || lines[held] != line) {
             held = fallback[held - 1];
         }

@@ -132,8 +132,33 @@ mod tests {
             pipeline: pipeline.into(),
             key: key.into(),
             lines: lines.iter().map(|line| Bytes::copy_from_slice(line.as_bytes())).collect(),
+            may_be_there: true,
             shared: true,
             rotate: None,
+        }
+    }
+
+    // A run that came after another wrote nothing, where its records had the same lines as the last ones.
+    #[test]
+    fn records_that_look_alike_are_not_taken_for_one_another() {
+        let folder = tempfile::tempdir().unwrap();
+        for shared in [false, true] {
+            let path = folder.path().join(format!("{shared}.ndjson"));
+            let deliver = |tail: &mut Tail, key: &str, may_be_there| {
+                let batch = Append { shared, may_be_there, ..append(&path, "p", key, &["{\"a\":1}", "{\"a\":1}"]) };
+                tail.append(&batch).unwrap();
+            };
+            deliver(&mut Tail::default(), "1", false);
+            let mut next = Tail::default();
+            deliver(&mut next, "2", false);
+            deliver(&mut next, "3", false);
+            // This one did not see that it had written.
+            deliver(&mut Tail::default(), "3", true);
+            assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n".repeat(6));
+            // A torn line of whoever it was gets its end, and what a power cut left goes.
+            fs::write(&path, "{\"a\":1}\n{\"a\"\0\0").unwrap();
+            deliver(&mut Tail::default(), "4", false);
+            assert_eq!(fs::read_to_string(&path).unwrap(), "{\"a\":1}\n{\"a\"\n{\"a\":1}\n{\"a\":1}\n");
         }
     }
 
