@@ -53,17 +53,22 @@ impl Explain {
         let answers: Vec<(bool, String)> = standings.iter().map(|status| answer(status, up_to)).collect();
         answers.iter().for_each(|(_, text)| print!("{text}"));
         let complete = answers.iter().all(|(complete, _)| *complete);
-        println!("{}: {} before {}", if complete { "yes" } else { "no" }, verdict(complete), shown(up_to));
+        let dead_letters = standings.iter().map(|status| status.dead_letters).sum();
+        println!("{} before {}", verdict(complete, dead_letters), shown(up_to));
         if complete { DONE } else { FAILED }
     }
 }
 
-fn verdict(complete: bool) -> &'static str {
-    if complete {
-        "everything is there that the vendors had published of the time"
-    } else {
-        "not everything is there that happened"
+fn verdict(complete: bool, dead_letters: u64) -> String {
+    if !complete {
+        return "no: not everything is there that happened".to_owned();
     }
+    let but = match dead_letters {
+        0 => String::new(),
+        1 => ", but for 1 dead letter".to_owned(),
+        total => format!(", but for {} dead letters", thousands(total)),
+    };
+    format!("yes{but}: everything is there that the vendors had published of the time")
 }
 
 /// Whether everything before `up_to` is at every sink, and a line that says it.
@@ -85,7 +90,8 @@ fn answer(status: &PipelineStatus, up_to: DateTime<Utc>) -> (bool, String) {
         let _ = write!(text, "; begun at {}", shown(begin));
     }
     if status.dead_letters > 0 {
-        let _ = write!(text, "; {} dead letters are not among it", thousands(status.dead_letters));
+        let (count, are) = (thousands(status.dead_letters), if status.dead_letters == 1 { " is" } else { "s are" });
+        let _ = write!(text, "; {count} dead letter{are} not among it");
     }
     if let Some(trouble) = &status.trouble {
         let _ = write!(text, "; {trouble}");

@@ -112,7 +112,13 @@ fn summarize(handles: &[Handle]) {
             0 => String::new(),
             total => format!(", dropped {} ({})", thousands(total), by_reason(&dropped)),
         };
+        let rejected: u64 = counters.lanes.iter().map(|lane| lane.rejected.get()).sum();
+        let dead = match counters.dead_letters.get() + rejected {
+            0 => String::new(),
+            1 => ", 1 dead letter".to_owned(),
+            total => format!(", {} dead letters", thousands(total)),
+        };
         let (read, delivered) = (thousands(counters.read.get()), delivered.join(", "));
-        eprintln!("{name}: read {read}, delivered {delivered}{dropped}, {reached}");
+        eprintln!("{name}: read {read}, delivered {delivered}{dropped}{dead}, {reached}");
     }
 }

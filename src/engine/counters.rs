@@ -49,7 +49,7 @@ pub struct Counters {
 pub struct LaneCounters {
     /// The sink's name.
     pub sink: Arc<str>,
-    /// Records the sink has, or refused for good.
+    /// Records the sink has.
     pub delivered: Count,
     /// Records the sink refused for good.
     pub rejected: Count,

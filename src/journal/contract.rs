@@ -23,6 +23,7 @@ pub(super) async fn all<J: Journal>(open: impl AsyncFn(&str) -> J) {
     a_journal_is_found_again(&open).await;
     an_empty_pipeline_has_nothing(open("empty").await).await;
     what_waits_says_up_to_when_a_lane_is_complete(open("oldest").await).await;
+    dead_letters_are_counted_with_their_pipeline(open("letters").await).await;
     the_first_of_two_with_one_key_counts(open("first counts").await).await;
     a_page_without_records_moves_the_cursor(open("no records").await).await;
     each_walk_has_a_cursor_and_all_share_what_was_seen(open("walks").await).await;
@@ -138,6 +139,18 @@ async fn what_waits_says_up_to_when_a_lane_is_complete(journal: impl Journal) {
         super::Totals { records: 3, dead_letters: 1, ..super::Totals::default() }
     );
     assert_eq!(journal.totals(&"never opened".into()).await.unwrap(), super::Totals::default());
+}
+
+// They were counted where a pipeline's number and a letter's happened to be the same.
+async fn dead_letters_are_counted_with_their_pipeline(journal: impl Journal) {
+    let (first, _) = opened(&journal).await;
+    let second: Arc<str> = "second".into();
+    journal.open_pipeline(&second, &["siem".into()]).await.unwrap();
+    let mut bad = page(["good"], "");
+    bad.dead_letters = (0..5).map(|n| letter(&format!("bad-{n}"), "transform")).collect();
+    journal.append(&second, bad).await.unwrap();
+    let count = async |pipeline: &Arc<str>| journal.totals(pipeline).await.unwrap().dead_letters;
+    assert_eq!((count(&first).await, count(&second).await), (0, 5));
 }
 
 async fn the_first_of_two_with_one_key_counts(journal: impl Journal) {

@@ -207,7 +207,8 @@ impl Journal for SqliteJournal {
             let tx = conn.transaction()?;
             let totals = tx
                 .prepare_cached(
-                    "SELECT last, (SELECT count(*) FROM dead_letters WHERE pipeline = no), no FROM pipelines WHERE name = ?1",
+                    "SELECT last, (SELECT count(*) FROM dead_letters WHERE pipeline = of.no), of.no
+                     FROM pipelines AS of WHERE name = ?1",
                 )?
                 .query_row([pipeline], |row| {
                     Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)?))
