@@ -1,5 +1,6 @@
 //! The HTTP sink against a real server, and against servers that misbehave.
 
+mod again;
 mod place;
 mod promises;
 mod refused;
