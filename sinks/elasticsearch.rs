@@ -187,7 +187,7 @@ impl Sink for Elasticsearch {
                     search.told(&range, fates.sorted(&documents, range.start)?);
                 }
                 // Too long an answer for us to know what was taken: that of a part is shorter.
-                Verdict::Taken if range.len() > 1 => search.again(halves(range), false),
+                Verdict::Taken if range.len() > 1 => search.again(&range, halves(range.clone()), false),
                 Verdict::Taken => return Err(answer.retryable()),
                 Verdict::TooLarge => {
                     let bytes = batch.records[range.start].json.len();

@@ -1,7 +1,7 @@
 //! Requests to whatever takes JSON over HTTP: the intake of a log service, a webhook, a collector of one's own.
 //!
-//! At least once. A request counts when its answer says so; where the answer is lost, the whole batch comes again. Each
-//! request can carry a key by which the receiver knows it again, and each record its id.
+//! At least once. A request counts when its answer says so; where the answer is lost, it comes again, and after a crash the
+//! whole batch does. Each request can carry a key by which the receiver knows it again, and each record its id.
 
 mod answers;
 mod auth;
@@ -35,7 +35,7 @@ use self::sending::Outcome;
 pub use self::sign::{Algorithm, Encoding, KeyEncoding, Sign, Signed};
 pub use self::target::Target;
 use crate::address::keep_private;
-use crate::http_client::{Client, Compression, LARGEST_ANSWER, Search, Settings};
+use crate::http_client::{Client, Compression, LARGEST_ANSWER, Progress, Settings};
 use crate::secret::Secret;
 use crate::template::Template;
 use crate::tls::TlsConfig;
@@ -165,6 +165,8 @@ pub struct Http {
     checker: Checker,
     shape: Shape,
     limits: Limits,
+    /// What the service has answered of a batch so far.
+    progress: Progress,
 }
 
 impl Config {
@@ -204,6 +206,7 @@ impl Config {
                     _ => self.max_request_records.map_or(usize::MAX, |records| records as usize),
                 },
             },
+            progress: Progress::default(),
             config: self.clone(),
         })
     }
@@ -261,23 +264,30 @@ impl Sink for Http {
             items.extend(group);
         }
         let url = |at: usize| urls.iter().rfind(|(first, _)| *first <= at).map(|(_, url)| url).expect("each has one");
-        let mut search = Search::new(stretches);
+        let mut search = self.progress.search(batch, stretches);
         let mut under_way = FuturesUnordered::new();
+        let mut failed = None;
         loop {
-            while under_way.len() < self.config.concurrency
+            while failed.is_none()
+                && under_way.len() < self.config.concurrency
                 && let Some(stretch) = search.next_stretch()
             {
                 let sending = self.request(batch, url(stretch.start), &items[stretch.clone()]);
                 under_way.push(async { (stretch, sending.await) });
             }
             let Some((stretch, outcome)) = under_way.next().await else { break };
-            match outcome? {
-                Outcome::Taken => search.taken(),
-                Outcome::Refused(reason) => search.refused(stretch, reason),
+            match outcome {
+                Ok(Outcome::Taken) => search.taken(&stretch),
+                Ok(Outcome::Refused(reason)) => search.refused(stretch, reason),
+                // What is under way beside it gets its answer, for without one it would have to be sent again.
+                Err(error) => failed = Some(graver(failed, error)),
             }
         }
         drop(under_way);
-        rejected.extend(search.rejected().into_iter().map(|it| Rejected { at: items[it.at].at, ..it }));
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        rejected.extend(search.end()?.into_iter().map(|it| Rejected { at: items[it.at].at, ..it }));
         rejected.sort_by_key(|rejected| rejected.at);
         Ok(Delivery { rejected })
     }
@@ -358,6 +368,15 @@ impl From<Method> for reqwest::Method {
             Method::Post => Self::POST,
             Method::Put => Self::PUT,
         }
+    }
+}
+
+/// A person need not wait until what may pass has passed.
+fn graver(first: Option<DeliveryError>, next: DeliveryError) -> DeliveryError {
+    match (first, next) {
+        (Some(first @ DeliveryError::Refused { .. }), _) => first,
+        (Some(first), DeliveryError::Retryable { .. }) => first,
+        (_, next) => next,
     }
 }
 

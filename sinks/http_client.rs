@@ -2,11 +2,13 @@
 //! size, and what a failed request or a status means.
 //!
 //! A sink builds a [`Client`] of its configuration, sends with [`Client::send`], and hands the [`Answer`] to
-//! [`Answer::judge`]. What is left to it is what its own protocol says in the body, and how a batch is cut.
+//! [`Answer::judge`]. What it has learned of a batch lasts in a `Progress` until that has arrived. What is left to it is what
+//! its own protocol says in the body, and how a batch is cut.
 
 mod answer;
 mod body;
 mod broken;
+mod progress;
 mod proxy;
 pub(crate) mod retry_after;
 mod search;
@@ -22,6 +24,7 @@ use url::Url;
 use self::answer::spellings;
 pub use self::answer::{Answer, Hints, Verdict};
 pub use self::body::Compression;
+pub(crate) use self::progress::{KeptSearch, Progress};
 pub use self::search::{Search, halves};
 use crate::address::is_loopback;
 use crate::secret::Secret;

@@ -23,7 +23,7 @@ use self::encode::{Around, Encoder, Item};
 use self::sending::Outcome;
 use crate::address::Endpoint;
 use crate::http::{Auth, Authenticator, Headers, Name, OnMalformed};
-use crate::http_client::{Client, Compression, LARGEST_ANSWER, Search, Settings, halves};
+use crate::http_client::{Client, Compression, KeptSearch, LARGEST_ANSWER, Progress, Settings, halves};
 use crate::secret::Secret;
 use crate::template::Template;
 use crate::tls::TlsConfig;
@@ -96,6 +96,8 @@ pub struct Otlp {
     authenticator: Authenticator,
     headers: Headers,
     encoder: Encoder,
+    /// What the receiver has answered of a batch so far.
+    progress: Progress,
 }
 
 impl Config {
@@ -138,6 +140,7 @@ impl Config {
             authenticator: Auth::build(self.auth.as_ref(), self.allow_http)?,
             headers: Headers::new(&self.headers, &self.secret_headers)?,
             encoder: Encoder { body: self.body, resource: self.resource.clone() },
+            progress: Progress::default(),
             config: self.clone(),
         })
     }
@@ -171,7 +174,7 @@ impl Sink for Otlp {
             items.push(item);
             stretches.last_mut().expect("just begun").end = items.len();
         }
-        let refused = self.search(batch, &around, &items, Search::new(stretches)).await?;
+        let refused = self.search(batch, &around, &items, self.progress.search(batch, stretches)).await?;
         rejected.extend(refused.into_iter().map(|it| Rejected { at: items[it.at].at, ..it }));
         rejected.sort_by_key(|rejected| rejected.at);
         Ok(Delivery { rejected })
@@ -189,16 +192,16 @@ impl Otlp {
         batch: &Batch,
         around: &Around,
         items: &[Item],
-        mut search: Search,
+        mut search: KeptSearch<'_>,
     ) -> Result<Vec<Rejected>, DeliveryError> {
         while let Some(stretch) = search.next_stretch() {
             match self.request(Some(batch), around.request(&items[stretch.clone()])).await? {
-                Outcome::Taken(0, _) => search.taken(),
+                Outcome::Taken(0, _) => search.taken(&stretch),
                 Outcome::Taken(count, reason) if count >= stretch.len() => {
                     let all = stretch.clone().map(|at| Rejected { at, reason: reason.clone() });
                     search.told(&stretch, all.collect());
                 }
-                Outcome::Taken(..) => search.again(halves(stretch), true),
+                Outcome::Taken(..) => search.again(&stretch, halves(stretch.clone()), true),
                 Outcome::TooLarge(reason) => search.refused(stretch, reason),
                 Outcome::Malformed(answer) => match self.config.on_400 {
                     OnMalformed::Bisect => search.refused(stretch, answer.sentence()),
@@ -206,7 +209,7 @@ impl Otlp {
                 },
             }
         }
-        Ok(search.rejected())
+        search.end()
     }
 
     fn oversized(&self, size: usize, around: usize, most: usize) -> Option<String> {

@@ -27,8 +27,7 @@ use self::acknowledge::{Acknowledgements, Channels};
 use self::answer::Said;
 use self::event::Events;
 use crate::address::Endpoint;
-use crate::http_client::{Answer, Client, Compression, LARGEST_ANSWER, Search, Settings, halves};
-use crate::progress::Progress;
+use crate::http_client::{Answer, Client, Compression, LARGEST_ANSWER, Progress, Search, Settings, halves};
 use crate::secret::Secret;
 use crate::template::{KeyTemplate, Template};
 use crate::tls::TlsConfig;
@@ -87,8 +86,8 @@ pub struct SplunkHec {
     client: Client,
     token: HeaderValue,
     channels: Channels,
-    /// What Splunk has said of a batch's records so far.
-    progress: Progress<Search>,
+    /// What Splunk has said of a batch's events so far.
+    progress: Progress,
 }
 
 impl Config {
@@ -166,81 +165,86 @@ impl Sink for SplunkHec {
 
     async fn deliver(&self, batch: &Batch) -> Result<Delivery, DeliveryError> {
         let events = Events::new(&self.config, batch);
+        let mut search = self.progress.search(batch, events.requests(self.config.max_request_bytes.0));
         let mut acknowledgements = Acknowledgements::default();
-        let begin = || Search::new(events.requests(self.config.max_request_bytes.0));
-        let mut search = self.progress.of(batch).unwrap_or_else(begin);
+        let sent = self.send(batch, &events, &mut search, &mut acknowledgements).await;
+        // What the collector has taken, it still has when it takes nothing more; and it would be there once more each time the
+        // batch comes, which is every minute while a person is waited for.
+        let acknowledged = match &sent {
+            Ok(()) | Err(Stop::Told(_)) => acknowledgements.all(self, &batch.pipeline, &mut search).await,
+            Err(Stop::Lost(_)) => Ok(()),
+        };
+        sent?;
+        acknowledged?;
+        Ok(Delivery { rejected: search.end()? })
+    }
+}
+
+/// Why no more of a batch is sent.
+enum Stop {
+    /// The collector has said so, and its acknowledgements of what it took before are worth waiting for.
+    Told(DeliveryError),
+    /// There is no telling which request got which number, or whether the collector still runs that gave them.
+    Lost(DeliveryError),
+}
+
+impl From<DeliveryError> for Stop {
+    fn from(error: DeliveryError) -> Self {
+        Self::Lost(error)
+    }
+}
+
+impl From<Stop> for DeliveryError {
+    fn from(stop: Stop) -> Self {
+        match stop {
+            Stop::Told(error) | Stop::Lost(error) => error,
+        }
+    }
+}
+
+impl SplunkHec {
+    /// Sends what is left of a batch.
+    async fn send(
+        &self,
+        batch: &Batch,
+        events: &Events<'_>,
+        search: &mut Search,
+        acknowledgements: &mut Acknowledgements,
+    ) -> Result<(), Stop> {
         while let Some(range) = search.next_stretch() {
-            let body = self.packed(&events, range.clone()).await?;
+            let body = self.packed(events, range.clone()).await?;
             let answer = self.post(&batch.pipeline, self.at("/event"), body).await?;
             match Said::of(&answer) {
-                Said::Taken { ack } => {
-                    if self.config.ack {
-                        acknowledgements.expect(ack, &answer)?;
-                    }
-                    search.taken();
+                Said::Taken { ack } if self.config.ack => {
+                    acknowledgements.expect(ack, range.clone(), &answer)?;
+                    search.promised(range);
                 }
+                Said::Taken { .. } => search.taken(&range),
                 Said::TooLarge => {
                     let bytes = batch.records[range.start].json.len();
                     search.refused(range, format!("{bytes} bytes are more than Splunk takes in a request (413)"));
                 }
                 Said::Invalid { .. } if range.len() == 1 => search.refused(range, answer::reason(&answer)),
                 Said::Invalid { at, ack } => {
-                    let is_indexed = !self.config.ack || acknowledgements.expect_of_part(ack);
-                    let has_taken = is_indexed && at.is_some_and(|at| (1..range.len()).contains(&at));
-                    search.again(around(range, at, is_indexed), has_taken);
+                    let before = at.filter(|at| (1..range.len()).contains(at)).map(|at| range.start..range.start + at);
+                    let is_indexed =
+                        !self.config.ack || acknowledgements.expect_of_part(ack, before.clone(), &answer)?;
+                    search.again(&range, around(range.clone(), at, is_indexed), is_indexed && before.is_some());
+                    if let Some(before) = before.filter(|_| self.config.ack && is_indexed) {
+                        search.promised(before);
+                    }
                 }
                 Said::WrongIndex(error) => match events.by_index(range.clone()) {
-                    parts if parts.len() > 1 => search.again(parts, false),
-                    _ => return Err(self.stop(batch, search, range, acknowledgements, error).await),
+                    parts if parts.len() > 1 => search.again(&range, parts, false),
+                    _ => return Err(Stop::Told(error)),
                 },
-                Said::Failed(error) => return Err(self.stop(batch, search, range, acknowledgements, error).await),
-            }
-            if !self.config.ack {
-                self.progress.keep(batch, search.clone());
+                Said::Busy(error) | Said::Failed(error @ DeliveryError::Refused { .. }) => {
+                    return Err(Stop::Told(error));
+                }
+                Said::Failed(error) => return Err(Stop::Lost(error)),
             }
         }
-        acknowledgements.all(self, &batch.pipeline).await?;
-        self.progress.forget(batch);
-        Ok(Delivery { rejected: search.rejected() })
-    }
-}
-
-/// What is left of a request of which Splunk could not take the event at `at`, the first being 0. It has indexed those
-/// before, unless that is not certain, and none of those behind.
-///
-/// That event goes alone, so that the next answer is about nothing else: Splunk Cloud says of a request that is too
-/// large that its first event is invalid. For the same reason what is behind the first goes in halves.
-fn around(range: Range<usize>, at: Option<usize>, is_indexed: bool) -> Vec<Range<usize>> {
-    let Some(at) = at.map(|at| range.start + at).filter(|at| range.contains(at)) else {
-        return halves(range);
-    };
-    let before = if is_indexed { at..at } else { range.start..at };
-    let mut left = vec![before, at..at + 1];
-    match at == range.start {
-        true => left.extend(halves(at + 1..range.end)),
-        false => left.push(at + 1..range.end),
-    }
-    left.retain(|range| !range.is_empty());
-    left
-}
-
-impl SplunkHec {
-    /// A batch that waits for a person comes again every minute, and what Splunk has of it must not be there each time. So
-    /// its acknowledgements are waited for even now.
-    async fn stop(
-        &self,
-        batch: &Batch,
-        mut search: Search,
-        range: Range<usize>,
-        acknowledgements: Acknowledgements,
-        error: DeliveryError,
-    ) -> DeliveryError {
-        let waits_for_a_person = matches!(error, DeliveryError::Refused { .. });
-        if self.config.ack && waits_for_a_person && acknowledgements.all(self, &batch.pipeline).await.is_ok() {
-            search.again(vec![range], false);
-            self.progress.keep(batch, search);
-        }
-        error
+        Ok(())
     }
 
     async fn packed(&self, events: &Events<'_>, range: Range<usize>) -> Result<Bytes, DeliveryError> {
@@ -273,6 +277,25 @@ impl fmt::Display for SplunkHec {
             None => Ok(()),
         }
     }
+}
+
+/// What is left of a request of which Splunk could not take the event at `at`, the first being 0. It has indexed those
+/// before, unless that is not certain, and none of those behind.
+///
+/// That event goes alone, so that the next answer is about nothing else: Splunk Cloud says of a request that is too
+/// large that its first event is invalid. For the same reason what is behind the first goes in halves.
+fn around(range: Range<usize>, at: Option<usize>, is_indexed: bool) -> Vec<Range<usize>> {
+    let Some(at) = at.map(|at| range.start + at).filter(|at| range.contains(at)) else {
+        return halves(range);
+    };
+    let before = if is_indexed { at..at } else { range.start..at };
+    let mut left = vec![before, at..at + 1];
+    match at == range.start {
+        true => left.extend(halves(at + 1..range.end)),
+        false => left.push(at + 1..range.end),
+    }
+    left.retain(|range| !range.is_empty());
+    left
 }
 
 fn by_pipeline() -> Template {

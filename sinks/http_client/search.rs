@@ -4,6 +4,10 @@
 //! that would be two requests for each record, and the engine, which then waits for a person, delivers the same batch every
 //! minute. So the search ends early: once as many records as a person would try have been refused and none was taken, a few
 //! from all over the rest are shown too, for a batch may only begin badly. One of them that is taken ends the doubt.
+//!
+//! A search that a failure ends early goes on with the batch's next delivery, and what it has found is not sent again. What
+//! was taken before says nothing of the service as it is now, so the doubt begins anew: where the rest, two records or more,
+//! is refused whole, all of the batch goes again, once, and what is refused is seen beside what is taken.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -18,19 +22,26 @@ const SAMPLES: usize = 10;
 
 /// The stretches of a batch that are still to be sent, and the records that were refused. What was taken is in neither.
 ///
-/// Each stretch that [`next_stretch`](Self::next_stretch) hands out goes to one of the other functions, by what became of it. Places are those
-/// in whatever list the stretches are of.
+/// Each stretch that [`next_stretch`](Self::next_stretch) hands out goes to one of the other functions, by what became of it;
+/// one that failed goes to none, and stays to be sent. Places are those in whatever list the stretches are of.
 #[derive(Clone, Debug)]
 pub struct Search {
     /// The next one first.
     left: VecDeque<Range<usize>>,
     rejected: Vec<Rejected>,
+    /// In this delivery.
     has_taken: bool,
     /// Stretches of which nothing is known yet.
-    under_way: usize,
+    under_way: Vec<Range<usize>>,
+    /// Those that were taken, and may yet be lost.
+    promised: Vec<Range<usize>>,
     /// So many records rejected are enough.
     enough: usize,
     has_sampled: bool,
+    /// How many had been rejected when this delivery began, if it is to send a batch's rest.
+    before: Option<usize>,
+    /// The batch goes whole a second time, for its rest was refused. There is no third.
+    is_settling: bool,
 }
 
 impl Search {
@@ -40,30 +51,58 @@ impl Search {
             left: stretches.into_iter().collect(),
             rejected: Vec::new(),
             has_taken: false,
-            under_way: 0,
+            under_way: Vec::new(),
+            promised: Vec::new(),
             enough: MANY,
             has_sampled: false,
+            before: None,
+            is_settling: false,
         }
+    }
+
+    /// The same after [`is_doubtful`](Self::is_doubtful): what it finds counts.
+    pub(super) fn settling(stretches: impl IntoIterator<Item = Range<usize>>) -> Self {
+        Self { is_settling: true, ..Self::new(stretches) }
+    }
+
+    /// What is left for the delivery after one that failed: what was under way or only promised goes again, in its place.
+    #[must_use]
+    pub(super) fn resumed(mut self) -> Self {
+        self.left.extend(self.under_way.drain(..).chain(self.promised.drain(..)));
+        self.left.make_contiguous().sort_by_key(|stretch| stretch.start);
+        self.has_taken &= self.is_settling;
+        self.enough = self.rejected.len() + MANY;
+        self.has_sampled = false;
+        self.before = Some(self.rejected.len());
+        self
     }
 
     /// What is to be sent next. `None`: nothing, until more is known of what is under way; and if nothing is, the search is
     /// over.
     pub fn next_stretch(&mut self) -> Option<Range<usize>> {
         if !self.has_taken && self.rejected.len() >= self.enough {
-            match (self.under_way, self.has_sampled) {
-                (0, false) => self.sample(),
-                (0, true) => self.give_up(),
-                _ => return None,
+            match (self.under_way.is_empty(), self.has_sampled) {
+                (true, false) => self.sample(),
+                (true, true) => self.give_up(),
+                (false, _) => return None,
             }
         }
         let stretch = self.left.pop_front()?;
-        self.under_way += 1;
+        self.under_way.push(stretch.clone());
         Some(stretch)
     }
 
-    /// All of it was taken.
-    pub fn taken(&mut self) {
-        self.under_way -= 1;
+    /// All of it was taken, for good.
+    pub fn taken(&mut self, stretch: &Range<usize>) {
+        self.known(stretch);
+        self.promised.retain(|promised| promised != stretch);
+        self.has_taken = true;
+    }
+
+    /// All of it was taken, and goes again with the next delivery unless [`taken`](Self::taken) comes before.
+    pub fn promised(&mut self, stretch: Range<usize>) {
+        self.known(&stretch);
+        self.promised.push(stretch);
         self.has_taken = true;
     }
 
@@ -71,24 +110,36 @@ impl Search {
     pub fn refused(&mut self, stretch: Range<usize>, reason: impl Into<String>) {
         match stretch.len() {
             0 | 1 => self.told(&stretch, vec![Rejected { at: stretch.start, reason: reason.into() }]),
-            _ => self.again(halves(stretch), false),
+            _ => self.again(&stretch, halves(stretch.clone()), false),
         }
     }
 
     /// The service told of each record of it: these are rejected, and the others were taken.
     pub fn told(&mut self, stretch: &Range<usize>, rejected: Vec<Rejected>) {
-        self.under_way -= 1;
+        self.known(stretch);
         self.has_taken |= rejected.len() < stretch.len();
         self.rejected.extend(rejected);
     }
 
     /// These parts of it are to be sent, again or at last; whether something was taken.
-    pub fn again(&mut self, parts: Vec<Range<usize>>, has_taken: bool) {
-        self.under_way -= 1;
+    pub fn again(&mut self, stretch: &Range<usize>, parts: Vec<Range<usize>>, has_taken: bool) {
+        self.known(stretch);
         self.has_taken |= has_taken;
         for part in parts.into_iter().rev() {
             self.left.push_front(part);
         }
+    }
+
+    /// Whether something was taken in this delivery, so that what it has found is more than that the service takes nothing.
+    pub(super) fn has_taken(&self) -> bool {
+        self.has_taken
+    }
+
+    /// How many of a batch's rest were refused and why, where that is all of it: it may be the service's trouble of today.
+    pub(super) fn is_doubtful(&self) -> Option<(usize, &str)> {
+        let refused = self.rejected.get(self.before?..)?;
+        let first = refused.first().filter(|_| !self.has_taken && refused.len() > 1)?;
+        Some((refused.len(), &first.reason))
     }
 
     /// The rejected records, in their order.
@@ -96,6 +147,10 @@ impl Search {
     pub fn rejected(mut self) -> Vec<Rejected> {
         self.rejected.sort_by_key(|rejected| rejected.at);
         self.rejected
+    }
+
+    fn known(&mut self, stretch: &Range<usize>) {
+        self.under_way.retain(|under_way| under_way != stretch);
     }
 
     /// Puts single records from all over what is left before the rest. The last one is among them.
@@ -155,8 +210,8 @@ mod tests {
             requests += 1;
             match stretch.clone().all(&takes) {
                 true => {
+                    search.taken(&stretch);
                     taken.extend(stretch);
-                    search.taken();
                 }
                 false => search.refused(stretch, "no"),
             }
@@ -195,7 +250,7 @@ mod tests {
             search.refused(stretch.clone(), "no");
         }
         assert_eq!(search.next_stretch(), None);
-        search.taken();
+        search.taken(&under_way[11]);
         assert_eq!(search.next_stretch(), Some(12..13));
     }
 

@@ -1,6 +1,7 @@
 //! Waiting until indexers have what the collector took.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,33 +13,46 @@ use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
 
 use super::{SplunkHec, answer};
 use crate::DeliveryError;
-use crate::http_client::Answer;
+use crate::http_client::{Answer, Search};
 
 /// Between two questions, at first; it doubles.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// Each question costs the collector something. Splunk recommends seconds.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// The requests of a batch that are not acknowledged yet.
+/// The requests of a batch that are not acknowledged yet, each with the events that are promised by it: none, where it took
+/// none.
 #[derive(Default)]
 pub(super) struct Acknowledgements {
-    pending: BTreeSet<u64>,
+    pending: BTreeMap<u64, Option<Range<usize>>>,
 }
 
 impl Acknowledgements {
     /// Expects the acknowledgement of a request that was taken.
-    pub fn expect(&mut self, number: Option<u64>, answer: &Answer) -> Result<(), DeliveryError> {
-        let number = number.ok_or_else(|| answer::will_not_acknowledge(answer))?;
-        if self.pending.insert(number) { Ok(()) } else { Err(answer::told_twice(answer, number)) }
+    pub fn expect(&mut self, number: Option<u64>, events: Range<usize>, answer: &Answer) -> Result<(), DeliveryError> {
+        self.insert(number.ok_or_else(|| answer::will_not_acknowledge(answer))?, Some(events), answer)
     }
 
-    /// Expects that of the events before an invalid one. Without a number it will never come, and they have to go again.
-    pub fn expect_of_part(&mut self, number: Option<u64>) -> bool {
-        number.is_some_and(|number| self.pending.insert(number))
+    /// Expects that of the events before an invalid one; `false` where it will never come for want of a number, and they have
+    /// to go again.
+    pub fn expect_of_part(
+        &mut self,
+        number: Option<u64>,
+        events: Option<Range<usize>>,
+        answer: &Answer,
+    ) -> Result<bool, DeliveryError> {
+        number.map_or(Ok(false), |number| self.insert(number, events, answer).map(|()| true))
     }
 
-    /// Returns once all are acknowledged, or fails when time is up.
-    pub async fn all(mut self, sink: &SplunkHec, pipeline: &str) -> Result<(), DeliveryError> {
+    fn insert(&mut self, number: u64, events: Option<Range<usize>>, answer: &Answer) -> Result<(), DeliveryError> {
+        match self.pending.insert(number, events) {
+            None => Ok(()),
+            Some(_) => Err(answer::told_twice(answer, number)),
+        }
+    }
+
+    /// Returns once all are acknowledged, or fails when time is up. What is acknowledged until then, `search` has taken.
+    pub async fn all(mut self, sink: &SplunkHec, pipeline: &str, search: &mut Search) -> Result<(), DeliveryError> {
         let deadline = Instant::now() + sink.config.ack_timeout.0;
         let mut wait = SHORTEST_WAIT;
         let mut failure = None;
@@ -53,7 +67,10 @@ impl Acknowledgements {
             wait = (wait * 2).min(LONGEST_WAIT);
             match self.ask(sink, pipeline).await {
                 // A number is told to be acknowledged once, and never again.
-                Ok(numbers) => self.pending.retain(|number| !numbers.contains(number)),
+                Ok(numbers) => {
+                    let events = numbers.iter().filter_map(|number| self.pending.remove(number)?);
+                    events.for_each(|events| search.taken(&events));
+                }
                 Err(error @ DeliveryError::Refused { .. }) => return Err(error),
                 // It says nothing of the events, and the next question may be answered.
                 Err(error) => failure = Some(error),
@@ -63,7 +80,7 @@ impl Acknowledgements {
     }
 
     async fn ask(&self, sink: &SplunkHec, pipeline: &str) -> Result<Vec<u64>, DeliveryError> {
-        let body = json!({ "acks": self.pending }).to_string();
+        let body = json!({ "acks": self.pending.keys().collect::<Vec<_>>() }).to_string();
         let answer = sink.post(pipeline, sink.at("/ack"), Bytes::from(body)).await?;
         answer::acknowledged(&answer)
     }

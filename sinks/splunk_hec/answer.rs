@@ -35,6 +35,8 @@ pub(super) enum Said {
     /// An index of theirs is not there, or not for this token. Which event it is, the answer does not say: the number it
     /// gives is 1 for a request of one event, where that of an invalid one is 0.
     WrongIndex(DeliveryError),
+    /// None is taken now: its queues are full.
+    Busy(DeliveryError),
     /// None is taken, or nobody knows.
     Failed(DeliveryError),
 }
@@ -67,7 +69,8 @@ impl Said {
             // its first one has them too.
             15 => refused("correct `fields`, or send none: `fields = {}`"),
             14 => refused(NO_ACKNOWLEDGEMENTS),
-            8 | 9 | 18..=20 | 23 | 26 | 27 => Self::Failed(answer.retryable()),
+            9 | 18 | 26 | 27 => Self::Busy(answer.retryable()),
+            8 | 19 | 20 | 23 => Self::Failed(answer.retryable()),
             _ => match answer.judge(&HINTS) {
                 Verdict::TooLarge => Self::TooLarge,
                 Verdict::Failed(error) => Self::Failed(error),
@@ -84,7 +87,7 @@ impl Said {
             Self::Failed(_) if answer.status.is_client_error() => None,
             // 17: it is well.
             Self::Failed(_) if answer.status.is_success() => None,
-            Self::Failed(error) => Some(error),
+            Self::Busy(error) | Self::Failed(error) => Some(error),
             _ => None,
         }
     }
@@ -93,7 +96,7 @@ impl Said {
     pub fn expect_no_data(self, answer: &Answer) -> Result<(), DeliveryError> {
         match (body(answer).and_then(|body| body.code), self) {
             (Some(5), _) | (_, Self::Taken { .. }) => Ok(()),
-            (_, Self::Failed(error) | Self::WrongIndex(error)) => Err(error),
+            (_, Self::Busy(error) | Self::Failed(error) | Self::WrongIndex(error)) => Err(error),
             _ => Err(answer.refused(HINTS.target)),
         }
     }
@@ -146,7 +149,7 @@ pub(super) fn acknowledged(answer: &Answer) -> Result<Vec<u64>, DeliveryError> {
             Err(answer.refused(NO_ACKNOWLEDGEMENTS))
         }
         None => match Said::of(answer) {
-            Said::Failed(error) | Said::WrongIndex(error) => Err(error),
+            Said::Busy(error) | Said::Failed(error) | Said::WrongIndex(error) => Err(error),
             _ => Err(answer.retryable()),
         },
     }

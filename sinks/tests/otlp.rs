@@ -9,13 +9,15 @@ use auditline_sinks::{Delivery, DeliveryError, Sink, SinkConfig};
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
+use opentelemetry_proto::tonic::common::v1::any_value;
 use prost::Message;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 mod siem;
-use siem::Mock;
+use siem::moody::{self, Speech, trials};
+use siem::{Answer, Gate, Mock};
 
 const OTLP: &str = "AUDITLINE_TEST_OTLP";
 
@@ -243,6 +245,99 @@ async fn a_receiver_that_refuses_everything_is_not_asked_about_each_record() {
         assert_eq!(rejected.len(), 1000);
         assert!(mock.requests().len() < 60, "{} requests", mock.requests().len());
         assert!(rejected.iter().all(|rejected| rejected.reason.contains("no such thing")));
+    }
+}
+
+fn taken() -> Answer {
+    (200, "Content-Type: application/x-protobuf\r\n", String::new())
+}
+
+fn busy() -> Answer {
+    (503, "", "busy".to_owned())
+}
+
+fn rejecting(count: i64) -> Answer {
+    let partial = ExportLogsPartialSuccess { rejected_log_records: count, error_message: "too bad".to_owned() };
+    let answer = ExportLogsServiceResponse { partial_success: Some(partial) }.encode_to_vec();
+    (200, "Content-Type: application/x-protobuf\r\n", String::from_utf8(answer).unwrap())
+}
+
+/// The numbers of a request's records.
+fn numbers(request: &siem::Request) -> Vec<u64> {
+    let request = ExportLogsServiceRequest::decode(&*request.body).unwrap();
+    let scopes = request.resource_logs.into_iter().flat_map(|logs| logs.scope_logs);
+    let bodies = scopes.flat_map(|logs| logs.log_records).map(|record| record.body.unwrap().value.unwrap());
+    let number = |body| match body {
+        any_value::Value::StringValue(text) => serde_json::from_str::<Value>(&text).unwrap()["n"].as_u64().unwrap(),
+        other => panic!("{other:?}"),
+    };
+    bodies.map(number).collect()
+}
+
+/// In small requests that can be read.
+fn plain(endpoint: &str) -> Arc<dyn Sink> {
+    sink(json!({
+        "endpoint": endpoint, "body": "json", "compression": "none", "max_request_bytes": "1KiB", "on_400": "bisect",
+    }))
+}
+
+fn retryable(outcome: Result<Delivery, DeliveryError>) {
+    assert!(matches!(outcome, Err(DeliveryError::Retryable { .. })), "{outcome:?}");
+}
+
+// Each attempt sent the batch from its beginning.
+#[tokio::test]
+async fn requests_before_a_failed_one_are_not_sent_again() {
+    let sent = |mock: &Mock| mock.requests().iter().map(numbers).collect::<Vec<_>>();
+    let batch = numbered("p", 1, 30);
+    let mock = Mock::answering(vec![taken()]).await;
+    plain(&mock.url()).deliver(&batch).await.unwrap();
+    let mut expected = sent(&mock);
+    assert!(expected.len() > 3, "{expected:?}");
+    let mock = Mock::answering(vec![taken(), taken(), busy(), busy(), taken()]).await;
+    let sink = plain(&mock.url());
+    retryable(sink.deliver(&batch).await);
+    retryable(sink.deliver(&batch).await);
+    assert_eq!(sink.deliver(&batch).await.unwrap(), Delivery::default());
+    let third = expected[2].clone();
+    expected.splice(2..2, [third.clone(), third]);
+    assert_eq!(sent(&mock), expected);
+}
+
+#[tokio::test]
+async fn what_was_rejected_before_a_failure_is_told_once() {
+    let answers = vec![rejecting(1), rejecting(1), rejecting(1), taken(), busy(), taken()];
+    let mock = Mock::answering(answers).await;
+    let (sink, batch) = (plain(&mock.url()), numbered("p", 1, 4));
+    retryable(sink.deliver(&batch).await);
+    let Delivery { rejected } = sink.deliver(&batch).await.unwrap();
+    assert_eq!(rejected.iter().map(|rejected| rejected.at).collect::<Vec<_>>(), [0]);
+    let sent: Vec<Vec<u64>> = mock.requests().iter().map(numbers).collect();
+    let expected: [&[u64]; 6] = [&[1, 2, 3, 4], &[1, 2], &[1], &[2], &[3, 4], &[3, 4]];
+    assert_eq!(sent, expected);
+}
+
+#[tokio::test]
+async fn a_collector_that_is_busy_now_and_then_has_each_record_once() {
+    let test = "a_collector_that_is_busy_now_and_then_has_each_record_once";
+    let Some(endpoint) = server(test, "otlp", OTLP) else { return };
+    let gate = Gate::busy_at(&endpoint, &[1, 3, 4]).await;
+    let config = json!({ "body": "json", "max_request_bytes": "1KiB" });
+    let receiver = Receiver::new(&gate.url(), &contract::unique("busy"), config);
+    let (sink, batch) = (receiver.sink(), numbered("busy", 1, 30));
+    for _ in 0..3 {
+        retryable(sink.deliver(&batch).await);
+    }
+    assert_eq!(sink.deliver(&batch).await.unwrap(), Delivery::default());
+    assert_eq!(receiver.read_back(30).await, contract::texts(&[batch]));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 32, ..Default::default() })]
+    #[test]
+    fn whatever_a_receiver_does_each_record_is_taken_once_or_rejected(trial in trials()) {
+        let refused = |_| ((400, "", "no such thing".to_owned()), 0);
+        moody::holds(&trial, Speech { numbers, busy: busy(), taken: taken(), refused }, plain)?;
     }
 }
 

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 mod siem;
-use siem::{Mock, deliver, refused, retryable};
+use siem::moody::{self, Speech, trials};
+use siem::{Act, Answer, Gate, Mock, Request, deliver, refused, retryable};
 
 const HEC: &str = "AUDITLINE_TEST_HEC";
 
@@ -220,7 +221,7 @@ async fn a_collector_we_cannot_trust_needs_a_person() {
     }
 }
 
-fn said(status: u16, code: u16) -> (u16, &'static str, String) {
+fn said(status: u16, code: u16) -> Answer {
     (status, "", format!(r#"{{"text":"so it is","code":{code}}}"#))
 }
 
@@ -293,6 +294,159 @@ async fn what_was_taken_before_a_failure_is_not_sent_again() {
     // It is there, so the next time it is another delivery: whole.
     deliver(&*sink, &batch).await.unwrap();
     assert_eq!(sent(&mock)[all.len()..].iter().sum::<usize>(), 9);
+}
+
+/// The numbers of a request's events.
+fn numbers(request: &Request) -> Vec<u64> {
+    let text = request.text();
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events.map(|event| event["event"]["n"].as_u64().unwrap()).collect()
+}
+
+/// A collector that acknowledges these, and does this about the requests with events.
+async fn acknowledging(numbers: &'static [u64], events: Vec<Act>) -> Mock {
+    let mut events = events.into_iter();
+    Mock::minding(move |request| {
+        if !request.path().ends_with("/ack") {
+            return events.next().expect("a request more than the test expects");
+        }
+        let asked: Value = serde_json::from_slice(&request.body).unwrap();
+        let asked = asked["acks"].as_array().unwrap().iter().map(|number| number.as_u64().unwrap());
+        let acks = asked.map(|number| (number.to_string(), numbers.contains(&number)));
+        let acks: std::collections::BTreeMap<String, bool> = acks.collect();
+        Act::Say((200, "", json!({ "acks": acks }).to_string()))
+    })
+    .await
+}
+
+fn taken(ack: u64) -> Act {
+    Act::Say((200, "", format!(r#"{{"text":"Success","code":0,"ackId":{ack}}}"#)))
+}
+
+/// With acknowledgements, in requests of some four events.
+fn patient(mock: &Mock) -> Arc<dyn Sink> {
+    sink(json!({
+        "url": mock.url(), "token": "t", "ack": true, "ack_timeout": "500ms", "max_request_bytes": "1KiB",
+    }))
+}
+
+/// The first event of each request, and what else was asked.
+fn asked(mock: &Mock) -> Vec<String> {
+    let asked = |request: &Request| match request.path().ends_with("/ack") {
+        true => String::from_utf8(request.body.clone()).unwrap(),
+        false => numbers(request)[0].to_string(),
+    };
+    // Acknowledgements are asked for as often as it takes.
+    let mut all: Vec<String> = mock.requests().iter().map(asked).collect();
+    all.dedup();
+    all
+}
+
+// All of it was, for one that was not acknowledged.
+#[tokio::test]
+async fn what_was_acknowledged_is_not_sent_again_with_what_was_not() {
+    let mock = acknowledging(&[0, 2, 3], vec![taken(0), taken(1), taken(2), taken(3)]).await;
+    let (sink, batch) = (patient(&mock), contract::numbered("p", 1, 12));
+    let (message, _) = retryable(deliver(&*sink, &batch).await);
+    assert!(message.ends_with("did not acknowledge all events within 500ms"), "{message}");
+    assert_eq!(deliver(&*sink, &batch).await.unwrap(), Delivery::default());
+    let events = mock.requests().into_iter().filter(|request| request.path().ends_with("/event"));
+    let sent: Vec<Vec<u64>> = events.map(|request| numbers(&request)).collect();
+    assert_eq!(sent[..3].concat(), (1..=12).collect::<Vec<_>>());
+    assert_eq!(sent[3..], sent[1..2]);
+}
+
+// It has what it took, and takes more when that is indexed.
+#[tokio::test]
+async fn what_a_busy_collector_took_is_not_sent_again_once_it_is_acknowledged() {
+    for code in [9, 26, 27] {
+        let busy = Act::Say(said(503, code));
+        let mock = acknowledging(&[0, 1, 2], vec![taken(0), taken(1), busy, taken(2)]).await;
+        let (sink, batch) = (patient(&mock), contract::numbered("p", 1, 12));
+        let (message, _) = retryable(deliver(&*sink, &batch).await);
+        assert!(message.contains("503"), "{message}");
+        assert_eq!(deliver(&*sink, &batch).await.unwrap(), Delivery::default());
+        let asked = asked(&mock);
+        assert_eq!([&asked[3], &asked[5]], [r#"{"acks":[0,1]}"#, r#"{"acks":[2]}"#]);
+        assert_eq!(asked.len(), 6);
+        assert_eq!(asked[2], asked[4]);
+    }
+}
+
+// A collector that has gone may have come back, and count from 0: its acknowledgement would be another request's.
+#[tokio::test]
+async fn what_was_not_acknowledged_before_an_answer_was_lost_is_sent_again() {
+    for lost in [Act::Break, Act::Say((504, "", "a proxy's word".to_owned())), Act::Say(said(503, 23))] {
+        let events = vec![taken(0), taken(1), lost, taken(0), taken(1), taken(2)];
+        let mock = acknowledging(&[0, 1, 2], events).await;
+        let (sink, batch) = (patient(&mock), contract::numbered("p", 1, 12));
+        retryable(deliver(&*sink, &batch).await);
+        assert_eq!(deliver(&*sink, &batch).await.unwrap(), Delivery::default());
+        let asked = asked(&mock);
+        assert_eq!(asked.len(), 7, "{asked:?}");
+        assert_eq!((&asked[..3], &*asked[6]), (&asked[3..6], r#"{"acks":[0,1,2]}"#));
+    }
+}
+
+#[tokio::test]
+async fn what_stands_before_an_invalid_event_is_acknowledged_too() {
+    let invalid = |at: usize, ack: u64| {
+        Act::Say((400, "", format!(r#"{{"text":"Invalid","code":6,"invalid-event-number":{at},"ackId":{ack}}}"#)))
+    };
+    // Of the first four events two are indexed and not acknowledged; the third is invalid.
+    let events = vec![invalid(2, 0), invalid(0, 1), taken(2), taken(3)];
+    let mock = acknowledging(&[1, 2, 3], events).await;
+    let (sink, batch) = (patient(&mock), contract::numbered("p", 1, 4));
+    retryable(deliver(&*sink, &batch).await);
+    let Delivery { rejected } = deliver(&*sink, &batch).await.unwrap();
+    assert_eq!(rejected.iter().map(|rejected| rejected.at).collect::<Vec<_>>(), [2]);
+    let events = mock.requests().into_iter().filter(|request| request.path().ends_with("/event"));
+    let sent: Vec<Vec<u64>> = events.map(|request| numbers(&request)).collect();
+    let expected: [&[u64]; 4] = [&[1, 2, 3, 4], &[3], &[4], &[1, 2]];
+    assert_eq!(sent, expected);
+}
+
+// The one acknowledgement stood for the events of both, also for those that went with the collector before it.
+#[tokio::test]
+async fn a_number_that_was_given_twice_acknowledges_nothing() {
+    let invalid = Act::Say((400, "", r#"{"text":"Invalid","code":6,"invalid-event-number":2,"ackId":0}"#.to_owned()));
+    let mock = acknowledging(&[0, 1, 2], vec![taken(0), invalid, taken(0), taken(1), taken(2)]).await;
+    let (sink, batch) = (patient(&mock), contract::numbered("p", 1, 12));
+    let (message, _) = refused(deliver(&*sink, &batch).await);
+    assert!(message.ends_with("gave two requests the same `ackId`, 0"), "{message}");
+    assert_eq!(deliver(&*sink, &batch).await.unwrap(), Delivery::default());
+    let asked = asked(&mock);
+    assert_eq!((&asked[..2], &*asked[5]), (&asked[2..4], r#"{"acks":[0,1,2]}"#));
+}
+
+#[tokio::test]
+async fn a_collector_that_is_busy_now_and_then_has_each_event_once() {
+    let test = "a_collector_that_is_busy_now_and_then_has_each_event_once";
+    let Some(url) = server(test, "event collector", HEC) else { return };
+    let gate = Gate::busy_at(&url, &[1, 3, 4]).await;
+    let mut source = Source::new(&gate.url(), PLAIN, &contract::unique("busy"));
+    source.config["max_request_bytes"] = json!("1KiB");
+    let (sink, batch) = (source.sink(), contract::numbered("busy", 1, 30));
+    for _ in 0..3 {
+        retryable(deliver(&*sink, &batch).await);
+    }
+    assert_eq!(deliver(&*sink, &batch).await.unwrap(), Delivery::default());
+    assert_eq!(source.texts(), contract::texts(&[batch]));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 32, ..Default::default() })]
+    #[test]
+    fn whatever_a_collector_does_each_event_is_taken_once_or_rejected(trial in trials()) {
+        // It indexes what stands before an invalid one.
+        let invalid = |at: usize| {
+            ((400, "", format!(r#"{{"text":"Invalid","code":6,"invalid-event-number":{at}}}"#)), at)
+        };
+        let speech = Speech { numbers, busy: said(503, 9), taken: said(200, 0), refused: invalid };
+        moody::holds(&trial, speech, |url| {
+            sink(json!({ "url": url, "token": "t", "max_request_bytes": "1KiB" }))
+        })?;
+    }
 }
 
 // Each minute, what stood before it was there once more.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod moody;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -11,6 +13,7 @@ use auditline_sinks::contract::chain;
 use auditline_sinks::{Batch, Delivery, DeliveryError, Sink};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 pub async fn deliver(sink: &dyn Sink, batch: &Batch) -> Result<Delivery, DeliveryError> {
     sink.deliver(batch).await
@@ -92,29 +95,64 @@ async fn write(stream: &mut TcpStream, (status, headers, body): &Answer) {
     stream.write_all(answer.as_bytes()).await.ok();
 }
 
-/// Gives the answers it was told, one after the other, and the last one again and again.
+/// What a server does about a request.
+pub enum Act {
+    Say(Answer),
+    /// Closes without a word.
+    Break,
+    /// Keeps the connection and says nothing.
+    Hang,
+    /// Says it once that is told.
+    After(watch::Receiver<bool>, Answer),
+}
+
+/// Does what it was told about each request, and keeps them.
 pub struct Mock {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<Request>>>,
 }
 
 impl Mock {
+    /// Gives these answers one after the other, and the last one again and again.
     pub async fn answering(answers: Vec<Answer>) -> Self {
+        Self::acting(answers.into_iter().map(Act::Say).collect()).await
+    }
+
+    /// Does one after the other, and says the last answer again and again.
+    pub async fn acting(acts: Vec<Act>) -> Self {
+        let mut acts = VecDeque::from(acts);
+        Self::minding(move |_| match (acts.len(), acts.front()) {
+            (1, Some(Act::Say(answer))) => Act::Say(answer.clone()),
+            _ => acts.pop_front().expect("a request more than the test expects"),
+        })
+        .await
+    }
+
+    /// Looks at each request, one after the other in the order of their arrival.
+    pub async fn minding(act: impl FnMut(&Request) -> Act + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
-        let (seen, answers) = (Arc::clone(&requests), Arc::new(Mutex::new(VecDeque::from(answers))));
+        let (seen, act) = (Arc::clone(&requests), Arc::new(Mutex::new(act)));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let (seen, answers) = (Arc::clone(&seen), Arc::clone(&answers));
+                let (seen, act) = (Arc::clone(&seen), Arc::clone(&act));
                 tokio::spawn(async move {
                     while let Some(request) = Request::read(&mut stream).await {
-                        seen.lock().unwrap().push(request);
-                        let answer = {
-                            let mut answers = answers.lock().unwrap();
-                            if answers.len() > 1 { answers.pop_front().unwrap() } else { answers[0].clone() }
+                        let act = {
+                            let mut act = act.lock().unwrap();
+                            seen.lock().unwrap().push(request.clone());
+                            act(&request)
                         };
-                        write(&mut stream, &answer).await;
+                        match act {
+                            Act::Say(answer) => write(&mut stream, &answer).await,
+                            Act::Break => return,
+                            Act::Hang => drop(stream.read_to_end(&mut Vec::new()).await),
+                            Act::After(mut told, answer) => {
+                                told.wait_for(|is_told| *is_told).await.unwrap();
+                                write(&mut stream, &answer).await;
+                            }
+                        }
                     }
                 });
             }
@@ -141,25 +179,46 @@ impl Mock {
     }
 }
 
-/// Stands before a server and lets no request pass with a larger body than this.
+/// Stands before a server, and does not let every request pass.
 pub struct Gate {
     address: SocketAddr,
 }
 
 impl Gate {
+    /// Lets no request pass with a larger body than this.
     pub async fn before(url: &str, largest: usize) -> Self {
+        let too_large = move |request: &Request| {
+            let answer = || (413, "", "<title>413 Request Entity Too Large</title>".to_owned());
+            (request.body.len() > largest).then(answer)
+        };
+        Self::keeping_out(url, too_large).await
+    }
+
+    /// Has no time for these requests, the first being 0.
+    pub async fn busy_at(url: &str, numbers: &'static [usize]) -> Self {
+        let mut all = 0..;
+        Self::keeping_out(url, move |_| {
+            let is_busy = numbers.contains(&all.next().unwrap());
+            is_busy.then(|| (503, "", "<title>503 Service Unavailable</title>".to_owned()))
+        })
+        .await
+    }
+
+    /// Gives these answers in the server's place.
+    async fn keeping_out(url: &str, answer: impl FnMut(&Request) -> Option<Answer> + Send + 'static) -> Self {
+        let answer = Arc::new(Mutex::new(answer));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let url = url.to_owned();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let url = url.clone();
+                let (url, answer) = (url.clone(), Arc::clone(&answer));
                 tokio::spawn(async move {
                     let client = reqwest::Client::new();
                     while let Some(request) = Request::read(&mut stream).await {
-                        if request.body.len() > largest {
-                            write(&mut stream, &(413, "", "<title>413 Request Entity Too Large</title>".to_owned()))
-                                .await;
+                        let kept_out = answer.lock().unwrap()(&request);
+                        if let Some(answer) = kept_out {
+                            write(&mut stream, &answer).await;
                             continue;
                         }
                         let method = request.head.split(' ').next().unwrap().parse().unwrap();
