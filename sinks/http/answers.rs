@@ -76,7 +76,14 @@ impl Answers {
     /// Nothing is known of single records, so a failure that the body tells is one of all of them, and may pass.
     fn judge_body(&self, answer: &Answer) -> Verdict {
         if self.expect.is_empty() && self.failed_at.is_none() {
-            return Verdict::Taken;
+            // A guest network's sign-in, or a proxy's error: no service of ours speaks in pages unless it is said to.
+            return match self.taken.is_none() && is_page(&answer.body) {
+                true => Verdict::Failed(answer.refused(
+                    "something between here and the service has answered with a web page; if it is the service itself, list \
+                     its status in `answers.taken`",
+                )),
+                false => Verdict::Taken,
+            };
         }
         let body = match answer.json() {
             Some(body) => body,
@@ -91,6 +98,14 @@ impl Answers {
             false => Verdict::Failed(answer.retryable()),
         }
     }
+}
+
+/// By its beginning: many receivers call a plain `ok` HTML.
+fn is_page(body: &[u8]) -> bool {
+    let start = body.trim_ascii_start();
+    ["<!doctype html", "<html"]
+        .iter()
+        .any(|tag| start.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag.as_bytes())))
 }
 
 fn says_something(value: &Value) -> bool {

@@ -190,6 +190,19 @@ async fn a_body_may_tell_of_a_failure_under_a_200() {
     outcome(&base, json!({ "answers": { "failed_at": "/errors" } })).await.unwrap();
 }
 
+// A guest network's sign-in page was a delivery.
+#[tokio::test]
+async fn a_web_page_is_no_delivery() {
+    let page = "HTTP/1.1 200 OK\r\nContent-Length: 47\r\n\r\n\n<!DOCTYPE html><title>Hotel WiFi</title><p>Hi!";
+    let base = answering(page).await;
+    let (message, hint) = refusal(outcome(&base, json!({})).await);
+    assert!(message.contains("Hotel WiFi"), "{message}");
+    assert!(hint.starts_with("something between here and the service has answered with a web page"), "{hint}");
+    outcome(&base, json!({ "answers": { "taken": [200] } })).await.unwrap();
+    let base = answering("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\n\r\nok").await;
+    outcome(&base, json!({})).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_cannot_work_is_refused_when_it_is_built() {
     let build = |more: Value| {
