@@ -78,6 +78,31 @@ async fn a_passing_fault_is_not_even_seen() {
     deliver(&*sink, &contract::numbered("p", 1, 20)).await.unwrap();
 }
 
+// A broker that is about to lead a new partition refuses the first request, leads it by the second, and takes that: the
+// first was called delivered by librdkafka, and nobody had it.
+#[tokio::test]
+async fn what_was_refused_before_the_next_was_taken_is_not_called_delivered() {
+    let (cluster, _) = imitation();
+    let broker = cluster.bootstrap_servers();
+    let mut config = config(&broker, "audit");
+    // Each record is a request, and the next one does not wait for the answer to it.
+    config["options"] = json!({ "batch.num.messages": 1, "retry.backoff.ms": "10" });
+    cluster.broker_round_trip_time(1, Duration::from_millis(200)).unwrap();
+    let sink = sink(config);
+    let batches = [contract::numbered("p", 1, 5), contract::numbered("p", 6, 5)];
+    for batch in &batches {
+        cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION]);
+        while let Err(error) = deliver(&*sink, batch).await {
+            assert!(matches!(error, DeliveryError::Retryable { .. }), "{}", chain(&error));
+        }
+    }
+    let topic = Topic { config: super::topic::config(&broker, "audit"), client: plain(&broker) };
+    let there = topic.read_back(10).await;
+    let last = |text: &String| there.iter().rposition(|there| there == text);
+    let places: Vec<Option<usize>> = contract::texts(&batches).iter().map(last).collect();
+    assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{there:?}");
+}
+
 // As when brokers are replaced one by one. The imitation keeps no position, but makes us look for everything again.
 #[tokio::test]
 async fn a_leader_and_a_coordinator_that_move_are_followed() {
