@@ -107,7 +107,7 @@ impl Destination for Intake {
     }
 
     fn guarantees(&self) -> Guarantees {
-        Guarantees { max_record_bytes: Some(64 * 1024), ..Guarantees::default() }
+        Guarantees { max_record_bytes: Some(64 * 1024), late_copies: true, ..Guarantees::default() }
     }
 }
 
@@ -409,7 +409,7 @@ async fn answering(answer: &'static str) -> String {
 }
 
 async fn outcome(base: &str, more: Value) -> Result<Delivery, DeliveryError> {
-    let config = with(json!({ "url": format!("{base}/in"), "format": "ndjson", "timeout": "2s" }), more);
+    let config = with(json!({ "url": format!("{base}/in"), "format": "ndjson" }), more);
     sink(config).deliver(&numbered("fault", 1, 3)).await
 }
 
@@ -433,8 +433,8 @@ async fn a_server_that_never_answers_is_given_up() {
             streams.push(stream);
         }
     });
-    let (message, _) = passing(outcome(&base, json!({})).await);
-    assert!(message.starts_with(&format!("`{base}` did not answer within 2s")), "{message}");
+    let (message, _) = passing(outcome(&base, json!({ "timeout": "1s" })).await);
+    assert!(message.starts_with(&format!("`{base}` did not answer within 1s")), "{message}");
     keep.abort();
 }
 
@@ -477,7 +477,7 @@ async fn a_server_that_speaks_first_is_told_in_one_way() {
                 });
             }
         });
-        let config = json!({ "url": format!("{base}/in"), "format": "ndjson", "timeout": "10s" });
+        let config = json!({ "url": format!("{base}/in"), "format": "ndjson" });
         let (kept, told) = (sink(config.clone()), format!("what answers at `{base}` does not speak HTTP"));
         for _ in 0..10 {
             for sink in [&kept, &sink(config.clone())] {
