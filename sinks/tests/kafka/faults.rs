@@ -9,7 +9,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::topic::{Topic, config, deliver, expect_retryable, imitation, once, plain, sink};
+use super::topic::{PATIENCE, Topic, config, deliver, expect_retryable, imitation, once, plain, sink};
 
 #[tokio::test]
 async fn a_closed_port_may_open() {
@@ -49,7 +49,8 @@ async fn in_transactions_too_a_silent_broker_is_given_up() {
     let began = Instant::now();
     let expected = format!("Kafka at `{address}` does not answer");
     expect_retryable(deliver(&*sink(config), &contract::numbered("p", 1, 2)).await, &expected);
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // librdkafka by itself would wait for minutes.
+    assert!(began.elapsed() < Duration::from_secs(45), "{:?}", began.elapsed());
     drop(listener);
 }
 
@@ -207,10 +208,9 @@ async fn a_topic_that_is_deleted_and_made_again_is_delivered_to() {
         let topic = Topic::create(topic.config, topic.client).await;
         let batches = [contract::numbered("p", 16, 5), contract::numbered("p", 21, 5)];
         for batch in &batches {
-            let mut attempts = 0;
+            let give_up = Instant::now() + PATIENCE;
             while let Err(error) = sink.deliver(batch).await {
-                attempts += 1;
-                assert!(attempts < 10, "{}", chain(&error));
+                assert!(Instant::now() < give_up, "{}", chain(&error));
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }

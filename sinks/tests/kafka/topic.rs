@@ -220,7 +220,7 @@ pub fn imitation() -> (MockCluster<'static, DefaultProducerContext>, Arc<dyn Sin
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("audit", 1, 1).unwrap();
     let mut config = config(&cluster.bootstrap_servers(), "audit");
-    config["timeout"] = json!("5s");
+    config["timeout"] = json!("10s");
     config["options"] = json!({ "retry.backoff.ms": "10" });
     (cluster, sink(config))
 }
