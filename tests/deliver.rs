@@ -3,6 +3,8 @@
 //! `tests/servers/run` starts them; without it each test says that it was skipped.
 
 mod common;
+#[path = "common/kafka.rs"]
+mod kafka;
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -63,6 +65,9 @@ async fn killed_on_the_way_kafka_has_each_at_least_once() {
 async fn through_kafka(broker: &str, kills: u64) -> (Simulator, Vec<String>) {
     let topic = unique("deliver");
     let sink = format!("[sinks.real.kafka]\nbrokers = [\"{broker}\"]\ntopic = \"{topic}.{{vendor}}\"\n");
+    for vendor in Vendor::ALL {
+        kafka::create(broker, &format!("{topic}.{vendor}")).await;
+    }
     let simulator = deliver(&sink, kills).await;
     let mut arrived = Vec::new();
     for vendor in Vendor::ALL {
@@ -76,17 +81,16 @@ fn consume(broker: &str, topic: &str) -> Vec<Json> {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", broker).set("group.id", "auditline-tests").set("enable.auto.commit", "false");
     let consumer: BaseConsumer = client.create().unwrap();
-    let wait = Duration::from_secs(20);
-    let metadata = consumer.fetch_metadata(Some(topic), wait).unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), kafka::PATIENCE).unwrap();
     let mut events = Vec::new();
     for partition in metadata.topics()[0].partitions() {
-        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), wait).unwrap();
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), kafka::PATIENCE).unwrap();
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(topic, partition.id(), Offset::Offset(low)).unwrap();
         consumer.assign(&from).unwrap();
         let mut next = low;
         while next < high {
-            let message = consumer.poll(wait).expect("the broker answers").unwrap();
+            let message = consumer.poll(kafka::PATIENCE).expect("the broker answers").unwrap();
             next = message.offset() + 1;
             events.push(serde_json::from_slice(message.payload().unwrap()).unwrap());
         }
@@ -240,7 +244,7 @@ async fn reach(transport: &str, address: &str, output: &str, event_of: fn(&str, 
     let all = expected_of_all(&simulator);
     let expect = if kills > 0 { expect_at_least_once } else { expect_once };
     let output = PathBuf::from(variable(output));
-    let give_up = Instant::now() + Duration::from_secs(60);
+    let give_up = Instant::now() + Duration::from_secs(300);
     loop {
         let text = String::from_utf8_lossy(&tokio::fs::read(&output).await.unwrap()).into_owned();
         let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];

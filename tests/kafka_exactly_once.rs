@@ -2,6 +2,8 @@
 //! each actor's in order.
 
 mod common;
+#[path = "common/kafka.rs"]
+mod kafka;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,8 +13,6 @@ use auditline_sinks::contract::{server, unique};
 use chrono::Utc;
 use common::{Installation, Pipeline, expect_once, expected, expected_times, id, simulate, world};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
@@ -21,7 +21,6 @@ use serde_json::Value as Json;
 use tokio::time::{Instant, sleep};
 
 const KILLS: usize = 50;
-const PARTITIONS: i32 = 3;
 const VENDORS: [Vendor; 2] = [Vendor::Cloudflare, Vendor::Ashby];
 
 /// Chooses the moments of the kills, to run a failed test again.
@@ -49,7 +48,7 @@ async fn killed_at_any_moment_kafka_has_each_once() {
     // So slow that reading lasts as long as the killing.
     let simulator = simulate(World { latency: Duration::from_millis(120), seed, ..world(3000) }).await;
     let topic = unique("once");
-    create(&broker, &topic).await;
+    kafka::create(&broker, &topic).await;
     let to_kafka = |vendor| {
         let pipeline = Pipeline::of(&simulator, vendor).set("window", "\"30m\"");
         pipeline.not_to("siem").to("kafka", "batch = { max_records = 40, max_wait = \"20ms\" }")
@@ -100,13 +99,6 @@ fn named(event: &Json) -> String {
     format!("{} {}", event["metadata"]["log_name"].as_str().unwrap_or_default(), id(event))
 }
 
-async fn create(broker: &str, topic: &str) {
-    let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", broker).create().unwrap();
-    let topic = NewTopic::new(topic, PARTITIONS, TopicReplication::Fixed(1));
-    admin.create_topics(&[topic], &AdminOptions::new()).await.unwrap().pop().unwrap().unwrap();
-}
-
 struct Committed {
     partition: i32,
     key: String,
@@ -119,15 +111,14 @@ fn read(broker: &str, topic: &str) -> Vec<Committed> {
     client.set("bootstrap.servers", broker).set("group.id", "auditline-tests").set("enable.auto.commit", "false");
     client.set("isolation.level", "read_committed").set("enable.partition.eof", "true");
     let consumer: BaseConsumer = client.create().unwrap();
-    // The last commit was answered before every partition knew of it.
-    std::thread::sleep(Duration::from_secs(1));
+    kafka::settle(broker, topic);
     let mut messages = Vec::new();
-    for partition in 0..PARTITIONS {
+    for partition in 0..kafka::PARTITIONS {
         let mut from = TopicPartitionList::new();
         from.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
         consumer.assign(&from).unwrap();
         loop {
-            match consumer.poll(Duration::from_secs(20)).expect("the broker answers") {
+            match consumer.poll(kafka::PATIENCE).expect("the broker answers") {
                 Ok(message) => messages.push(Committed {
                     partition,
                     key: String::from_utf8(message.key().unwrap().to_vec()).unwrap(),

@@ -7,7 +7,9 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::message::Message as _;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
+use rdkafka::topic_partition_list::Offset;
 use tokio::sync::mpsc;
 use tracing::{debug, trace};
 
@@ -107,6 +109,11 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let code = match result {
+            // librdkafka calls a message delivered once a later one is, whatever it had heard of it. But a broker that has
+            // no record of ours yet takes a later request although it has refused the one before.
+            Ok(message) if Offset::from_raw(message.offset()) == Offset::Invalid => {
+                Some(Code::OutOfOrderSequenceNumber)
+            }
             Ok(_) => None,
             Err((error, _)) => Some(error.rdkafka_error_code().unwrap_or(Code::Fail)),
         };

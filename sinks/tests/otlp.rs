@@ -68,7 +68,7 @@ impl Destination for Receiver {
     }
 
     fn guarantees(&self) -> Guarantees {
-        Guarantees { max_record_bytes: Some(64 * 1024), ..Guarantees::default() }
+        Guarantees { max_record_bytes: Some(64 * 1024), late_copies: true, ..Guarantees::default() }
     }
 }
 
@@ -361,7 +361,7 @@ fn response(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 
 async fn outcome(answer: Vec<u8>) -> Result<Delivery, DeliveryError> {
     let endpoint = answering(answer).await;
-    sink(json!({ "endpoint": endpoint, "timeout": "2s" })).deliver(&numbered("fault", 1, 1)).await
+    sink(json!({ "endpoint": endpoint })).deliver(&numbered("fault", 1, 1)).await
 }
 
 #[tokio::test]

@@ -2,10 +2,11 @@
 //! in `syslog.rs`.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use auditline_sinks::contract::{self, chain, server};
 use auditline_sinks::{Delivery, DeliveryError, Sink, SinkConfig};
@@ -291,13 +292,14 @@ async fn what_was_not_answered_is_not_delivered() {
 #[tokio::test]
 async fn a_receiver_that_needs_longer_than_the_timeout_for_a_batch_gets_it_once() {
     let (listener, address) = listener().await;
-    let sink = sink(&address, "2s");
+    // Long enough for a busy machine to be at it again within that.
+    let sink = sink(&address, "5s");
     let batch = contract::numbered("p", 1, 60);
     let receiving = async {
         let mut receiver = Receiver::welcoming(&listener).await;
         for _ in 0..60 {
             let (number, ..) = receiver.next().await.unwrap();
-            tokio::time::sleep(Duration::from_millis(70)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             receiver.say(number, "200 OK").await;
         }
         receiver
@@ -438,9 +440,25 @@ async fn a_farewell_between_two_batches_costs_nothing() {
         let (outcome, mut receiver) = tokio::join!(sink.deliver(&batch), receiving);
         assert_eq!(outcome.unwrap(), Delivery::default());
         receiver.write(farewell).await;
+        let sinks_end = receiver.stream.peer_addr().unwrap();
         drop(receiver);
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        has_heard_the_end(sinks_end).await;
     }
+}
+
+/// Waits until the system at this end of a connection knows that the other end has closed.
+async fn has_heard_the_end(of: SocketAddr) {
+    let port = format!(":{:04X}", of.port());
+    // In that table: its own address, the other's, and the state, of which 08 is CLOSE_WAIT.
+    let has_heard = |table: String| {
+        let mut lines = table.lines().map(|line| line.split_whitespace().skip(1).collect::<Vec<_>>());
+        lines.any(|line| matches!(line[..], [own, _, "08", ..] if own.ends_with(&port)))
+    };
+    while std::fs::read_to_string("/proc/net/tcp").is_ok_and(|table| !has_heard(table)) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // And until our runtime does.
+    tokio::time::sleep(Duration::from_millis(50)).await;
 }
 
 /// An rsyslog of this test's own, which is killed like that.
@@ -450,13 +468,12 @@ impl Rsyslog {
     async fn start(program: &str, folder: &Path, port: u16) -> Self {
         let child = Command::new(program).arg(folder).arg(port.to_string()).stderr(Stdio::null()).spawn().unwrap();
         let started = Self(child);
-        for _ in 0..200 {
-            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return started;
-            }
+        let give_up = Instant::now() + Duration::from_secs(120);
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            assert!(Instant::now() < give_up, "{program} does not answer");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{program} does not answer");
+        started
     }
 }
 
@@ -476,7 +493,7 @@ async fn a_receiver_that_is_killed_loses_nothing_it_has_answered() {
     let folder = tempfile::tempdir().unwrap();
     let port = contract::server_port();
     let address = format!("127.0.0.1:{port}");
-    let sink = sink(&address, "10s");
+    let sink = sink(&address, "60s");
     let mut kills = 0;
     let mut batches = Vec::new();
     let mut rsyslog = Rsyslog::start(&program, folder.path(), port).await;

@@ -80,7 +80,7 @@ async fn whatever_a_field_holds_stays_in_its_field() {
 /// What syslog-ng has of this app, by the events' numbers.
 async fn lines_of(app: &str, expected: usize) -> BTreeMap<usize, Value> {
     let output = std::env::var("AUDITLINE_TEST_SYSLOG_NG_OUTPUT").unwrap();
-    let give_up = Instant::now() + Duration::from_secs(30);
+    let give_up = Instant::now() + Duration::from_secs(120);
     loop {
         let text = tokio::fs::read(&output).await.unwrap();
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);

@@ -76,7 +76,7 @@ impl Destination for Source {
     }
 
     fn guarantees(&self) -> Guarantees {
-        Guarantees { max_record_bytes: Some(5_000_000), ..Guarantees::default() }
+        Guarantees { max_record_bytes: Some(5_000_000), late_copies: true, ..Guarantees::default() }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use auditline_sinks::contract::{self, Destination, Guarantees, server};
@@ -213,13 +213,12 @@ impl Own {
         let port_text = port.to_string();
         let child = Command::new(program).arg(folder).arg(port_text).stderr(Stdio::null()).spawn().unwrap();
         let started = Self(child);
-        for _ in 0..600 {
-            if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return started;
-            }
+        let give_up = Instant::now() + Duration::from_secs(120);
+        while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            assert!(Instant::now() < give_up, "{program} does not answer");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("{program} does not answer");
+        started
     }
 
     /// Asks it to end, and waits until it has.
@@ -243,9 +242,7 @@ async fn a_collector_that_is_stopped_on_the_way_costs_no_record() {
     let test = "a_collector_that_is_stopped_on_the_way_costs_no_record";
     let Some(program) = server(test, "victorialogs", "AUDITLINE_TEST_VICTORIALOGS_OWN") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = contract::server_port();
     let url = format!("http://127.0.0.1:{port}");
     let source = Source::asked_at(&url, &url, "stopped").with(json!({ "max_request_bytes": "20KiB" }));
     let sink = source.sink();

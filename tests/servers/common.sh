@@ -128,7 +128,7 @@ all_alive() {
 await() {
     local server=$1 tries
     is_gone "$server" && return
-    for ((tries = 0; tries < 300; tries++)); do
+    for ((tries = 0; tries < 900; tries++)); do
         if ("${server}_ready") >>"$run/$server.log" 2>&1; then
             "${server}_export"
             say "$("${server}_describe") ($(seconds_since "${began_at[$server]}") s)"
@@ -139,7 +139,7 @@ await() {
         all_alive $(<"$run/$server.pids") || { left_out "$server" "it stopped while starting"; return; }
         sleep 0.2
     done
-    left_out "$server" "$(cat "$run/$server.gone" 2>/dev/null || echo "it did not answer within a minute")"
+    left_out "$server" "$(cat "$run/$server.gone" 2>/dev/null || echo "it did not answer within three minutes")"
 }
 
 # In front when someone sits at the terminal; otherwise as a job in a process group of its own, so that a TERM to us

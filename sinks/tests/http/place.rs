@@ -102,6 +102,6 @@ impl Destination for Intake {
     }
 
     fn guarantees(&self) -> Guarantees {
-        Guarantees { max_record_bytes: Some(64 * 1024), ..Guarantees::default() }
+        Guarantees { max_record_bytes: Some(64 * 1024), late_copies: true, ..Guarantees::default() }
     }
 }

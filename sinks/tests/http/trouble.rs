@@ -36,7 +36,7 @@ async fn answering(answer: &'static str) -> String {
 }
 
 async fn outcome(base: &str, more: Value) -> Result<Delivery, DeliveryError> {
-    let config = with(json!({ "url": format!("{base}/in"), "format": "ndjson", "timeout": "2s" }), more);
+    let config = with(json!({ "url": format!("{base}/in"), "format": "ndjson" }), more);
     sink(config).deliver(&numbered("fault", 1, 3)).await
 }
 
@@ -60,8 +60,8 @@ async fn a_server_that_never_answers_is_given_up() {
             streams.push(stream);
         }
     });
-    let (message, _) = passing(outcome(&base, json!({})).await);
-    assert!(message.starts_with(&format!("`{base}` did not answer within 2s")), "{message}");
+    let (message, _) = passing(outcome(&base, json!({ "timeout": "1s" })).await);
+    assert!(message.starts_with(&format!("`{base}` did not answer within 1s")), "{message}");
     keep.abort();
 }
 
@@ -104,7 +104,7 @@ async fn a_server_that_speaks_first_is_told_in_one_way() {
                 });
             }
         });
-        let config = json!({ "url": format!("{base}/in"), "format": "ndjson", "timeout": "10s" });
+        let config = json!({ "url": format!("{base}/in"), "format": "ndjson" });
         let (kept, told) = (sink(config.clone()), format!("what answers at `{base}` does not speak HTTP"));
         for _ in 0..10 {
             for sink in [&kept, &sink(config.clone())] {

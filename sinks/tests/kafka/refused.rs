@@ -13,7 +13,7 @@ async fn wrong_credentials_need_a_person() {
     };
     let (mut config, _) = secure(&broker, "any");
     config["sasl"]["password"] = json!("wrong");
-    config["timeout"] = json!("4s");
+    config["timeout"] = json!("10s");
     let sink = sink(config);
     expect_refused(sink.check().await, "`sasl.password`");
     // The second time librdkafka has nothing new to say.
@@ -29,7 +29,7 @@ async fn a_broker_we_cannot_trust_needs_a_person() {
     };
     let (mut config, _) = secure(&broker, "any");
     config["tls"]["ca"] = json!(std::env::var("AUDITLINE_TEST_TLS_WRONG_CA").unwrap());
-    config["timeout"] = json!("4s");
+    config["timeout"] = json!("10s");
     let sink = sink(config);
     expect_refused(sink.check().await, "`tls.ca`");
     expect_refused(deliver(&*sink, &contract::numbered("p", 1, 2)).await, "`tls.ca`");
@@ -41,7 +41,7 @@ async fn a_topic_with_an_impossible_name_needs_a_person() {
         return;
     };
     let mut config = config(&broker, &"x".repeat(250));
-    config["timeout"] = json!("4s");
+    config["timeout"] = json!("10s");
     let sink = sink(config);
     expect_refused(sink.check().await, "`topic`");
     expect_refused(deliver(&*sink, &contract::numbered("p", 1, 2)).await, "`topic`");
@@ -59,7 +59,7 @@ async fn a_missing_right_needs_a_person() {
 async fn a_missing_right_to_transactions_needs_a_person() {
     let (cluster, _) = imitation();
     let mut config = once(&cluster.bootstrap_servers(), "audit");
-    config["timeout"] = json!("5s");
+    config["timeout"] = json!("10s");
     let fault = RDKafkaRespErr::RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
     cluster.request_errors(RDKafkaApiKey::InitProducerId, &[fault; 100]);
     let outcome = deliver(&*sink(config.clone()), &contract::numbered("p", 1, 2)).await;

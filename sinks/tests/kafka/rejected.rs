@@ -1,12 +1,12 @@
 //! Records that a topic never takes: they alone are rejected, and all others arrive once.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use auditline_sinks::Delivery;
 use auditline_sinks::contract::{self, Destination as _, server};
 use serde_json::json;
 
-use super::topic::{Topic, config, once, plain};
+use super::topic::{PATIENCE, Topic, config, once, plain};
 
 #[tokio::test]
 async fn what_librdkafka_itself_finds_too_large_is_rejected() {
@@ -106,7 +106,7 @@ async fn a_batch_of_which_nothing_was_taken_arrives_once_the_topic_is_mended() {
 
         topic.set_limit(100_000).await;
         let probe = contract::batch_of("probe", 1, [large(13)]);
-        let give_up = Instant::now() + Duration::from_secs(20);
+        let give_up = Instant::now() + PATIENCE;
         while topic.sink().deliver(&probe).await.unwrap() != Delivery::default() {
             assert!(Instant::now() < give_up, "the limit does not change");
         }

@@ -1,6 +1,7 @@
 //! A user whom the cluster grants little: each right that is missing is named, and with those in the docs all goes well.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use auditline_sinks::contract::{self, Destination as _, chain, server};
 use auditline_sinks::{Batch, DeliveryError, Sink};
@@ -8,7 +9,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::topic::{Topic, config, deliver, expect_refused, once, plain, sink};
+use super::topic::{PATIENCE, Topic, config, deliver, expect_refused, once, plain, sink};
 
 /// What a right is for, by Kafka's own numbers.
 #[derive(Clone, Copy)]
@@ -53,7 +54,7 @@ async fn limited(test: &str, delivery: &str) -> Option<(String, Topic, Arc<dyn S
     let topic = Topic::create(make(&broker, &name), plain(&broker)).await;
     let mut config = topic.config.clone();
     config["brokers"] = json!([limited]);
-    config["timeout"] = json!("6s");
+    config["timeout"] = json!("10s");
     config["sasl"] = json!({ "mechanism": "plain", "username": "limited", "password": "opens-nothing" });
     Some((broker, topic, sink(config)))
 }
@@ -85,13 +86,15 @@ async fn each_right_that_transactions_need_is_named() {
     grant(&broker, Of::Topic, name, May::Describe).await;
     let missing = async |expected| {
         // A broker hears of a right a moment after it was granted.
-        for _ in 0..5 {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
             match deliver(&*sink, &batch).await {
                 Err(DeliveryError::Refused { hint, .. }) if hint.contains(expected) => return,
+                outcome if Instant::now() > give_up => return expect_refused(outcome, expected),
                 outcome => eprintln!("{outcome:?}"),
             }
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        expect_refused(deliver(&*sink, &batch).await, expected);
     };
     missing("on the transactional ids").await;
     expect_refused(sink.check().await, "on the transactional ids");
@@ -112,10 +115,9 @@ async fn each_right_that_transactions_need_is_named() {
 
 /// A broker hears of a right a moment after it was granted.
 async fn eventually(sink: &dyn Sink, batch: &Batch) {
-    for attempt in 0.. {
-        match deliver(sink, batch).await {
-            Ok(()) => return,
-            Err(error) => assert!(attempt < 10, "{}", chain(&error)),
-        }
+    let give_up = Instant::now() + PATIENCE;
+    while let Err(error) = deliver(sink, batch).await {
+        assert!(Instant::now() < give_up, "{}", chain(&error));
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -20,6 +20,9 @@ use serde_json::{Value, json};
 /// Above what travels as one, below what librdkafka itself takes: it is the broker that refuses.
 pub const LIMIT: usize = 800_000;
 
+/// Longer than a broker needs on a busy machine: what is not so by then never is.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 pub fn sink(config: Value) -> Arc<dyn Sink> {
     let config: SinkConfig = serde_json::from_value(json!({ "kafka": config })).unwrap();
     config.build().unwrap()
@@ -44,7 +47,29 @@ impl Topic {
         let topic = NewTopic::new(name, 3, TopicReplication::Fixed(1)).set("max.message.bytes", &limit);
         let created = admin.create_topics(&[topic], &AdminOptions::new()).await.unwrap();
         created.into_iter().for_each(|topic| drop(topic.unwrap()));
-        Self { config, client }
+        let topic = Self { config, client };
+        topic.is_led().await;
+        topic
+    }
+
+    /// Returns when its partitions can be written. A topic is made, and deleted, a moment before its broker knows of it:
+    /// until then records are refused, or still go where one of the same name was deleted.
+    async fn is_led(&self) {
+        let (client, topic) = (self.client.clone(), self.config["topic"].as_str().unwrap().to_owned());
+        let wait = move || {
+            let consumer: BaseConsumer = client.create().unwrap();
+            let give_up = Instant::now() + PATIENCE;
+            for partition in 0..3 {
+                loop {
+                    match consumer.fetch_watermarks(&topic, partition, PATIENCE) {
+                        Ok((0, 0)) => break,
+                        other => assert!(Instant::now() < give_up, "partition {partition} is not made: {other:?}"),
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+            }
+        };
+        tokio::task::spawn_blocking(wait).await.unwrap();
     }
 
     pub async fn delete(&self) {
@@ -81,14 +106,13 @@ pub fn read_all(client: &ClientConfig, topic: &str) -> Vec<OwnedMessage> {
         client.create().unwrap()
     };
     let (consumer, all) = (reader("read_committed"), reader("read_uncommitted"));
-    let wait = Duration::from_secs(20);
-    let metadata = consumer.fetch_metadata(Some(topic), wait).unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
     let mut messages = Vec::new();
     for partition in metadata.topics()[0].partitions() {
         // A commit is answered before every partition knows of it.
-        let (low, end) = all.fetch_watermarks(topic, partition.id(), wait).unwrap();
-        let give_up = Instant::now() + wait;
-        while consumer.fetch_watermarks(topic, partition.id(), wait).unwrap().1 < end {
+        let (low, end) = all.fetch_watermarks(topic, partition.id(), PATIENCE).unwrap();
+        let give_up = Instant::now() + PATIENCE;
+        while consumer.fetch_watermarks(topic, partition.id(), PATIENCE).unwrap().1 < end {
             assert!(Instant::now() < give_up, "a transaction in partition {} was left open", partition.id());
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -96,7 +120,7 @@ pub fn read_all(client: &ClientConfig, topic: &str) -> Vec<OwnedMessage> {
         from.add_partition_offset(topic, partition.id(), Offset::Offset(low)).unwrap();
         consumer.assign(&from).unwrap();
         loop {
-            match consumer.poll(wait).expect("the broker answers") {
+            match consumer.poll(PATIENCE).expect("the broker answers") {
                 Ok(message) => messages.push(message.detach()),
                 Err(KafkaError::PartitionEOF(_)) => break,
                 Err(error) => panic!("{error}"),
@@ -161,7 +185,7 @@ pub fn secure(broker: &str, topic: &str) -> (Value, ClientConfig) {
 pub async fn topics(client: ClientConfig) -> Vec<String> {
     let listed = tokio::task::spawn_blocking(move || {
         let consumer: BaseConsumer = client.create().unwrap();
-        let metadata = consumer.fetch_metadata(None, Duration::from_secs(20)).unwrap();
+        let metadata = consumer.fetch_metadata(None, PATIENCE).unwrap();
         metadata.topics().iter().map(|topic| topic.name().to_owned()).collect()
     });
     listed.await.unwrap()
@@ -196,7 +220,7 @@ pub fn imitation() -> (MockCluster<'static, DefaultProducerContext>, Arc<dyn Sin
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("audit", 1, 1).unwrap();
     let mut config = config(&cluster.bootstrap_servers(), "audit");
-    config["timeout"] = json!("5s");
+    config["timeout"] = json!("10s");
     config["options"] = json!({ "retry.backoff.ms": "10" });
     (cluster, sink(config))
 }

@@ -108,7 +108,6 @@ async fn deliver_in_parts(but: &'static str, answer_to_it: Answer) -> (Server, R
     let mut config = offline(&server.endpoint);
     config["compression"] = json!("none");
     config["prefix"] = json!("x");
-    config["timeout"] = json!("20s");
     config["session_token"] = json!("a-token-to-tell-nobody");
     let outcome = sink(config).deliver(&large("corp", 6)).await;
     if let Err(error) = &outcome {
@@ -139,7 +138,6 @@ async fn an_upload_that_is_refused_under_200_is_no_delivery() {
         let mut config = offline(&server.endpoint);
         config["compression"] = json!("none");
         config["prefix"] = json!("x");
-        config["timeout"] = json!("20s");
         let outcome = sink(config).deliver(&large("corp", 6)).await;
         let Err(failed) = outcome else { panic!("{code}: {outcome:?}") };
         assert_eq!(failed.to_string(), format!("S3 answered `{code}` for bucket `audit`"));
@@ -163,7 +161,6 @@ async fn every_upload_tells_its_checksum() {
     .await;
     let mut config = offline(&server.endpoint);
     config["compression"] = json!("none");
-    config["timeout"] = json!("20s");
     let sink = sink(config);
     assert_eq!(sink.deliver(&scattered(3)).await.unwrap(), Delivery::default());
     assert_eq!(sink.deliver(&large("corp", 6)).await.unwrap(), Delivery::default());

@@ -149,6 +149,5 @@ pub fn offline(endpoint: &str) -> Value {
         "path_style": true,
         "access_key_id": "nobody",
         "secret_access_key": "opens-nothing",
-        "timeout": "1s",
     })
 }

@@ -6,7 +6,7 @@ use auditline_sinks::contract::{self, Destination as _, server};
 use auditline_sinks::format::{Format, Options};
 use serde_json::{Value, json};
 
-use crate::place::{introduce, receiver, sink};
+use crate::place::{PATIENCE, introduce, receiver, sink};
 
 #[tokio::test]
 async fn rsyslog_keeps_the_contract_over_tcp() {
@@ -62,7 +62,7 @@ async fn rsyslog_keeps_the_contract_with_lines() {
 /// What rsyslog makes of messages of RFC 3164, by the name in their text.
 async fn by_rsyslog(name: &str, expected: usize) -> Vec<Value> {
     let output = std::env::var("AUDITLINE_TEST_RSYSLOG_JSON").unwrap();
-    let give_up = Instant::now() + Duration::from_secs(30);
+    let give_up = Instant::now() + PATIENCE;
     loop {
         let text = tokio::fs::read_to_string(&output).await.unwrap();
         let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n') && line.contains(name));

@@ -281,9 +281,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return self.say(code, **more, **acknowledged)
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    # Of the five that Python lets wait, a busy machine's sixth connection may be reset.
+    request_queue_size = 1024
+
+
 def serve(port, state, certificate=None):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", port), Handler)
     server.state = state
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
