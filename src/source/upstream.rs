@@ -107,7 +107,7 @@ impl Upstream {
     /// The earlier of our clock and the vendor's: to read up to an instant that the vendor has not reached would leave
     /// out what happens until then.
     pub fn now(&self) -> DateTime<Utc> {
-        self.settings.clock.now() + self.wire.skew().min(TimeDelta::zero())
+        self.settings.clock.now() + self.wire.fresh_skew().min(TimeDelta::zero())
     }
 
     /// Sends a request as often as it takes, and returns an answer that is no error.

@@ -23,6 +23,9 @@ const LARGEST_ANSWER: usize = 16 << 20;
 /// Of an answer that is an error so much is read: what it says stands at its beginning.
 const LARGEST_ERROR: usize = 1 << 20;
 
+/// So long a vendor's `Date` is taken for what its clock says compared with ours.
+const SKEW_HOLDS: TimeDelta = TimeDelta::minutes(5);
+
 /// What some put before a text in UTF-8, and JSON does not know.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -34,6 +37,8 @@ pub struct Wire {
     clock: Clock,
     /// The vendor's clock minus ours in seconds, by the last `Date` it sent.
     skew: AtomicI64,
+    /// When it sent that by our clock, in seconds since 1970.
+    noted_at: AtomicI64,
 }
 
 /// Why there is no answer.
@@ -63,6 +68,7 @@ impl Wire {
             client: client(&settings.base_url, user_agent)?,
             clock: settings.clock.clone(),
             skew: AtomicI64::new(0),
+            noted_at: AtomicI64::new(i64::MIN),
         })
     }
 
@@ -74,6 +80,13 @@ impl Wire {
     /// The vendor's clock minus ours.
     pub fn skew(&self) -> TimeDelta {
         TimeDelta::seconds(self.skew.load(Ordering::Relaxed))
+    }
+
+    /// The same while that is fresh, and nothing once it is not: who asks for nothing because of it would never hear that
+    /// the vendor's clock, or ours, was set right.
+    pub fn fresh_skew(&self) -> TimeDelta {
+        let age = self.clock.now().timestamp().saturating_sub(self.noted_at.load(Ordering::Relaxed));
+        if (0..=SKEW_HOLDS.num_seconds()).contains(&age) { self.skew() } else { TimeDelta::zero() }
     }
 
     /// Sends a request once, with these headers beside its own. Whoever gets the response takes it with
@@ -136,9 +149,11 @@ impl Wire {
     pub fn note_clock(&self, headers: &HeaderMap) {
         let date = headers.get(DATE).and_then(|date| date.to_str().ok());
         let Some(theirs) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) else { return };
-        let skew = (theirs.to_utc() - self.clock.now()).num_seconds();
+        let now = self.clock.now();
+        let skew = (theirs.to_utc() - now).num_seconds();
         // Dates are whole seconds and answers take a moment: a few seconds are no skew.
         self.skew.store(if skew.abs() <= 5 { 0 } else { skew }, Ordering::Relaxed);
+        self.noted_at.store(now.timestamp(), Ordering::Relaxed);
     }
 
     fn broken(&self, error: &reqwest::Error) -> Broken {

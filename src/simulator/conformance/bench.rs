@@ -142,6 +142,11 @@ impl Bench {
         self.settings.clock.now() - self.rules().lag
     }
 
+    /// What happened before the first instant is read no more, and what happened before the second one was read.
+    pub fn reached(&self) -> (DateTime<Utc>, DateTime<Utc>) {
+        (self.cursor.settled, self.cursor.complete_up_to)
+    }
+
     /// Lets time go by.
     pub fn pass(&self, time: TimeDelta) {
         self.settings.clock.set(self.settings.clock.now() + time);

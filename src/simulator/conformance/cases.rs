@@ -27,7 +27,7 @@ pub enum Case {
     Ceiling,
     /// A cursor leads to itself.
     RepeatedCursor,
-    /// A record shows up when everything around it was read.
+    /// Records show up when everything around them was read.
     Late,
     /// The process dies wherever it can.
     Restarts,
@@ -76,7 +76,7 @@ impl Case {
             Case::Ceiling => "more pages than the vendor lets us into",
             Case::ExpiredCursors => "cursors that expire",
             Case::RepeatedCursor => "a cursor that repeats itself",
-            Case::Late => "a late record within the overlap",
+            Case::Late => "late records within the overlap",
             Case::Restarts => "a restart after every request",
             Case::Unreadable => "an unreadable record among others",
             Case::Authentication(index) => {
@@ -216,9 +216,12 @@ impl Trial {
         }
         bench.publish(&log(&bench));
         end(&mut bench).await?;
-        let moment = bench.horizon() - TimeDelta::seconds(overlap.num_seconds() / 2);
-        bench.publish(&[moment]);
-        bench.pass(TimeDelta::seconds(60));
+        // The oldest that is still read again, what lies in the middle, and what is newest of what was read.
+        let (settled, complete) = bench.reached();
+        bench.publish(&[settled, settled + (complete - settled) / 2, complete - TimeDelta::seconds(1)]);
+        // While the clock stands there is nothing to ask for. The least that it moves is enough.
+        bench.read_to_the_end().await.map_err(failed)?;
+        bench.pass(TimeDelta::seconds(1));
         end(&mut bench).await
     }
 

@@ -73,9 +73,14 @@ impl Source {
         let waiting = |id, refused| Place::Job { id, ordered_at, attempts, halves: 0, refused };
         let wait = Progress::Wait(next_poll(job, Duration::ZERO));
         if let Some(find) = &job.find {
-            if let Some(id) = self.find(find, window, (ordered_at, &refused), priority).await? {
+            if let Some((id, created)) = self.find(find, window, (ordered_at, &refused), priority).await? {
                 tracing::info!(job = id, "the job was ordered before: it is waited for");
-                return Ok((at(cursor, waiting(id, refused)), wait));
+                let mut next = at(cursor, waiting(id, refused));
+                let window = next.window.as_mut().expect("it was there before");
+                // It holds what there was when it was made, and the vendor's clock tells when that was.
+                let now = self.upstream.now();
+                window.asked_at = window.asked_at.min(created.map_or(now, |created| created.min(now)));
+                return Ok((next, wait));
             }
             // By the vendor's clock, as its answer told it, the order will be earlier than we thought: to be found, it has to
             // be looked for from then on.
@@ -95,14 +100,15 @@ impl Source {
         Ok((next, wait))
     }
 
-    /// Our order among the vendor's jobs: the newest that fits, if any does.
+    /// Our order among the vendor's jobs, and when it was made as far as the vendor tells: the newest that fits, if any
+    /// does.
     async fn find(
         &self,
         find: &Find,
         window: &Window,
         (ordered_at, refused): (DateTime<Utc>, &[String]),
         priority: Priority,
-    ) -> Result<Option<String>, Refusal> {
+    ) -> Result<Option<(String, Option<DateTime<Utc>>)>, Refusal> {
         let answer = self.upstream.call(&self.find_request(find, window, ordered_at), priority).await?;
         let arena = Arena::new();
         let text = String::from_utf8_lossy(&answer.body);
@@ -114,9 +120,9 @@ impl Source {
             let created = find.time.as_ref().and_then(|path| path.find(*job)).and_then(time::parse);
             let is_new = created.is_none_or(|created| created >= ordered_at - CLOCKS_DIFFER);
             let id = text_of(find.id.find(*job)?).filter(|id| is_new && !refused.contains(id))?;
-            Some((created, id))
+            Some((id, created))
         });
-        Ok(ours.max_by_key(|(created, _)| *created).map(|(_, id)| id))
+        Ok(ours.max_by_key(|(_, created)| *created))
     }
 
     /// Whether a job says of itself what ours would. One that says nothing may be anybody's.

@@ -172,7 +172,7 @@ async fn only_a_job_that_is_ours_is_taken() {
         format!(r#"{{"id":7,"created":"{NOW}","asked":{asked}}}"#),
         // In a text, in another form, and with only one of the bounds.
         format!(r#"{{"id":7,"created":"{NOW}","asked":"{}"}}"#, asked.replace('"', "\\\"")),
-        r#"{"id":7,"created":"2026-09-14 11:58:00","asked":{"from":"2026-09-14 11:00:00"}}"#.to_owned(),
+        r#"{"id":7,"created":"2026-09-14 12:00:30","asked":{"from":"2026-09-14 11:00:00"}}"#.to_owned(),
         format!(r#"{{"id":7,"asked":{asked}}}"#),
     ];
     for ours in ours {
@@ -334,4 +334,61 @@ async fn a_vendor_whose_clock_is_behind_is_looked_through_from_its_own_time_on()
     let second = source(&vendor, &with_find());
     let page = step(&second, &restarted(&corrected.next)).await.unwrap();
     assert!(matches!(place(&page), Place::Job { id, .. } if id == "1"));
+}
+
+// The order's answer is lost with the program, and the next one finds the report by what it was asked for. What it holds is
+// as of when it was made, by the vendor's clock, and not as of when we thought that we asked.
+#[tokio::test]
+async fn a_report_that_is_found_again_is_as_old_as_it_says() {
+    let report = |created: &str| {
+        let asked = r#"{"from":"2026-09-14T11:00:00Z","until":"2026-09-14T11:55:00Z"}"#;
+        Jobs { listed: vec![format!(r#"{{"id":7,"created":"{created}","asked":{asked}}}"#)], ..Jobs::default() }
+    };
+    for (created, complete, settled) in [
+        // By a vendor whose clock is a little before ours, or by another of our programs.
+        ("2026-09-14T11:58:00Z", "2026-09-14T11:53:00Z", "2026-09-14T11:23:00Z"),
+        // By ours.
+        (NOW, "2026-09-14T11:55:00Z", "2026-09-14T11:25:00Z"),
+        ("2026-09-14T12:00:30Z", "2026-09-14T11:55:00Z", "2026-09-14T11:25:00Z"),
+    ] {
+        let (vendor, _) = vendor_of(report(created)).await;
+        let source = source(&vendor, &with_find());
+        let mut cursor = source.start();
+        while cursor.complete_up_to == at("2026-09-14T11:00:00Z") {
+            cursor = restarted(&step(&source, &cursor).await.unwrap().next);
+        }
+        assert_eq!((cursor.complete_up_to, cursor.settled), (at(complete), at(settled)), "{created}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_is_found_again_with_a_clock_ahead_of_the_vendors_says_nothing_of_the_vendors_future() {
+    // We thought that it was noon, an hour ahead of the vendor. Until the program is there again, an hour passes.
+    let vendor = Vendor::answering(|asked| {
+        let asked_for = r#"{"from":"2026-09-14T11:00:00Z","until":"2026-09-14T11:55:00Z"}"#;
+        let reply = match asked.path() {
+            "/v1/jobs" => {
+                Reply::ok(format!(r#"{{"jobs":[{{"id":1,"created":"2026-09-14T11:00:01Z","asked":{asked_for}}}]}}"#))
+            }
+            "/v1/jobs/1" => Reply::ok("{\"done\":1}"),
+            _ => Reply::ok("id,at,text\r\n"),
+        };
+        reply.with("date", "Mon, 14 Sep 2026 12:00:00 GMT")
+    })
+    .await;
+    let before = source(&vendor, &with_find());
+    let mut cursor = step(&before, &before.start()).await.unwrap().next;
+    // As the look before the order corrects it.
+    if let Some(window) = &mut cursor.window
+        && let Place::Ordering { ordered_at, .. } = &mut window.place
+    {
+        *ordered_at = at("2026-09-14T11:00:00Z");
+    }
+    vendor.clock.set(at("2026-09-14T13:00:00Z"));
+    let after = source(&vendor, &with_find());
+    while cursor.window.is_some() {
+        cursor = restarted(&step(&after, &cursor).await.unwrap().next);
+    }
+    assert!(cursor.complete_up_to <= at("2026-09-14T11:00:00Z"), "{cursor:?}");
+    assert!(cursor.settled <= at("2026-09-14T11:00:00Z"), "{cursor:?}");
 }

@@ -2,6 +2,7 @@
 //! test's own making.
 
 mod bad_answers;
+mod clocks;
 mod credentials;
 mod cursor;
 mod fan_out;
