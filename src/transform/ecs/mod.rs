@@ -44,7 +44,7 @@ pub fn fields_of(attribute: &[String]) -> impl Iterator<Item = &'static str> {
             && path.split('.').zip(attribute).all(|(part, own)| part == own || (is_any(part) && is_any(own)))
     };
     let rows = TABLE.iter().filter(|row| !row.how.is_gathering());
-    rows.filter(move |row| row.from.iter().chain(row.also).any(|path| is_it(&path))).map(|row| row.field)
+    rows.filter(move |row| row.from.iter().chain(row.also).any(&is_it)).map(|row| row.field)
 }
 
 /// The table, made ready to be walked.
