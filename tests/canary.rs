@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
@@ -267,4 +268,210 @@ async fn without_redaction_they_are_found() {
         assert!(seen(text.as_bytes()).is_some(), "{form}");
     }
     assert_eq!(seen(b"e1-jrv6evancv3mod5zcaibmzr25q@pseudonym.invalid 3fff:add:1:2fd8:a011:3d14:8898:8065"), None);
+}
+
+/// What every text has in it that is marked to be hidden by its field.
+const HIDDEN: &str = "zqhidden";
+
+/// Fields that are hidden, in OCSF and in ECS.
+const FIELDS: [(&str, &[&str]); 2] = [
+    (
+        "ocsf",
+        &[
+            "actor.user.name",
+            "actor.user.full_name",
+            "actor.user.email_addr",
+            "user.name",
+            "user.full_name",
+            "user.email_addr",
+            "src_endpoint.ip",
+            "http_request.user_agent",
+        ],
+    ),
+    (
+        "ecs",
+        &[
+            "user.name",
+            "user.full_name",
+            "user.email",
+            "user.target.name",
+            "user.target.email",
+            "source.ip",
+            "user_agent.original",
+        ],
+    ),
+];
+
+/// The ways a value comes in: as the vendor writes it, in forms that no attribute takes, and under a key that is doubled.
+const WAYS: [&str; 4] = ["plain", "object", "list", "doubled"];
+
+/// The record with a mark for every name, e-mail address, IP address and user agent, as text and one of its kind each.
+fn marked(value: &Json, key: &str, made: &mut usize) -> Json {
+    match value {
+        Json::String(text) => {
+            let is_name = ["name", "agent", "login"].iter().any(|part| key.to_lowercase().contains(part));
+            let is_ip = text.parse::<std::net::IpAddr>().is_ok();
+            *made += 1;
+            let n = *made;
+            match () {
+                () if is_ip => Json::String(format!("198.18.{}.{}", n / 250, n % 250 + 1)),
+                () if text.contains('@') => Json::String(format!("{HIDDEN}{n:05}@example.com")),
+                () if is_name => Json::String(format!("{HIDDEN}{n:05} {text}")),
+                () => value.clone(),
+            }
+        }
+        Json::Array(items) => items.iter().map(|item| marked(item, key, made)).collect(),
+        Json::Object(members) => members.iter().map(|(key, value)| (key.clone(), marked(value, key, made))).collect(),
+        other => other.clone(),
+    }
+}
+
+/// The mark in a text.
+fn mark_of(text: &str) -> Option<&str> {
+    let end = |from: &str| from.find(['@', ' ']).unwrap_or(from.len());
+    (text.starts_with(HIDDEN) || text.starts_with("198.18.")).then(|| &text[..end(text)])
+}
+
+/// A marked record as JSON, its marks written in that way.
+fn written_as(way: &str, value: &Json) -> String {
+    match value {
+        Json::String(text) if mark_of(text).is_some() => match way {
+            "object" => format!("{{\"raw\":{value}}}"),
+            "list" => format!("[[{value}]]"),
+            _ => value.to_string(),
+        },
+        Json::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| written_as(way, item)).collect();
+            format!("[{}]", items.join(","))
+        }
+        Json::Object(members) => {
+            let member = |(key, value): (&String, &Json)| {
+                let name = Json::String(key.clone());
+                let is_marked = value.as_str().is_some_and(|text| mark_of(text).is_some());
+                let again = if way == "doubled" && is_marked { format!(",{name}:\"another\"") } else { String::new() };
+                format!("{name}:{}{again}", written_as(way, value))
+            };
+            let members: Vec<String> = members.iter().map(member).collect();
+            format!("{{{}}}", members.join(","))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The vendors' example records, marked.
+fn marked_records(vendor: &str, made: &mut usize) -> Vec<Json> {
+    let connector = Connector::embedded(vendor).expect("an embedded connector");
+    let mut all = Vec::new();
+    for example in &connector.definition.example {
+        let arena = Arena::new();
+        let Ok(answer) = json::decode(example.answer.as_bytes(), &arena) else { continue };
+        let records = match &connector.definition.decode.records {
+            Some(path) => path.find(answer),
+            None => Some(answer),
+        };
+        for record in records.and_then(|records| records.as_array()).unwrap_or_default() {
+            let record: Json = serde_json::from_str(&json::to_string(record)).expect("it was JSON");
+            all.push(marked(&record, "", made));
+        }
+    }
+    all
+}
+
+/// Reads marked records in these ways, enriched, and the fields hidden with that action; without one, nothing is hidden.
+async fn read_marked(ways: &[&str], action: Option<&str>, marks: &str) -> (Installation, Vec<(String, Vec<u8>)>) {
+    let installation = Installation::new(FILES, &[]);
+    std::fs::create_dir(installation.path("archive")).unwrap();
+    std::fs::write(installation.path("archive/table.csv"), format!("mark,again,team\n{marks}")).unwrap();
+    std::fs::write(installation.path("archive/bad.txt"), format!("example.com\n198.18.0.7\n198.18.0.0/17\n{marks}"))
+        .unwrap();
+    let mut made = 0;
+    for vendor in VENDORS {
+        let records = marked_records(vendor, &mut made);
+        for way in ways {
+            let lines: Vec<String> = records.iter().map(|record| written_as(way, record)).collect();
+            std::fs::write(installation.path(&format!("archive/{vendor}-{way}.ndjson")), lines.join("\n") + "\n")
+                .unwrap();
+            for (form, fields) in FIELDS {
+                let names: Vec<String> = fields.iter().map(|path| format!("\"{path}\"")).collect();
+                let hides = action.map(|action| {
+                    let fields: Vec<String> = names.iter().map(|name| format!("{name} = \"{action}\"")).collect();
+                    let key = "key = \"0123456789abcdef0123456789abcdef\"";
+                    format!("[[transform]]\nredact = {{ fields = {{ {} }}, {key} }}\n", fields.join(", "))
+                });
+                let pipeline = format!(
+                    "[source.file]\npath = \"../archive/{vendor}-{way}.ndjson\"\nconnector = \"{vendor}\"\nfollow = false\n\n\
+                     [[transform]]\nnormalize = {{ form = \"{form}\", raw_data = true }}\n\n\
+                     [[transform]]\n[transform.enrich]\nuser_agent = true\n\
+                     lookup = [{{ file = \"../archive/table.csv\", by = \"mark\", from = [{}], take = [\"again\", \"team\"] }}]\n\
+                     threat_intel = [{{ file = \"../archive/bad.txt\", name = \"feed\" }}]\n\n\
+                     {}\n[to.siem]\nbatch = {{ max_wait = \"50ms\" }}\n",
+                    names.join(", "),
+                    hides.unwrap_or_default()
+                );
+                std::fs::write(installation.path(&format!("pipelines/{vendor}-{form}-{way}.toml")), pipeline).unwrap();
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let output = auditline(&installation, &["run", "--once"]).await;
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}", &said[said.len().saturating_sub(3000)..]);
+    found.push(("stdout".to_owned(), output.stdout));
+    found.push(("stderr".to_owned(), output.stderr));
+    written(&installation.path("."), &mut found);
+    (installation, found)
+}
+
+/// What the fields of a form hold, of marks, in the events of a vendor.
+fn held(installation: &Installation, vendor: &str, form: &str, fields: &[&str]) -> BTreeSet<String> {
+    let events = installation.delivered(&format!("{vendor}-{form}-plain"));
+    let at = |event: &Json, path: &str| event.pointer(&format!("/{}", path.replace('.', "/"))).cloned();
+    let texts = events.iter().flat_map(|event| fields.iter().filter_map(move |path| at(event, path)));
+    texts.filter_map(|text| mark_of(text.as_str()?).map(str::to_owned)).collect()
+}
+
+/// Whether a mark stands in a text, and not only a longer one that begins like it.
+fn has_mark(text: &str, mark: &str) -> bool {
+    text.match_indices(mark).any(|(at, _)| !text[at + mark.len()..].starts_with(|next: char| next.is_ascii_digit()))
+}
+
+// What `fields` hid stood in clear among what enriching had found out, and below `unmapped` where the vendor had changed a form.
+#[tokio::test]
+async fn what_a_field_hides_is_written_nowhere() {
+    let (installation, found) = read_marked(&["plain"], None, "").await;
+    let mut hidden: Vec<(String, BTreeSet<String>)> = Vec::new();
+    for vendor in VENDORS {
+        for (form, fields) in FIELDS {
+            let marks = held(&installation, vendor, form, fields);
+            for mark in &marks {
+                let is_seen = |(_, bytes): &(String, Vec<u8>)| has_mark(&String::from_utf8_lossy(bytes), mark);
+                assert!(found.iter().any(is_seen), "{mark}: the search finds nothing");
+            }
+            hidden.push((format!("{vendor}-{form}-"), marks));
+        }
+    }
+    let all: BTreeSet<&String> = hidden.iter().flat_map(|(_, marks)| marks).collect();
+    assert!(all.len() > 3 * VENDORS.len(), "only {} marks are hidden", all.len());
+    let rows: String = all.iter().map(|mark| format!("{mark},{mark},blue\n")).collect();
+    for action in ["remove", "pseudonym"] {
+        let (installation, found) = read_marked(&WAYS, Some(action), &rows).await;
+        for (pipeline, marks) in &hidden {
+            for way in WAYS {
+                let events = installation.delivered(&format!("{pipeline}{way}"));
+                assert!(!events.is_empty() || way != "plain", "{pipeline}{way} delivered nothing");
+                for event in events {
+                    let text = event.to_string();
+                    let mark = marks.iter().find(|mark| has_mark(&text, mark));
+                    assert!(mark.is_none(), "{action}: {pipeline}{way}: {mark:?} is in {event:#}");
+                }
+            }
+        }
+        // What both forms hide is in no file at all.
+        for (vendor, [ocsf, ecs]) in VENDORS.iter().zip(hidden.as_chunks::<2>().0) {
+            for mark in ocsf.1.intersection(&ecs.1) {
+                let place = found.iter().find(|(_, bytes)| has_mark(&String::from_utf8_lossy(bytes), mark));
+                assert!(place.is_none(), "{action}: {mark} of {vendor} is in {}", place.expect("a place").0);
+            }
+        }
+    }
 }

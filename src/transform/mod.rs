@@ -28,6 +28,18 @@ pub struct Notes {
     pub to: Option<Arc<[Arc<str>]>>,
     /// What it is a repetition by: of the events with the same twin, the first that is read goes on.
     pub twin: Option<RecordKey>,
+    /// Where the event may have what its fields did not take of the record. Normalizing says so.
+    pub left: Option<Arc<[Left]>>,
+}
+
+/// A field of an event, and where in the same event the record's values for it may stand that it did not take: of another
+/// form, under a doubled key, beside one that was taken, or in something larger. Both are paths, in which `*` is any item of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// The field.
+    pub field: Vec<String>,
+    /// Where its values may be left.
+    pub place: Vec<String>,
 }
 
 /// Why an event goes no further.

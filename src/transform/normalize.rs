@@ -1,5 +1,6 @@
 //! `normalize`: one form for the records of all vendors.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use bumpalo::collections::Vec as ArenaVec;
 use chrono::SecondsFormat;
 use serde::Deserialize;
 
-use super::ocsf::{Identity, Map};
-use super::{Exit, Notes, Transform, ecs};
+use super::ocsf::{Identity, Map, Origin};
+use super::{Exit, Left, Notes, Transform, ecs};
 use crate::event::{Arena, Event, Member, Value, json};
 
 /// The form that events are given, as the configuration says it: `normalize = "ocsf"`.
@@ -31,13 +32,15 @@ pub struct Normalize {
     map: Arc<Map>,
     identity: Identity,
     raw_data: bool,
+    left: Option<Arc<[Left]>>,
 }
 
 impl Normalize {
     /// Gives events of the connector that `map` and `identity` belong to this form.
     #[must_use]
     pub fn new(form: Form, map: Arc<Map>, identity: Identity) -> Self {
-        Self { form, map, identity, raw_data: false }
+        let left = (form != Form::None).then(|| left(form, &map.origins()).into());
+        Self { form, map, identity, raw_data: false, left }
     }
 
     /// Whether OCSF events carry the vendor's record, whole and as JSON text, in `raw_data`, and ECS events in `event.original`.
@@ -66,7 +69,8 @@ impl Normalize {
 }
 
 impl Transform for Normalize {
-    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, _: &mut Notes) -> Result<Event<'a>, Exit> {
+    fn apply<'a>(&self, event: Event<'a>, arena: &'a Arena, notes: &mut Notes) -> Result<Event<'a>, Exit> {
+        notes.left.clone_from(&self.left);
         let body = match self.form {
             Form::None => self.envelope(&event, arena),
             Form::Ocsf => self.ocsf(&event, arena)?,
@@ -74,6 +78,32 @@ impl Transform for Normalize {
         };
         Ok(Event { body, ..event })
     }
+}
+
+/// Where an event of that form has what its fields did not take, by where the record has it.
+fn left(form: Form, origins: &BTreeSet<Origin>) -> Vec<Left> {
+    let path = |parts: &[&str], more: &[String]| -> Vec<String> {
+        parts.iter().map(|part| (*part).to_owned()).chain(more.iter().cloned()).collect()
+    };
+    let ocsf: &[&str] = if form == Form::Ecs { &[ecs::OWN, "ocsf"] } else { &[] };
+    let unmapped: &[&str] = if form == Form::Ecs { &[ecs::OWN, ecs::UNMAPPED] } else { &[ecs::UNMAPPED] };
+    let mut all = Vec::new();
+    for Origin { attribute, record, .. } in origins {
+        let mut fields = vec![path(ocsf, attribute)];
+        if form == Form::Ecs {
+            fields.extend(ecs::fields_of(attribute).map(|field| field.split('.').map(str::to_owned).collect()));
+        }
+        // It may have gone along with something larger that another attribute took.
+        let larger = origins.iter().filter(|larger| larger.takes_anything).filter_map(|larger| {
+            let rest = record.strip_prefix(larger.record.as_slice()).filter(|rest| !rest.is_empty())?;
+            Some(path(ocsf, &[larger.attribute.as_slice(), rest].concat()))
+        });
+        let places: Vec<_> = larger.chain([path(unmapped, record)]).collect();
+        for place in places {
+            all.extend(fields.iter().map(|field| Left { field: field.clone(), place: place.clone() }));
+        }
+    }
+    all
 }
 
 /// `body` with `record` in its `raw_data`. What steps after this one do to texts they do inside of it, too.

@@ -199,6 +199,11 @@ impl How {
         }
     }
 
+    /// Whether it gathers what stands in other fields, too.
+    pub fn is_gathering(self) -> bool {
+        self.gathers().is_some()
+    }
+
     /// What it gathers from values of the OCSF event, each once: of texts, lists of them, and observables.
     pub fn of_all<'a>(self, values: impl Iterator<Item = Value<'a>>, arena: &'a Arena) -> Option<Value<'a>> {
         let observed = self.gathers()?;

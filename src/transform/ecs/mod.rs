@@ -18,7 +18,7 @@ use bumpalo::collections::Vec as ArenaVec;
 
 use self::how::{How, Kind, point};
 use self::table::{Row, TABLE};
-use super::ocsf::{Source, Taken};
+use super::ocsf::{ANY, Source, Taken};
 use crate::event::{Arena, Member, Value};
 
 /// The version of ECS that events are of.
@@ -26,12 +26,25 @@ pub const VERSION: &str = "9.4.0";
 /// Where everything stands that ECS has no place for.
 pub const OWN: &str = "auditline";
 /// What the map of a connector did not name, in OCSF and below [`OWN`].
-const UNMAPPED: &str = "unmapped";
+pub const UNMAPPED: &str = "unmapped";
 
 /// The ECS event that says the same as an OCSF event.
 #[must_use]
 pub fn from_ocsf<'a>(event: Value<'a>, arena: &'a Arena) -> Value<'a> {
     Plan::get().apply(event, arena)
+}
+
+/// The fields that an attribute of OCSF becomes, whatever the event; in its path, `*` is any item of a list. What gathers
+/// several attributes is none of them.
+pub fn fields_of(attribute: &[String]) -> impl Iterator<Item = &'static str> {
+    let is_any = |part: &str| part == ANY || part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_it = move |path: &&str| {
+        let count = path.split('.').count();
+        count == attribute.len()
+            && path.split('.').zip(attribute).all(|(part, own)| part == own || (is_any(part) && is_any(own)))
+    };
+    let rows = TABLE.iter().filter(|row| !row.how.is_gathering());
+    rows.filter(move |row| row.from.iter().chain(row.also).any(&is_it)).map(|row| row.field)
 }
 
 /// The table, made ready to be walked.

@@ -65,8 +65,7 @@ impl<'t> Parts<'t> {
             system_version: Some(parsed.os_version).filter(|version| !version.is_empty() && version != "UNKNOWN"),
             device: None,
         };
-        // Only browsers hide behind the name of another one. Whatever else asks an API says its own first.
-        if !text.starts_with("Mozilla/") && !text.starts_with("Opera/") {
+        if !is_browser(text) {
             (parts.name, parts.version) = product(text);
         }
         if let Some(device @ ("iPhone" | "iPad" | "iPod")) = parts.system {
@@ -90,10 +89,28 @@ impl<'t> Parts<'t> {
     }
 }
 
+/// What of a user agent's text is quoted from it as it stands there, where this tells more than which browser of which
+/// version it is: what the program of the text's author calls itself.
+pub fn quotes(text: &str) -> impl Iterator<Item = &str> {
+    let (name, version) = if is_browser(text) {
+        let version = Parts::of(text).version;
+        (None, version.filter(|version| version.bytes().any(|byte| !matches!(byte, b'0'..=b'9' | b'.' | b'_'))))
+    } else {
+        product(text)
+    };
+    name.into_iter().chain(version)
+}
+
+/// Only browsers hide behind the name of another one. Whatever else asks an API says its own first.
+fn is_browser(text: &str) -> bool {
+    text.starts_with("Mozilla/") || text.starts_with("Opera/")
+}
+
 /// The first product of a text such as `curl/8.5.0 (x86_64)`, as HTTP writes them.
 fn product(text: &str) -> (Option<&str>, Option<&str>) {
     let first = text.split([' ', '(', ';', ',']).next().unwrap_or_default();
-    let (name, version) = first.split_once('/').unwrap_or((first, ""));
+    let mut parts = first.split('/');
+    let (name, version) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let known = |part: &'_ str| !part.is_empty() && part != "-";
     (Some(name).filter(|name| known(name)), Some(version).filter(|version| known(version)))
 }

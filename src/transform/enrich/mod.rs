@@ -25,7 +25,7 @@ use self::draft::Draft;
 use super::{Exit, Notes, Transform, Watched};
 use crate::event::{Arena, Event, Value};
 
-pub use self::agent::Agent;
+pub use self::agent::{Agent, quotes};
 pub use self::fixed::Fixed;
 pub use self::geo::{Database, Geo, Wanted};
 pub use self::intel::{Indicators, Intel};

@@ -82,6 +82,7 @@ mod items;
 mod language;
 mod leaf;
 mod map;
+mod origins;
 mod run;
 mod scalar;
 mod schema;
@@ -94,6 +95,7 @@ pub mod validate;
 
 pub use self::form::Form;
 pub use self::map::Map;
+pub use self::origins::{ANY, Origin};
 pub use self::schema::is_fact;
 pub use self::source::{Source, Taken};
 use crate::event::Path;

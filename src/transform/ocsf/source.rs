@@ -82,6 +82,12 @@ impl Source {
         self.paths.iter().map(|parts| parts.iter().fold(String::new(), |path, part| joined(&path, part))).collect()
     }
 
+    /// The parts of a slot's path.
+    #[must_use]
+    pub fn parts(&self, slot: usize) -> &[String] {
+        &self.paths[slot]
+    }
+
     /// Whether one of two slots is within the other, or they are the same.
     #[must_use]
     pub fn overlap(&self, one: usize, other: usize) -> bool {

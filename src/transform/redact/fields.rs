@@ -83,6 +83,33 @@ impl Tree {
         self.members.is_empty() && self.any.is_none()
     }
 
+    /// Takes over what another says, but for what is said here already; what is kept here is hidden where `hides_more`.
+    /// Nobody can tell the places of items in a list of which some are gone: each is any.
+    fn take(&mut self, other: &Tree, hides_more: bool) {
+        let goes_first = match (&self.action, &other.action) {
+            (None, _) => true,
+            (Some(FieldTreatment::Keep), Some(FieldTreatment::Change(_))) => hides_more,
+            _ => false,
+        };
+        if goes_first {
+            self.action.clone_from(&other.action);
+        }
+        for (name, tree) in &other.members {
+            self.child(if is_place(name) { ANY } else { name }).take(tree, hides_more);
+        }
+        if let Some(tree) = &other.any {
+            self.child(ANY).take(tree, hides_more);
+        }
+    }
+
+    /// The first that hides something here or below.
+    fn first(&self) -> Option<&Treatment> {
+        if let Some(FieldTreatment::Change(treatment)) = &self.action {
+            return Some(treatment);
+        }
+        self.members.iter().map(|(_, tree)| tree).chain(self.any.as_deref()).find_map(Self::first)
+    }
+
     fn named(&self, part: &str) -> Option<&Tree> {
         self.members.iter().find(|(name, _)| name == part).map(|(_, tree)| tree)
     }
@@ -111,9 +138,34 @@ impl<'t> Here<'t> {
         Self(below)
     }
 
+    /// Where any item of a list leads.
+    pub(super) fn below_each(&self) -> Self {
+        let places = |tree: &'t Tree| tree.members.iter().filter(|(name, _)| is_place(name)).map(|(_, tree)| tree);
+        Self(self.0.iter().flat_map(|tree| places(tree).chain(tree.any.as_deref())).collect())
+    }
+
+    /// The first that hides something below.
+    pub(super) fn first_below(&self) -> Option<&'t Treatment> {
+        self.0.iter().find_map(|tree| tree.first())
+    }
+
+    /// Has all that is said from here on hold at another place as well, if something is hidden by it.
+    pub(super) fn plant(&self, root: &mut Tree, place: &[String]) {
+        let mut said = Tree::default();
+        self.0.iter().for_each(|tree| said.take(tree, false));
+        if said.first().is_some() {
+            let node = place.iter().fold(root, |node, part| node.child(if is_place(part) { ANY } else { part }));
+            node.take(&said, true);
+        }
+    }
+
     pub(super) fn action(&self) -> Option<&'t FieldTreatment> {
         self.0.iter().find_map(|tree| tree.action.as_ref())
     }
+}
+
+fn is_place(part: &str) -> bool {
+    !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ mod jwt;
 mod key;
 #[cfg(test)]
 mod laws;
+mod left;
 mod ours;
 mod pattern;
 mod phone;
@@ -64,6 +65,7 @@ mod step;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::net::IpAddr;
 

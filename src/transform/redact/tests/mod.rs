@@ -3,6 +3,7 @@
 mod cost;
 mod detectors;
 mod emails;
+mod fields;
 mod ips;
 mod stand_ins;
 mod surroundings;
