@@ -356,9 +356,10 @@ struct Redacted {
 
 fn is_calm(raw: &str, start: usize, end: usize) -> bool {
     let raw = raw.as_bytes();
-    let calm =
-        |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\n' | b'\t' | b'"' | b'<' | b'>' | b'(' | b')' | b','));
-    calm(raw[..start].last()) && calm(raw.get(end))
+    let calm = |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\n' | b'\t' | b'"' | b'<' | b'>' | b','));
+    // A closing parenthesis before it, or an opening one behind it, may be of `(@)`.
+    let (before, behind) = (raw[..start].last(), raw.get(end));
+    (calm(before) || before == Some(&b'(')) && (calm(behind) || behind == Some(&b')'))
 }
 
 /// `"@`, however the `@` is written, makes a local part of what stands before it in quotes. What stands before them, too,
