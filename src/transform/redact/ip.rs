@@ -90,7 +90,7 @@ fn is_version(bytes: &[u8], start: usize, end: usize) -> bool {
     is_called_version(&bytes[..start]) || is_prerelease(bytes, start, end) || is_product(bytes, start, end)
 }
 
-fn is_called_version(before: &[u8]) -> bool {
+pub(super) fn is_called_version(before: &[u8]) -> bool {
     const WORDS: [&[u8]; 7] = [b"v", b"ver", b"version", b"rel", b"release", b"build", b"rev"];
     const LONGEST: usize = 7;
     let length = before.iter().rev().take(LONGEST + 1).take_while(|b| b.is_ascii_alphabetic()).count();
