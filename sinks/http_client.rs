@@ -21,13 +21,12 @@ use reqwest::redirect::Policy;
 use reqwest::{Method, Request, RequestBuilder, Response};
 use url::Url;
 
-use self::answer::spellings;
 pub use self::answer::{Answer, Hints, Verdict};
 pub use self::body::Compression;
 pub(crate) use self::progress::{KeptSearch, Progress};
 pub use self::search::{Search, halves};
 use crate::address::is_loopback;
-use crate::secret::Secret;
+use crate::secret::{Hidden, Secret};
 use crate::tls::TlsConfig;
 use crate::{BuildError, DeliveryError};
 
@@ -61,7 +60,7 @@ pub struct Client {
     tls: TlsConfig,
     timeout: Duration,
     largest_answer: usize,
-    secrets: Arc<[String]>,
+    secrets: Arc<Hidden>,
     /// Made anew when a file of `tls` was written. Held for a look at their times, and never over an await.
     built: Mutex<Built>,
 }
@@ -83,7 +82,7 @@ impl Client {
         let built = Mutex::new(Built::new(&tls, encrypted, loopback, settings.timeout)?);
         let proxy = proxy::secrets(|name| std::env::var(name).ok());
         let secrets = settings.secrets.iter().map(Secret::expose).chain(proxy.iter().map(String::as_str));
-        let secrets = spellings(secrets);
+        let secrets = Arc::new(Hidden::of(secrets, 1));
         Ok(Self {
             encrypted,
             loopback,

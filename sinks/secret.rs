@@ -2,10 +2,14 @@
 //!
 //! A secret knows where it came from, so that a message can name the variable or the file while the value stays inside.
 
+mod hidden;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
+
+pub use self::hidden::Hidden;
 
 /// The newtype name by which a deserializer learns that a secret is asked for.
 ///

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use chrono::Utc;
 use reqwest::StatusCode;
@@ -12,6 +10,7 @@ use reqwest::header::{HeaderMap, LOCATION};
 
 use super::retry_after::retry_after;
 use crate::DeliveryError;
+use crate::secret::Hidden;
 
 /// The most of an answer that an error repeats, in characters.
 const EXCERPT: usize = 300;
@@ -28,25 +27,7 @@ pub struct Answer {
     pub body: Bytes,
     /// Whether that is all of it.
     pub is_whole: bool,
-    pub(super) secrets: Arc<[String]>,
-}
-
-/// Secrets in every spelling in which a server may repeat them, the longest first: what begins like another must go first.
-pub(super) fn spellings<'a>(secrets: impl Iterator<Item = &'a str>) -> Arc<[String]> {
-    let mut all: Vec<String> = Vec::new();
-    for secret in secrets.filter(|secret| !secret.is_empty()) {
-        let json = serde_json::to_string(secret).unwrap_or_default();
-        let json = json.trim_matches('"');
-        let in_form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        let mut url = url::Url::parse("http://localhost").expect("it is one");
-        url.set_path(secret);
-        all.extend([secret.to_owned(), json.to_owned(), json.replace('/', "\\/")]);
-        all.extend([in_form.replace('+', "%20"), in_form, url.path()[1..].to_owned(), BASE64_STANDARD.encode(secret)]);
-    }
-    all.retain(|spelling| !spelling.is_empty());
-    all.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
-    all.dedup();
-    all.into()
+    pub(super) secrets: Arc<Hidden>,
 }
 
 /// What an answer means by its status alone.
@@ -126,9 +107,7 @@ impl Answer {
     /// Keeps out of every error what our request held beside the secrets the client knows of: a token got meanwhile.
     pub fn keep_secret(&mut self, secret: Option<&str>) {
         if let Some(secret) = secret {
-            let mut all = [&*self.secrets, &*spellings(std::iter::once(secret))].concat();
-            all.sort_by_key(|spelling| std::cmp::Reverse(spelling.len()));
-            self.secrets = all.into();
+            self.secrets = self.secrets.and(Hidden::of([secret], 1)).into();
         }
     }
 
@@ -151,10 +130,7 @@ impl Answer {
     /// Text from a server in one line of bounded length, without our secrets: some repeat them when they refuse them.
     #[must_use]
     pub fn fit_to_print(&self, text: &str) -> String {
-        let mut text = text.to_owned();
-        for secret in &*self.secrets {
-            text = text.replace(secret, "***");
-        }
+        let text = self.secrets.hide(text);
         let visible = text.split(|char: char| char.is_whitespace() || char.is_control());
         let line = visible.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
         match line.char_indices().nth(EXCERPT) {
@@ -201,7 +177,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::copy_from_slice(body.as_bytes()),
             is_whole: true,
-            secrets: ["hunter2".to_owned()].into(),
+            secrets: Hidden::of(["hunter2"], 1).into(),
         }
     }
 
@@ -231,10 +207,11 @@ mod tests {
     #[test]
     fn a_secret_is_known_in_every_spelling() {
         let mut answer = answer(403, r#"a/b+c= a\/b+c= a%2Fb%2Bc%3D a/b+c%3D YS9iK2M9 a/b+c=d"#);
-        answer.secrets = spellings(["a/b+c=", "a/b+c=d", ""].into_iter());
-        assert_eq!(answer.excerpt(), "*** *** *** a/b+c%3D *** ***");
+        answer.secrets = Hidden::of(["a/b+c=", "a/b+c=d", ""], 1).into();
+        assert_eq!(answer.excerpt(), "*** *** *** *** *** ***");
+        answer.secrets = Hidden::default().into();
         answer.keep_secret(Some("b+c%3D"));
-        assert!(answer.excerpt().ends_with("a/*** *** ***"), "{}", answer.excerpt());
+        assert!(answer.excerpt().ends_with("a/*** YS9iK2M9 a/***d"), "{}", answer.excerpt());
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! What one source was told: the operator's words, already checked.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use auditline_sinks::secret::Hidden;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -187,34 +185,14 @@ impl Settings {
     }
 }
 
-/// `text` with `***` for each of these, also as basic authentication spells it, and where a text that was cut ends in
-/// the beginning of one.
+/// `text` with `***` for each of these, in whatever spelling a vendor quotes it.
 pub fn hide(text: &str, hidden: impl IntoIterator<Item = String>) -> String {
-    // A key in PEM comes line by line, if at all.
-    let lines = hidden.into_iter().flat_map(|value| value.lines().map(ToOwned::to_owned).collect::<Vec<_>>());
-    let mut spellings: Vec<String> = lines.filter(|line| line.len() >= SHORTEST_HIDDEN).collect();
-    let whole = |line: &String| BASE64_STANDARD.encode(&line.as_bytes()[..line.len() / 3 * 3]);
-    spellings.extend(spellings.iter().map(whole).collect::<Vec<_>>());
-    // The longest first, so that one inside another does not leave the rest of it standing.
-    spellings.sort_by_key(|spelling| Reverse(spelling.len()));
-    let text = spellings.iter().fold(text.to_owned(), |text, spelling| text.replace(spelling.as_str(), "***"));
-    let cut = text.strip_suffix('…');
-    match cut.and_then(|rest| spellings.iter().find_map(|spelling| without_begun(rest, spelling))) {
-        Some(rest) => format!("{rest}***…"),
-        None => text,
-    }
-}
-
-/// What stands before the beginning of `spelling` at the end of `text`, if that is how it ends.
-fn without_begun<'t>(text: &'t str, spelling: &str) -> Option<&'t str> {
-    let beginnings = spelling.char_indices().rev().map(|(at, _)| &spelling[..at]);
-    beginnings.take_while(|begun| begun.len() >= SHORTEST_BEGINNING).find_map(|begun| text.strip_suffix(begun))
+    let hidden: Vec<String> = hidden.into_iter().collect();
+    Hidden::of(hidden.iter().map(String::as_str), SHORTEST_HIDDEN).hide(text)
 }
 
 /// What is shorter stands in many a text, and says nothing about it.
 const SHORTEST_HIDDEN: usize = 8;
-/// As above, where a text was cut.
-const SHORTEST_BEGINNING: usize = 4;
 
 /// A short name for a list of texts that tells it from other lists.
 fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> String {
@@ -229,6 +207,8 @@ fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use auditline_sinks::secret::Secret;
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
 
     use super::*;
 
@@ -266,6 +246,8 @@ mod tests {
             ("HTTP 400: <pre>KEY0123ab…", "HTTP 400: <pre>***…"),
             ("HTTP 400: <pre>KEY…", "HTTP 400: <pre>KEY…"),
             ("HTTP 502: no answer", "HTTP 502: no answer"),
+            ("HTTP 401: key0123ABCD", "HTTP 401: ***"),
+            ("HTTP 401: Y0123abcdef is part of it", "HTTP 401: *** is part of it"),
         ] {
             assert_eq!(telnyx.without_secrets(said), shown);
         }
@@ -279,6 +261,17 @@ mod tests {
         assert_eq!(voximplant.without_secrets("no k-123456789: -----BEGIN KEY----- MIIEabcdef"), "no ***: *** ***");
         let ashby = settings("ashby", &[("api_key", "0123456789abcdef")]);
         let basic = BASE64_STANDARD.encode("0123456789abcdef:");
-        assert_eq!(ashby.without_secrets(&format!("Basic {basic}")), "Basic ***Zjo=");
+        assert_eq!(ashby.without_secrets(&format!("Basic {basic}")), "Basic ***jo=");
+    }
+
+    // A vendor answered 401 with the key as its router had it, and the error showed it.
+    #[test]
+    fn a_key_that_a_vendor_quotes_percent_encoded_is_hidden() {
+        let ashby = settings("ashby", &[("api_key", "ab/cd+ef==0123")]);
+        for said in
+            ["ab%2Fcd%2Bef%3D%3D0123", "ab%2fcd%2bef%3d%3d0123", r"ab\/cd\u002Bef==0123", "ab&#x2F;cd&#43;ef==0123"]
+        {
+            assert_eq!(ashby.without_secrets(&format!("Invalid API key: {said}")), "Invalid API key: ***");
+        }
     }
 }

@@ -57,6 +57,12 @@ fn is_ours(bytes: &[u8], address: &Found) -> bool {
 /// The form in which one mailbox is written one way: in small letters, the domain as DNS has it (RFC 5890), which is how
 /// `bücher.example` and `xn--bcher-kva.example` are one. What is behind a `+` stays: it may be another person.
 pub(super) fn canonical(address: &[u8]) -> String {
+    if let Some(at) = address.windows(2).rposition(|pair| pair == b" @")
+        && !address[..at].ends_with(b"\"")
+        && memchr(b'@', &address[at + 2..]).is_none()
+    {
+        return canonical(&[&address[..at], &address[at + 1..]].concat());
+    }
     if let (true, Ok(plain)) = (address.is_ascii(), std::str::from_utf8(address)) {
         return plain.to_ascii_lowercase();
     }
@@ -76,6 +82,7 @@ fn local_start(text: &Text<'_>, floor: usize, at: usize) -> usize {
     let bytes = text.bytes;
     match bytes[floor..at].last() {
         None => at,
+        Some(b' ') => before_blank(text, floor, at),
         Some(b'"') => {
             let open = opening_quote(text, at - 1);
             // An obsolete form, but somebody's: `anna."van dam"@example.com`.
@@ -94,6 +101,18 @@ fn local_start(text: &Text<'_>, floor: usize, at: usize) -> usize {
         },
         Some(_) => run_start(bytes, floor, at),
     }
+}
+
+/// `ada%20@example.com`: a blank that came with what was typed or pasted into a form. A plain one parts words, and of
+/// `@example.com%20@example.org` neither is somebody's.
+fn before_blank(text: &Text<'_>, floor: usize, at: usize) -> usize {
+    let bytes = text.bytes;
+    if !text.unit(at - 1).starts_with('%') {
+        return at;
+    }
+    let start = run_start(bytes, floor, at - 1);
+    let is_word_before = start < at - 1 && is_core(bytes[at - 2]);
+    if is_word_before && !bytes[..start].ends_with(b"@") { start } else { at }
 }
 
 /// The quote that the one at `close` closes: the nearest that is written alike, since a quote in

@@ -87,10 +87,10 @@ fn address_before_port(run: &[u8]) -> Option<usize> {
 ///
 /// Any other word that touches them is one that somebody forgot to part from an address.
 fn is_version(bytes: &[u8], start: usize, end: usize) -> bool {
-    is_called_version(&bytes[..start]) || is_prerelease(&bytes[end..]) || is_product(bytes, start, end)
+    is_called_version(&bytes[..start]) || is_prerelease(bytes, start, end) || is_product(bytes, start, end)
 }
 
-fn is_called_version(before: &[u8]) -> bool {
+pub(super) fn is_called_version(before: &[u8]) -> bool {
     const WORDS: [&[u8]; 7] = [b"v", b"ver", b"version", b"rel", b"release", b"build", b"rev"];
     const LONGEST: usize = 7;
     let length = before.iter().rev().take(LONGEST + 1).take_while(|b| b.is_ascii_alphabetic()).count();
@@ -98,30 +98,37 @@ fn is_called_version(before: &[u8]) -> bool {
     WORDS.iter().any(|version| word.eq_ignore_ascii_case(version))
 }
 
-fn is_prerelease(rest: &[u8]) -> bool {
-    const STAGES: [&[u8]; 12] = [
-        b"alpha",
-        b"beta",
-        b"rc",
-        b"pre",
-        b"dev",
-        b"snapshot",
-        b"canary",
-        b"nightly",
-        b"preview",
-        b"release",
-        b"ga",
-        b"build",
-    ];
+/// What a version's first number can be where nothing but what follows speaks for one. Of software that is told by four
+/// numbers hardly any has come further, and addresses of people nearly all begin higher; 10 is what private ones begin with.
+fn may_begin_version(number: &[u8]) -> bool {
+    const HIGHEST: u16 = 31;
+    let number = number.iter().take_while(|b| b.is_ascii_digit()).fold(0, |n: u16, b| n * 10 + u16::from(b - b'0'));
+    number <= HIGHEST && number != 10
+}
+
+/// `1.2.3.4-beta`. Hosts are named like that, too (`203.0.113.4-dev`), so the number has to be one that a version begins
+/// with, and a low one before the words that hosts bear more often; or a word before it says that it is a version.
+fn is_prerelease(bytes: &[u8], start: usize, end: usize) -> bool {
+    const STAGES: [&[u8]; 6] = [b"alpha", b"beta", b"rc", b"snapshot", b"canary", b"nightly"];
+    const OF_HOSTS: [&[u8]; 6] = [b"pre", b"dev", b"preview", b"release", b"ga", b"build"];
+    let rest = &bytes[end..];
     let rest = rest.strip_prefix(b"-").unwrap_or(rest);
-    STAGES.iter().any(|stage| starts_with_ignoring_case(rest, stage) && !letter_at(rest, stage.len()))
+    let is_one = |stage: &&[u8]| starts_with_ignoring_case(rest, stage) && !letter_at(rest, stage.len());
+    let (is_stage, is_of_hosts) = (STAGES.iter().any(is_one), OF_HOSTS.iter().any(is_one));
+    if !(is_stage || is_of_hosts) {
+        return false;
+    }
+    let is_low = bytes.get(start + 1) == Some(&b'.');
+    let before = bytes[..start].strip_suffix(b" ").or_else(|| bytes[..start].strip_suffix(b"-"));
+    (may_begin_version(&bytes[start..end]) && (is_stage || is_low)) || before.is_some_and(is_called_version)
 }
 
 /// The version of a product in a user agent (RFC 9110 section 10.1.5), as in `Chrome/120.0.0.0`.
 ///
 /// `hosts/203.0.113.4` and `https://203.0.113.4` have the same shape. So the name must stand where a
-/// product can, and either be a product's, or be in what a browser sends, or the number must end in
-/// `.0.0`, which is a network at most and nobody's machine.
+/// product can, and the number must end in `.0.0`, which is a network at most and nobody's machine; or the name must be a
+/// product's in what a browser sends. Either of these alone is not enough (`Zoom/203.0.113.4` may be what somebody called
+/// from): then the number has to be one that a version begins with.
 fn is_product(bytes: &[u8], start: usize, end: usize) -> bool {
     // As they write themselves: `slack/203.0.113.4` is a channel's or a path.
     const PRODUCTS: [&[u8]; 23] = [
@@ -149,6 +156,9 @@ fn is_product(bytes: &[u8], start: usize, end: usize) -> bool {
         b"Vivaldi",
         b"Brave",
     ];
+    // Whose second number is 0, and whose first has long been more than others' ever is.
+    const OF_CHROMIUM: [&[u8]; 8] =
+        [b"Chrome", b"Chromium", b"HeadlessChrome", b"CriOS", b"Edg", b"Edge", b"EdgA", b"EdgiOS"];
     const LONGEST_NAME: usize = 32;
     let Some(before) = bytes[..start].strip_suffix(b"/") else { return false };
     let is_name = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
@@ -159,7 +169,13 @@ fn is_product(bytes: &[u8], start: usize, end: usize) -> bool {
     if !stands_alone || !name.first().is_some_and(u8::is_ascii_alphabetic) {
         return false;
     }
-    bytes[start..end].ends_with(b".0.0") || starts_with_ignoring_case(bytes, b"mozilla/") || PRODUCTS.contains(&name)
+    let of_browser = starts_with_ignoring_case(bytes, b"mozilla/");
+    let known = PRODUCTS.contains(&name);
+    let second = bytes[start..end].split(|b| *b == b'.').nth(1);
+    bytes[start..end].ends_with(b".0.0")
+        || (OF_CHROMIUM.contains(&name) && second == Some(b"0"))
+        || (of_browser && known)
+        || ((of_browser || known) && may_begin_version(&bytes[start..end]))
 }
 
 /// `4.113.0.203.in-addr.arpa` is 203.0.113.4 (RFC 1035 section 3.5).

@@ -118,8 +118,24 @@ fn lookalike() -> impl Strategy<Value = &'static str> {
         "::",
         "0.0.0.0",
         "logo@2x.png",
+        "12.1.2.3-beta",
+        "version 40.1.2.3-dev",
+        "Zoom/5.17.5.2",
+        r"v1\.2\.3\.4",
+        r"08\:22\:31",
+        r"std\:\:vec",
+        "1[.]3[.]6[.]1[.]4[.]1",
+        "08[:]22[:]31",
+        "a[:][:]b",
+        "name[@]1[.]2[.]3",
+        "name[at]1[dot]2[dot]3",
+        "${all[@]}",
+        "v1․2․3․4",
+        "08:22\u{200E}:31",
+        "say&uuml;&period;",
+        "a %20@ b",
         "+02:00",
-        "+1.5",
+        "+1.5x",
         "1789374151000123",
         "4111111111111112",
         "1+4915123456789",
@@ -130,6 +146,9 @@ fn lookalike() -> impl Strategy<Value = &'static str> {
         "3.14159265358979",
     ])
 }
+
+/// How many ways there are, and what stands for none of them.
+const WAYS: u8 = 17;
 
 /// The ways a text gets into another one.
 fn wrap(way: u8, text: &str) -> String {
@@ -144,8 +163,64 @@ fn wrap(way: u8, text: &str) -> String {
         5 => text.replace('@', "%40").replace(':', "%3a"),
         6 => text.replace('@', "&#64;").replace('.', "&#x2e;"),
         7 => quoted(&text.replace('@', "\\u0040").replace('.', "\\u002E")),
+        // As in an expression, or in Perl.
+        8 => before_signs("\\", text),
+        9 => before_signs("\\\\\\", text),
+        // Defanged.
+        10 => text.replace('.', "[.]").replace('@', "[@]").replace(':', "[:]"),
+        11 => text.replace('.', "[dot]").replace('@', "[at]"),
+        12 => text.replace('.', "(.)").replace('@', "(@)"),
+        // Copied from where the direction is told.
+        13 => format!("\u{202A}{}\u{202C}", before_signs("\u{200E}", text)),
+        14 => text.replace('.', "․\u{2063}").replace('@', "\u{2068}@\u{2069}"),
+        15 => html(text),
+        // A browser needs no semicolon before what goes on with another sign or letter.
+        16 => without_semicolons(text),
         _ => text.to_owned(),
     }
+}
+
+fn before_signs(mark: &str, text: &str) -> String {
+    let marked = |char: char| match char {
+        '.' | '@' | ':' | '-' | '_' | '+' => format!("{mark}{char}"),
+        char => char.to_string(),
+    };
+    text.chars().map(marked).collect()
+}
+
+fn html(text: &str) -> String {
+    const NAMES: [(char, &str); 11] = [
+        ('@', "&commat;"),
+        ('.', "&period;"),
+        (':', "&colon;"),
+        ('+', "&plus;"),
+        ('_', "&lowbar;"),
+        ('-', "&hyphen;"),
+        ('\'', "&apos;"),
+        ('"', "&quot;"),
+        ('&', "&amp;"),
+        ('ö', "&ouml;"),
+        ('ü', "&uuml;"),
+    ];
+    let named = |char: char| match NAMES.iter().find(|(named, _)| *named == char) {
+        Some((_, name)) => (*name).to_owned(),
+        None => char.to_string(),
+    };
+    text.chars().map(named).collect()
+}
+
+fn without_semicolons(text: &str) -> String {
+    let mut out = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match (char, chars.peek()) {
+            ('@' | '+' | '_', Some(next)) if next.is_ascii_lowercase() => {
+                out.push_str(&format!("&#{}", u32::from(char)))
+            }
+            _ => out.push(char),
+        }
+    }
+    out
 }
 
 /// Pieces that meet in unforeseen ways.
@@ -173,6 +248,29 @@ fn fragment() -> impl Strategy<Value = String> {
             "\\\"",
             "&#",
             "&#64;",
+            "&#64",
+            "&uuml;",
+            "&lt",
+            "\\.",
+            "\\@",
+            "\\:",
+            "\\u{40}",
+            "[.]",
+            "[@]",
+            "[:]",
+            "[dot]",
+            "[at]",
+            "(.)",
+            "\u{200E}",
+            "\u{202C}\u{202A}",
+            "\u{200B}",
+            "․",
+            "%20@",
+            "%20",
+            "-dev",
+            "rc1",
+            "Zoom/",
+            "version ",
             "1",
             "12",
             "a",
@@ -217,7 +315,7 @@ fn fragment() -> impl Strategy<Value = String> {
         ])
         .prop_map(str::to_owned),
         "[ -~]{0,4}",
-        (0u8..8, planted()).prop_map(|(way, p)| wrap(way, &p.written)),
+        (0..WAYS, planted()).prop_map(|(way, p)| wrap(way, &p.written)),
     ]
 }
 
@@ -262,7 +360,7 @@ proptest! {
     #[test]
     fn no_secret_survives(
         planted in prop_oneof![planted_text(), planted()], border in prop::sample::select(vec![" ", "\"", "<", "(", ",", ";", "|", "=", "\n", "\t", "“", "、", "\u{a0}", ": "]),
-        prose in "[a-z ]{0,8}", ways in prop::collection::vec(0u8..9, 0..3), emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS[..4].to_vec()), texts in prop::sample::select(TEXTS.to_vec()),
+        prose in "[a-z ]{0,8}", ways in prop::collection::vec(0..=WAYS, 0..3), emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS[..4].to_vec()), texts in prop::sample::select(TEXTS.to_vec()),
     ) {
         let plain = format!("{prose}{border}{}{border}{prose}", planted.written);
         let text = ways.iter().fold(plain, |text, way| wrap(*way, &text));
@@ -274,7 +372,7 @@ proptest! {
 
     #[test]
     fn reveal_undoes_encrypt(
-        planted in prop_oneof![planted_text(), planted()], way in 0u8..9, before in "[a-z]{0,5} ?", after in " ?[a-z]{0,5}",
+        planted in prop_oneof![planted_text(), planted()], way in 0..=WAYS, before in "[a-z]{0,5} ?", after in " ?[a-z]{0,5}",
         field in any::<bool>(),
     ) {
         // A way that encodes every byte leaves no word around the stand-in that says how it is to be written.
@@ -322,7 +420,7 @@ proptest! {
     #[test]
     fn nothing_planted_survives(
         planted in planted(), before in border(), after in border(), prose in "[a-z ]{0,8}",
-        ways in prop::collection::vec(0u8..9, 0..3),
+        ways in prop::collection::vec(0..=WAYS, 0..3),
         emails in prop::sample::select(EMAILS.to_vec()), ips in prop::sample::select(IPS[..4].to_vec()),
     ) {
         // Between letters there is no telling where an address begins.

@@ -373,9 +373,12 @@ struct Redacted {
 
 fn is_calm(raw: &str, start: usize, end: usize) -> bool {
     let raw = raw.as_bytes();
-    let calm =
-        |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\n' | b'\t' | b'"' | b'<' | b'>' | b'(' | b')' | b','));
-    calm(raw[..start].last()) && calm(raw.get(end))
+    let calm = |byte: Option<&u8>| matches!(byte, None | Some(b' ' | b'\n' | b'\t' | b'"' | b'<' | b'>' | b','));
+    // A closing parenthesis before it, or an opening one behind it, may be of `(@)`.
+    let (before, behind) = (raw[..start].last(), raw.get(end));
+    // The word that says that a number is a version may have gone.
+    let told_version = behind == Some(&b' ') && ip::is_called_version(&raw[..end]);
+    (calm(before) || before == Some(&b'(')) && (calm(behind) || behind == Some(&b')')) && !told_version
 }
 
 /// `"@`, however the `@` is written, makes a local part of what stands before it in quotes. What stands before them, too,

@@ -5,6 +5,8 @@
 //! instructions; only a text that holds something telling is looked at byte by byte, for which of
 //! the finders it needs.
 
+use super::encoded::{defanged, unseen};
+
 const LANES: usize = 16;
 
 /// Of an IPv4 address.
@@ -18,9 +20,15 @@ const ESCAPE: u8 = 1 << 3;
 /// Both of them in `&#64;`, one of them in most URLs and user agents.
 const AMPERSAND: u8 = 1 << 4;
 const SEMICOLON: u8 = 1 << 5;
-/// The first byte of U+F000..U+FFFF, where the full-width forms `＠．：` are, and of U+3000..U+3FFF, where `。` is.
+/// The first byte of U+F000..U+FFFF, where the full-width forms `＠．：` are, and of U+3000..U+3FFF, where `。` is; `․`, and what nobody sees.
 const WIDE: u8 = 1 << 6;
 const HIGH: u8 = 1 << 7;
+/// None of them, but worth a look at what follows: `[dot]`.
+const BRACKET: u8 = DOT | COLON;
+
+/// The first byte of U+2000..U+2FFF.
+const GENERAL: u8 = 0xE2;
+const ONE_DOT_LEADER: &[u8] = "\u{2024}".as_bytes();
 
 /// For the first look, beside `DOT`.
 const DIGIT: u8 = 1 << 5;
@@ -137,7 +145,9 @@ pub(super) fn traits(text: &[u8]) -> Traits {
 fn mark_telling(seen: &mut [u8; LANES], chunk: &[u8; LANES], or: u8) {
     for (seen, &byte) in seen.iter_mut().zip(chunk) {
         let telling = (byte == b'@') | (byte == or) | (byte == b':') | (byte == b'%') | (byte == b'\\');
-        *seen |= u8::from(telling | (byte == b'&') | (byte == 0xEF) | (byte == 0xE3) | (byte == 0x1B));
+        // Two at a time: 0xE2 and 0xE3, 0x1B and `[`.
+        let paired = (byte | 1 == 0xE3) | (byte & !0x40 == 0x1B);
+        *seen |= u8::from(telling | paired | (byte == b'&') | (byte == 0xEF));
     }
 }
 
@@ -157,8 +167,15 @@ fn count(text: &[u8]) -> Traits {
         if class == 0 {
             continue;
         }
+        if class == BRACKET {
+            traits.seen |= if defanged(&text[at..]).is_some() { ESCAPE } else { 0 };
+            continue;
+        }
         traits.seen |= class;
         let before = at.checked_sub(1).map_or(0, |before| text[before]);
+        if before == b'(' && text.get(at + 1) == Some(&b')') {
+            traits.seen |= ESCAPE;
+        }
         if class == DOT {
             traits.dots += 1;
             let continues = numbers > 0 && at - last_dot <= LONGEST_PART + 1;
@@ -174,6 +191,10 @@ fn count(text: &[u8]) -> Traits {
         } else if class == COLON {
             traits.colons += 1;
             traits.double_colon |= before == b':';
+        } else if class == AMPERSAND && text.get(at + 1) == Some(&b'#') {
+            traits.seen |= ESCAPE;
+        } else if byte == GENERAL && (text[at..].starts_with(ONE_DOT_LEADER) || unseen(&text[at..]) > 0) {
+            traits.seen |= WIDE;
         }
     }
     traits
@@ -195,6 +216,7 @@ static CLASSES: [u8; 256] = {
     classes[b'\\' as usize] = ESCAPE;
     classes[0x1B] = ESCAPE;
     classes[b'&' as usize] = AMPERSAND;
+    classes[b'[' as usize] = BRACKET;
     classes[b';' as usize] = SEMICOLON;
     classes
 };
@@ -207,6 +229,9 @@ static FIRST: [u8; 256] = {
         let is_dot_or_letter = CLASSES[byte] & !(DOT | HIGH) == 0;
         first[byte] = CLASSES[byte] & DOT;
         if !is_dot_or_letter && byte != b';' as usize {
+            first[byte] |= OTHER;
+        }
+        if byte == GENERAL as usize {
             first[byte] |= OTHER;
         }
         if byte >= 0x80 || (byte >= b'0' as usize && byte <= b'9' as usize) {
@@ -224,7 +249,7 @@ mod tests {
     proptest::proptest! {
         // The first look may call a text telling that is not, and never the other way round.
         #[test]
-        fn what_the_first_look_lets_pass_is_harmless(text in "[a-z0-9.:@%;&é＠。\\\\-]{0,40}") {
+        fn what_the_first_look_lets_pass_is_harmless(text in "[a-z0-9.:@%;&#é＠。․\\[\\]()\\\\-]{0,40}") {
             let bytes = text.as_bytes();
             proptest::prop_assert!(is_telling(bytes) || count(bytes).harmless(true, true), "{}", text);
         }
@@ -270,7 +295,21 @@ mod tests {
 
     #[test]
     fn the_least_that_can_be_an_address_is_not() {
-        for text in ["a@b", "1.1.1.1", "::1", "1:1:1:1:1:1:1.1.1.1", "1:1:1:1:1:1:1:1", "a%40b", "a&#64;b", "a＠b"] {
+        for text in [
+            "a@b",
+            "1.1.1.1",
+            "::1",
+            "1:1:1:1:1:1:1.1.1.1",
+            "1:1:1:1:1:1:1:1",
+            "a%40b",
+            "a&#64;b",
+            "a&#64b",
+            "a＠b",
+            "a[at]b",
+            "1[dot]1[dot]1[dot]1",
+            "1(.)1(.)1(.)1",
+            "1․1․1․1",
+        ] {
             assert!(!traits(text.as_bytes()).harmless(true, true), "{text}");
         }
     }

@@ -7,6 +7,7 @@ mod fields;
 mod ips;
 mod stand_ins;
 mod surroundings;
+mod writings;
 
 use super::*;
 
@@ -46,7 +47,10 @@ fn masked(text: &str) -> String {
 /// Writes `E`, `4` and `6` for what was masked, so that a table of expectations can be read.
 fn shape(text: &str) -> String {
     let mut out = masked(text);
-    for at in ["@", "%40", "%2540", r"\u0040", r"\\u0040", "&#64;", "＠"] {
+    for at in [
+        "@", "%40", "%2540", r"\u0040", r"\\u0040", "&#64;", "＠", r"\@", r"\\\@", "[@]", "[at]", "[AT]", "(@)",
+        "&#64", "&commat;",
+    ] {
         out = out.replace(&format!("masked{at}masked.invalid"), "<E>");
     }
     out.replace("0.0.0.0", "<4>")
