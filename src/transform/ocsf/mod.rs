@@ -82,6 +82,7 @@ mod items;
 mod language;
 mod leaf;
 mod map;
+pub mod paths;
 mod run;
 mod scalar;
 mod schema;
