@@ -20,6 +20,13 @@ struct Near {
     content: Option<Content>,
 }
 
+impl Near {
+    fn written(&self) -> String {
+        let part = |part: &String| if part.contains('.') { format!("\"{part}\"") } else { part.clone() };
+        self.parts.iter().map(part).collect::<Vec<_>>().join(".")
+    }
+}
+
 /// What an event of some class, with whatever profiles, may have at `path`. `item` is how an item of a list is picked where
 /// that was forgotten: `0`, or `*` where it may be any.
 #[must_use]
@@ -37,7 +44,7 @@ pub fn look(path: &Path, item: &str) -> Sight {
     match best {
         Some(Near { changes: 0, content: Some(content), .. }) => Sight::Known(content),
         Some(Near { changes: 0, content: None, .. }) => Sight::Free,
-        near => Sight::Nothing { near: near.map(|near| near.parts.join(".")) },
+        near => Sight::Nothing { near: near.map(|near| near.written()) },
     }
 }
 
