@@ -153,22 +153,17 @@ impl<'c> Review<'c> {
             let merging = self.changes(path, content).filter(|change| change.effect.merges());
             let Some(change) = merging.max_by_key(|change| change.chance) else { continue };
             let key = change.key;
-            let (problem, or) = match change.chance {
-                Chance::Possible => (
-                    Problem::warning(format!(
-                        "`{key}` of a `redact` before this makes one value of several, where there are such in here"
-                    )),
-                    "so different events could be told as repetitions: ",
-                ),
-                _ => (
-                    Problem::error(format!(
-                        "`{key}` of a `redact` before this makes one value of several here, and different events would be \
-                         dropped as repetitions"
-                    )),
-                    "",
-                ),
+            let problem = match change.chance {
+                Chance::Possible => Problem::warning(format!(
+                    "`{key}` of a `redact` before this makes one value of several, where there are such in here, and \
+                     different events could be dropped as repetitions"
+                )),
+                _ => Problem::error(format!(
+                    "`{key}` of a `redact` before this makes one value of several here, and different events would be \
+                     dropped as repetitions"
+                )),
             };
-            let hint = format!("{or}put `dedupe` before `redact`, or choose \"pseudonym\" or \"encrypt\" there");
+            let hint = "put `dedupe` before `redact`, or choose \"pseudonym\" or \"encrypt\" there";
             self.context.problems.push(problem.at(&path.place).hint(hint));
         }
     }

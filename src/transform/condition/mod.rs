@@ -80,6 +80,8 @@ impl Condition {
             let text = if above.is_empty() { key.value.clone() } else { format!("{above}.{}", key.value) };
             match node.as_table().is_some() && !test::is_meant(node) {
                 true => Self::gather(node, &text, found),
+                // That is told by who reads it.
+                false if sign_of_another_language(&text).is_some() => {}
                 false => found.extend(text.parse().ok().map(|path| (Spanned::new(path, key.place.clone()), node))),
             }
         }

@@ -157,7 +157,7 @@ mod tests {
             ("resources.uid", Some("resources.0.uid")),
             ("actor.user.name.first", None),
             ("client.address", None),
-            ("*.nowhere_at_all", None),
+            ("actor.user.email_addr.*", None),
         ] {
             assert_eq!(sight(path), Sight::Nothing { near: near.map(str::to_owned) }, "{path}");
         }
