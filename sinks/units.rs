@@ -25,10 +25,16 @@ pub struct ByteSize(pub u64);
 
 /// Text that is not the quantity it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected}, found `{found}`")]
+#[error("expected {expected}, found `{found}`{}", told(meant.as_ref()))]
 pub struct UnitError {
     expected: &'static str,
     found: String,
+    /// What was probably meant, as it is written.
+    meant: Option<String>,
+}
+
+fn told(meant: Option<&String>) -> String {
+    meant.map(|meant| format!("; write `{meant}`")).unwrap_or_default()
 }
 
 const DURATION: &str = "a duration such as `250ms`, `15m` or `1h30m`";
@@ -83,6 +89,63 @@ fn nanoseconds(mut text: &str) -> Option<u128> {
     }
 }
 
+/// The units that people write in words. A lone capital is none of them: `5M` may be minutes and may be months.
+const SPOKEN_TIMES: [(&str, &[&str]); 7] = [
+    ("w", &["w", "week", "weeks"]),
+    ("d", &["d", "day", "days"]),
+    ("h", &["h", "hr", "hrs", "hour", "hours"]),
+    ("m", &["m", "min", "mins", "minute", "minutes"]),
+    ("s", &["s", "sec", "secs", "second", "seconds"]),
+    ("ms", &["ms", "msec", "msecs", "millis", "millisecond", "milliseconds"]),
+    ("us", &["us", "µs", "microsecond", "microseconds"]),
+];
+
+/// What else stands for a unit of size: without regard to case, and as Kubernetes and people write it.
+const SPOKEN_SIZES: [(&str, &[&str]); 9] = [
+    ("TiB", &["tib", "ti", "tebibyte", "tebibytes"]),
+    ("TB", &["tb", "t", "terabyte", "terabytes"]),
+    ("GiB", &["gib", "gi", "gibibyte", "gibibytes"]),
+    ("GB", &["gb", "g", "gigabyte", "gigabytes"]),
+    ("MiB", &["mib", "mi", "mebibyte", "mebibytes"]),
+    ("MB", &["mb", "m", "megabyte", "megabytes"]),
+    ("KiB", &["kib", "ki", "kibibyte", "kibibytes"]),
+    ("KB", &["kb", "k", "kilobyte", "kilobytes"]),
+    ("B", &["b", "byte", "bytes"]),
+];
+
+/// Numbers and the words behind them, with blanks, commas and `and` between: `1 hour and 30 minutes`.
+fn spoken(text: &str) -> Option<Vec<(u64, &str)>> {
+    let is_between = |c: char| c.is_whitespace() || c == ',';
+    let mut rest = text.trim();
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit())?);
+        let after = after.trim_start();
+        let (word, after) = after.split_at(after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len()));
+        found.push((number.parse().ok()?, word));
+        rest = after.trim_start_matches(is_between);
+        rest = rest.strip_prefix("and ").unwrap_or(rest).trim_start();
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+fn meant_duration(text: &str) -> Option<String> {
+    let mut written = String::new();
+    for (number, word) in spoken(text)? {
+        let lower = if word.len() == 1 { word.to_owned() } else { word.to_lowercase() };
+        let (unit, _) = SPOKEN_TIMES.iter().find(|(_, words)| words.contains(&lower.as_str()))?;
+        written += &format!("{number}{unit}");
+    }
+    nanoseconds(&written).map(|_| written)
+}
+
+fn meant_size(text: &str) -> Option<String> {
+    let [(number, word)] = spoken(text)?.try_into().ok()?;
+    let word = word.to_lowercase();
+    let (unit, _) = SPOKEN_SIZES.iter().find(|(_, words)| words.contains(&word.as_str()))?;
+    Some(format!("{number}{unit}"))
+}
+
 impl FromStr for HumanDuration {
     type Err = UnitError;
 
@@ -91,7 +154,11 @@ impl FromStr for HumanDuration {
             let seconds = u64::try_from(total / 1_000_000_000).ok()?;
             Some(Duration::new(seconds, (total % 1_000_000_000) as u32))
         });
-        duration.map(Self).ok_or_else(|| UnitError { expected: DURATION, found: text.to_owned() })
+        duration.map(Self).ok_or_else(|| UnitError {
+            expected: DURATION,
+            found: text.to_owned(),
+            meant: meant_duration(text),
+        })
     }
 }
 
@@ -121,7 +188,7 @@ impl FromStr for ByteSize {
             let (_, bytes) = SIZES.iter().find(|(name, _)| *name == unit)?;
             number.checked_mul(*bytes)
         });
-        size.map(Self).ok_or_else(|| UnitError { expected: SIZE, found: text.to_owned() })
+        size.map(Self).ok_or_else(|| UnitError { expected: SIZE, found: text.to_owned(), meant: meant_size(text) })
     }
 }
 
@@ -211,6 +278,32 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_common_slip_is_told_with_what_to_write() {
+        let told = |error: UnitError| error.to_string().split_once("; write ").map(|(_, meant)| meant.to_owned());
+        for (text, meant) in [
+            ("5 minutes", "5m"),
+            ("5 min", "5m"),
+            ("1 hour and 30 minutes", "1h30m"),
+            ("1 Day, 2 hrs", "1d2h"),
+            ("30sec", "30s"),
+            ("250 ms", "250ms"),
+        ] {
+            assert_eq!(told(text.parse::<HumanDuration>().unwrap_err()), Some(format!("`{meant}`")), "{text}");
+        }
+        for text in ["5M", "5", "one hour", "minutes", "", "30m 1h", "1.5 h", "-5 minutes"] {
+            assert_eq!(told(text.parse::<HumanDuration>().unwrap_err()), None, "{text}");
+        }
+        for (text, meant) in
+            [("10 GiB", "10GiB"), ("10gb", "10GB"), ("64Mi", "64MiB"), ("1 byte", "1B"), ("512 megabytes", "512MB")]
+        {
+            assert_eq!(told(text.parse::<ByteSize>().unwrap_err()), Some(format!("`{meant}`")), "{text}");
+        }
+        for text in ["10", "GiB", "10 Q", "1GiB 5MB", "1.5GiB"] {
+            assert_eq!(told(text.parse::<ByteSize>().unwrap_err()), None, "{text}");
+        }
+    }
 
     #[test]
     fn durations_read_as_people_write_them() {

@@ -13,6 +13,7 @@ pub mod redact;
 pub mod remap;
 pub mod route;
 pub mod sample;
+pub mod sight;
 
 use std::fmt;
 use std::sync::Arc;

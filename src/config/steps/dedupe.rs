@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Deserialize)]
 pub struct Written {
     /// Where the values stand that twins have in common.
-    by: Spanned<Vec<Path>>,
+    by: Spanned<Vec<Spanned<Path>>>,
     /// How long a span of time is in which they are looked for.
     within: Spanned<HumanDuration>,
     /// Which events may be twins. Without it, all of them.
@@ -27,6 +27,16 @@ pub struct Written {
 }
 
 impl Written {
+    /// What it asks of events.
+    pub fn conditions(&self) -> impl Iterator<Item = &Node> {
+        self.matches.iter()
+    }
+
+    /// Where the values stand that twins have in common.
+    pub fn by(&self) -> &[Spanned<Path>] {
+        &self.by.value
+    }
+
     pub fn build(&self, context: &Context<'_>) -> Option<Dedupe> {
         if self.by.value.is_empty() {
             let problem = Problem::error("by nothing, every event would be the same").at(&self.by.place);
@@ -46,6 +56,6 @@ impl Written {
             None => None,
         };
         let span = TimeDelta::from_std(within).unwrap_or(TimeDelta::days(1));
-        Some(Dedupe::new(self.by.value.clone(), span, matcher))
+        Some(Dedupe::new(self.by.value.iter().map(|path| path.value.clone()).collect(), span, matcher))
     }
 }

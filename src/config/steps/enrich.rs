@@ -6,10 +6,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::library::Library;
+use super::review::Asked;
 use crate::document::{Context, Node, Place, Problem, Spanned};
 use crate::event::Path;
 use crate::transform::enrich::{Agent, Enrich, Fixed, Geo, Intel, Lookup, Match, Shape, Spots, Wanted};
 use crate::transform::normalize::Form;
+
+/// What to do where something is added in clear.
+const BEFORE_REDACT: &str = "put this `enrich` before `redact`, which then sees what was added";
+
+/// A table that holds addresses has one early.
+const ROWS_LOOKED_AT: usize = 10_000;
 
 /// As the file says it. Each field is the documentation of the key of that name.
 #[derive(Debug, Default, Deserialize)]
@@ -80,10 +87,51 @@ struct WrittenAgent {
 }
 
 impl Written {
+    /// The paths whose values it looks up, as far as they can be read.
+    pub fn asked(&self, is_ecs: bool) -> Vec<Asked> {
+        let tables = |node: &Option<Node>| node.iter().filter_map(|node| node.as_array()).flatten().cloned().collect();
+        let one = |node: &Option<Node>| node.iter().cloned().collect::<Vec<_>>();
+        let usual_ip = if is_ecs { "source.ip" } else { "src_endpoint.ip" };
+        let usual_agent = if is_ecs { "user_agent.original" } else { "http_request.user_agent" };
+        let kinds: [(Vec<Node>, Option<&str>, bool); 5] = [
+            (tables(&self.lookup), None, true),
+            (one(&self.geoip), Some(usual_ip), false),
+            (one(&self.asn), Some(usual_ip), false),
+            (one(&self.user_agent), Some(usual_agent), true),
+            // Lists have addresses, and domains.
+            (tables(&self.threat_intel), Some(usual_ip), true),
+        ];
+        let mut asked = Vec::new();
+        for (nodes, usual, needs_all) in kinds {
+            for node in nodes {
+                // A part of an address may be in a network, and a part of an e-mail address has its domain.
+                let needs_all = needs_all && node.get("match").is_none();
+                let Some(from) = node.get("from") else {
+                    let place = ["database", "file"].iter().find_map(|key| node.get(key)).unwrap_or(&node).place();
+                    asked.extend(usual.and_then(|usual| Asked::usual(usual, &place, needs_all)));
+                    continue;
+                };
+                for written in from.as_array().unwrap_or(std::slice::from_ref(from)) {
+                    let path = written.as_str().and_then(|text| text.parse().ok());
+                    let path = path.map(|path| Spanned::new(path, written.place()));
+                    asked.extend(path.map(|path| Asked { path, is_usual: false, needs_all }));
+                }
+            }
+        }
+        asked
+    }
+
     /// Makes the step for events that `normalize` brings into `form`. `None` when something in it is wrong: that it adds
     /// nothing is said at `place`, if at all.
-    pub fn build(&self, form: Form, place: Option<&Place>, library: &Library, context: &Context<'_>) -> Option<Enrich> {
-        let builder = Builder { form, library, context };
+    pub fn build(
+        &self,
+        form: Form,
+        place: Option<&Place>,
+        library: &Library,
+        hides: &dyn Fn(&str) -> bool,
+        context: &Context<'_>,
+    ) -> Option<Enrich> {
+        let builder = Builder { form, library, hides, context };
         // All of them are looked at before the first that is wrong counts.
         let fixed = builder.fixed(&self.labels, &self.fields);
         let lookups = builder.all(self.lookup.as_ref(), "lookup", |lookup| builder.lookup(lookup));
@@ -128,6 +176,8 @@ impl Written {
 struct Builder<'c> {
     form: Form,
     library: &'c Library,
+    /// Whether a text would have been redacted, had it been there before.
+    hides: &'c dyn Fn(&str) -> bool,
     context: &'c Context<'c>,
 }
 
@@ -144,6 +194,10 @@ impl Builder<'_> {
         }
         for (_, value) in fields.iter().filter(|(name, _)| name.trim().is_empty()) {
             empty(&value.place, "this field has no name", "a field has a name and a value: `region = \"eu\"`");
+        }
+        for text in labels.iter().chain(fields.values()).filter(|text| (self.hides)(text)) {
+            let message = "a `redact` before this hides what this says, and this goes on in clear";
+            self.problem(Problem::warning(message).at(&text.place), BEFORE_REDACT);
         }
         let labels = labels.iter().map(|label| label.value.clone()).collect();
         let fields = fields.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();
@@ -186,6 +240,15 @@ impl Builder<'_> {
             std::iter::once(by).chain(taken).find(|column| column.value == name).map(|column| column.place.clone())
         };
         let table = self.library.table(file, shape, &place_of, self.context)?;
+        for (at, taken) in taken.iter().enumerate() {
+            if table.now().column(at).take(ROWS_LOOKED_AT).any(|text| (self.hides)(text)) {
+                let message = format!(
+                    "a `redact` before this hides what `{}` of this table says, and it goes on in clear",
+                    taken.column.value
+                );
+                self.problem(Problem::warning(message).at(&taken.column.place), BEFORE_REDACT);
+            }
+        }
         Some(Lookup::new(table, from?, taken.into_iter().map(|taken| taken.name).collect()))
     }
 

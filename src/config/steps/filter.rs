@@ -29,6 +29,11 @@ pub struct Written {
 }
 
 impl Written {
+    /// What it asks of events.
+    pub fn conditions(&self) -> impl Iterator<Item = &Node> {
+        self.keep.iter().chain(&self.drop)
+    }
+
     pub fn build(&self, step: &Place, context: &Context<'_>) -> Option<Filter> {
         let reason = self.reason.as_ref().map_or(REASON, |reason| reason.value.as_str());
         if let Some(reason) = self.reason.as_ref().filter(|reason| reason.value.trim().is_empty()) {

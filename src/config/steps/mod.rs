@@ -3,10 +3,12 @@
 mod dedupe;
 mod enrich;
 mod filter;
+mod hidden;
 mod library;
 mod normalize;
 mod redact;
 mod remap;
+mod review;
 mod route;
 mod sample;
 mod shape;
@@ -16,10 +18,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use self::library::Library;
+use self::review::Review;
 use crate::connector::Connector;
 use crate::document::{Context, Node, Problem, Severity, Spanned};
 use crate::transform::Transform;
 use crate::transform::normalize::Normalize;
+use crate::transform::redact::Hits;
 
 /// `[[transform]]`, as the file says it.
 #[derive(Debug, Deserialize)]
@@ -99,16 +103,15 @@ pub fn steps(
     };
     let form = choice.unwrap_or_default().form;
     let normalize = normalizes.is_empty().then(|| Some(Step::Normalize(normalize::Choice::default())));
+    let mut review = Review::new(normalizes.is_empty().then_some(form), context);
+    written.iter().flatten().for_each(|step| review.pass(step, form));
     let mut samples = 0;
-    let steps = written.into_iter().zip(misread).map(|(step, misread)| {
-        let step = step?;
+    let make = |step: &Option<Spanned<Written>>| {
+        let step = step.as_ref()?;
         Some(match &step.value {
             Written::Normalize(_) => Step::Normalize(choice?),
-            Written::Enrich(enrich) => {
-                // What has a key that nobody knows was to add something, and that is told.
-                let place = (!misread).then_some(&step.place);
-                Step::Ready(Box::new(enrich.build(form, place, library, context)?))
-            }
+            // It asks what the others hide.
+            Written::Enrich(_) => return None,
             Written::Redact(redact) => Step::Ready(Box::new(redact.build(&step.place, context)?)),
             Written::Filter(filter) => Step::Ready(Box::new(filter.build(&step.place, context)?)),
             Written::Route(route) => Step::Ready(Box::new(route.build(&step.place, sinks, context)?)),
@@ -119,10 +122,27 @@ pub fn steps(
             Written::Dedupe(dedupe) => Step::Ready(Box::new(dedupe.build(context)?)),
             Written::Remap(remap) => Step::Ready(remap.build(&step.place, context)?),
         })
-    });
+    };
+    let mut steps: Vec<Option<Step>> = written.iter().map(make).collect();
+    for (at, (step, misread)) in written.iter().zip(misread).enumerate() {
+        let Some(Spanned { value: Written::Enrich(enrich), place }) = step else { continue };
+        // What has a key that nobody knows was to add something, and that is told.
+        let place = (!misread).then_some(place);
+        let hides = |text: &str| hides(&steps[..at], text) && !hides(&steps[at..], text);
+        let built = enrich.build(form, place, library, &hides, context);
+        steps[at] = built.map(|enrich| Step::Ready(Box::new(enrich)));
+    }
     // All of them are made before the first that failed counts.
-    let steps: Vec<Option<Step>> = normalize.into_iter().chain(steps).collect();
-    steps.into_iter().collect()
+    normalize.into_iter().chain(steps).collect()
+}
+
+/// Whether one of these steps redacts something in a text.
+fn hides(steps: &[Option<Step>], text: &str) -> bool {
+    let redacts = steps.iter().flatten().filter_map(|step| match step {
+        Step::Ready(transform) => transform.as_redact(),
+        Step::Normalize(_) => None,
+    });
+    redacts.into_iter().any(|redact| redact.line(text, &mut Hits::default()).is_some())
 }
 
 /// What is a repetition is decided when a page is kept, which is behind all steps wherever `dedupe` stands.

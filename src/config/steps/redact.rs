@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use auditline_sinks::secret::Secret;
 use serde::Deserialize;
 
+use super::hidden::{Effect, Hidden};
 use crate::document::{Context, Place, Problem, Spanned};
 use crate::event::Path;
 use crate::transform::redact::{
@@ -61,6 +62,46 @@ struct WrittenPattern {
 }
 
 impl Written {
+    /// The fields it names, and whether it hides them. What is no path is left out.
+    pub fn paths(&self) -> impl Iterator<Item = (Spanned<Path>, bool)> {
+        let parsed = |(path, action): (&Spanned<String>, &Spanned<FieldAction>)| {
+            Some((Spanned::new(path.parse().ok()?, path.place.clone()), action.value != FieldAction::Keep))
+        };
+        self.fields.iter().filter_map(parsed)
+    }
+
+    /// What it makes of values.
+    pub fn hidden(&self) -> Hidden {
+        let of_text = |action: TextAction| match action {
+            TextAction::Mask | TextAction::Remove => Effect::Gone,
+            TextAction::Pseudonym | TextAction::Encrypt => Effect::StandIn,
+        };
+        let of_field = |action: FieldAction| match action {
+            FieldAction::Mask | FieldAction::Remove => Some(Effect::Gone),
+            FieldAction::Pseudonym | FieldAction::Encrypt => Some(Effect::StandIn),
+            FieldAction::Keep => None,
+        };
+        let texts =
+            [("phones", &self.phones), ("jwts", &self.jwts), ("api_keys", &self.api_keys), ("cards", &self.cards)];
+        let found = texts.into_iter().filter_map(|(key, action)| Some((key, of_text(action.as_ref()?.value))));
+        let patterns = self.patterns.iter().map(|pattern| ("patterns", of_text(pattern.action.value)));
+        let fields = self.fields.iter().filter_map(|(path, action)| Some((path.parse().ok()?, of_field(action.value))));
+        Hidden {
+            emails: self.emails.as_ref().map(|action| match action.value {
+                EmailAction::Mask | EmailAction::Remove => Effect::Gone,
+                EmailAction::KeepDomain => Effect::Part,
+                EmailAction::Pseudonym | EmailAction::Encrypt => Effect::StandIn,
+            }),
+            ips: self.ips.as_ref().map(|action| match action.value {
+                IpAction::Mask | IpAction::Remove => Effect::Gone,
+                IpAction::Truncate => Effect::Part,
+                IpAction::Pseudonym | IpAction::Encrypt => Effect::StandIn,
+            }),
+            texts: found.chain(patterns).collect(),
+            fields: fields.collect(),
+        }
+    }
+
     pub fn build(&self, step: &Place, context: &Context<'_>) -> Option<Redact> {
         if self.is_empty() {
             let problem = Problem::error("this step redacts nothing").at(step);

@@ -33,6 +33,11 @@ pub struct Rule {
 type Targets = Spanned<Vec<Spanned<String>>>;
 
 impl Written {
+    /// What it asks of events.
+    pub fn conditions(&self) -> impl Iterator<Item = &Node> {
+        self.rules.iter().flat_map(|rules| rules.value.iter().map(|rule| &rule.matches))
+    }
+
     /// `known` are the pipeline's sinks, `None` if they cannot be told.
     pub fn build(&self, step: &Place, known: Option<&[&Spanned<String>]>, context: &Context<'_>) -> Option<Route> {
         let written = self.rules.as_ref().map(|rules| rules.value.as_slice()).unwrap_or_default();

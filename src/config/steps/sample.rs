@@ -17,6 +17,11 @@ pub struct Written {
 }
 
 impl Written {
+    /// What it asks of events.
+    pub fn conditions(&self) -> impl Iterator<Item = &Node> {
+        self.matches.iter()
+    }
+
     pub fn build(&self, number: usize, context: &Context<'_>) -> Option<Sample> {
         let share = share(&self.keep.value);
         if share.is_none() {

@@ -5,13 +5,16 @@ use crate::document::{Context, Node, Problem};
 /// Where a value stands in a step, whether it has the shape it needs, and how to write it.
 type Shape = (&'static str, &'static str, fn(&Node) -> bool, &'static str);
 
-const SHAPES: [Shape; 7] = [
+const SHAPES: [Shape; 10] = [
     (
         "filter",
         "",
         is_table,
         "write `filter = { keep = { PATH = \"login\" } }`, or `drop`; PATH says where the word stands",
     ),
+    ("redact", "", is_table, "write `redact = { emails = \"mask\", ips = \"mask\" }`: what becomes of what"),
+    ("remap", "", is_table, "write `remap = { source = \'\'\'…\'\'\' }`, or `remap = { file = \"PATH\" }`"),
+    ("enrich", "", is_table, "write `enrich = { labels = [\"prod\"] }`, or `lookup`, `geoip` and the like"),
     ("sample", "", is_table, "write `sample = { keep = \"10%\" }`"),
     ("dedupe", "", is_table, "write `dedupe = { by = [\"PATH\"], within = \"5m\" }`"),
     ("route", "", is_table, "write `[transform.route]`, and below it `rules = [{ match = { … }, to = [\"NAME\"] }]`"),

@@ -20,7 +20,7 @@ mod words;
 pub use self::critic::{Critic, suggest};
 use self::test::Test;
 pub use self::words::{Pattern, Words, word};
-use crate::document::{Node, Problems, Severity};
+use crate::document::{Node, Problems, Severity, Spanned};
 use crate::event::{Path, Value};
 
 /// What must stand at one place of a record.
@@ -57,6 +57,34 @@ impl Condition {
             Self::describe(first, "", &mut told);
         }
         told.join("; ") + if tables.len() > 1 { "; or …" } else { "" }
+    }
+
+    /// The paths that a `match` names, each with its place and its test. What is no path is left out.
+    #[must_use]
+    pub fn paths(wanted: &Node) -> Vec<(Spanned<Path>, &Node)> {
+        let mut found = Vec::new();
+        for table in wanted.as_array().unwrap_or(std::slice::from_ref(wanted)) {
+            Self::gather(table, "", &mut found);
+        }
+        found
+    }
+
+    /// What a test asks for, in short: `login, sso_*`, `cidr 10.0.0.0/8`.
+    #[must_use]
+    pub fn describe_test(test: &Node) -> String {
+        test::described(test)
+    }
+
+    fn gather<'n>(table: &'n Node, above: &str, found: &mut Vec<(Spanned<Path>, &'n Node)>) {
+        for (key, node) in table.as_table().into_iter().flatten() {
+            let text = if above.is_empty() { key.value.clone() } else { format!("{above}.{}", key.value) };
+            match node.as_table().is_some() && !test::is_meant(node) {
+                true => Self::gather(node, &text, found),
+                // That is told by who reads it.
+                false if sign_of_another_language(&text).is_some() => {}
+                false => found.extend(text.parse().ok().map(|path| (Spanned::new(path, key.place.clone()), node))),
+            }
+        }
     }
 
     fn describe(table: &Node, above: &str, told: &mut Vec<String>) {

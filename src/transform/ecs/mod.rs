@@ -5,7 +5,9 @@
 //! `auditline` are as many as vendors think of, so an index should take it as one `flattened` field.
 
 mod category;
+pub mod fields;
 mod how;
+pub mod paths;
 mod table;
 #[cfg(test)]
 mod tests;

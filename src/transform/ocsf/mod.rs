@@ -83,6 +83,7 @@ mod language;
 mod leaf;
 mod map;
 mod origins;
+pub mod paths;
 mod run;
 mod scalar;
 mod schema;

@@ -4,7 +4,6 @@ use serde_json::{Map as Object, Value};
 
 use super::scalar::Scalar;
 use super::schema::{Attribute, Fields, Kind, schema};
-use crate::event::Path;
 
 /// Everything that is wrong with `event`, each with its place. Empty for a valid event.
 #[must_use]
@@ -29,25 +28,6 @@ pub fn problems(event: &Value) -> Vec<String> {
         }
     }
     judge.found
-}
-
-/// Whether an event of some class, with whatever profiles, may have something at `path`.
-#[must_use]
-pub fn knows(path: &Path) -> bool {
-    schema().classes.iter().any(|class| reaches(&class.fields, path.parts()))
-}
-
-fn reaches(fields: &Fields, path: &[String]) -> bool {
-    let Some((name, below)) = path.split_first() else { return true };
-    let Some(attribute) = fields.get(name) else { return fields.attributes.is_empty() };
-    let below = match below {
-        [item, below @ ..] if attribute.list && item.parse::<usize>().is_ok() => below,
-        below => below,
-    };
-    match attribute.kind {
-        Kind::Object(name) => reaches(schema().object(name).unwrap(), below),
-        Kind::Scalar(_) => below.is_empty(),
-    }
 }
 
 struct Judge<'p> {

@@ -85,6 +85,11 @@ impl Table {
         }
     }
 
+    /// What stands in a column that was taken, row by row; empty where nothing does.
+    pub fn column(&self, at: usize) -> impl Iterator<Item = &str> {
+        self.cells.iter().skip(at).step_by(self.width.max(1)).map(|text| self.texts.get(*text))
+    }
+
     /// What stands in a row, column by column; empty where nothing does.
     pub fn row(&self, row: u32) -> impl Iterator<Item = &str> {
         let start = row as usize * self.width;
