@@ -12,13 +12,17 @@
 //! `String` also takes a TOML date or time, so that `start = 2026-01-01T00:00:00Z` needs no quotes.
 //!
 //! A [`Secret`](auditline_sinks::secret::Secret) is looked up while it is decoded, and no problem prints one: not from
-//! its own line, nor from any other on which a literal secret stands.
+//! its own line, nor from any other on which a literal secret stands. What a mistake keeps from being decoded is judged
+//! by the names before it, in the text alone; and of a string beside the one that is spoken of no more is shown than
+//! words that can be no secret.
 
 mod access;
 mod decode;
 mod file;
 mod ghost;
+mod literals;
 mod mask;
+mod names;
 mod node;
 mod problem;
 mod reader;
@@ -97,9 +101,7 @@ impl Document {
         problems.register(&file);
         let root = Node::root(&file, tree.into_inner(), problems);
         mask::hide_named_secrets(&root);
-        if !errors.is_empty() {
-            mask::hide_in_broken_text(&file);
-        }
+        mask::hide_by_text(&file, !errors.is_empty());
         for problem in syntax_errors(&file, &errors) {
             problems.push(problem);
         }

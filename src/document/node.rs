@@ -188,8 +188,8 @@ impl Node {
         &self.0.file
     }
 
-    /// Shows nothing of its values where its lines are shown. For what stands under a key that nobody knows: it may be
-    /// a secret whose key is misspelled.
+    /// Shows nothing of its values where its lines are shown, but for what can be no secret. For what stands under a key
+    /// that nobody knows: it may be a secret whose key is misspelled.
     pub fn cover(&self) {
         mask::cover(self);
     }
@@ -200,6 +200,10 @@ impl Node {
 
     pub(super) fn span(&self) -> Range<usize> {
         self.0.span.clone()
+    }
+
+    pub(super) fn key_span(&self) -> Option<Range<usize>> {
+        self.0.key.clone()
     }
 
     pub(super) fn value(&self) -> &Value {

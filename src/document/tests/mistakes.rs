@@ -70,7 +70,7 @@ fn an_unknown_key() {
 error: unknown key `workes`
  --> a.toml:5:1
   |
-5 | workes = ***
+5 | workes = 2
   | ^^^^^^
   |
   hint: did you mean `workers`? known keys: `listen`, `workers`, `rate`
@@ -78,7 +78,7 @@ error: unknown key `workes`
 error: unknown key `zzz`
  --> a.toml:6:1
   |
-6 | zzz = ***
+6 | zzz = 1
   | ^^^
   |
   hint: known keys: `listen`, `workers`, `rate`
@@ -276,7 +276,7 @@ error: `file` beside `memory`: only one kind can be meant
 error: unknown key `size`
  --> a.toml:7:1
   |
-7 | size = ***
+7 | size = 1
   | ^^^^
   |
   hint: there are no keys here
