@@ -66,9 +66,7 @@ impl Scanner<'_> {
                 ']' | '}' => self.pop(),
                 ',' => self.step(|path| *path = Path::default()),
                 '.' if !self.path.is_complete && !self.path.names.is_empty() => self.step(|path| path.goes_on = true),
-                '=' | ':' if !self.path.is_complete && !self.path.names.is_empty() => {
-                    self.step(|path| path.is_complete = true);
-                }
+                '=' | ':' if !self.path.is_complete => self.step(|path| path.is_complete = !path.names.is_empty()),
                 _ => self.bare(),
             }
         }
@@ -154,7 +152,11 @@ impl Scanner<'_> {
             self.take_name(span);
             return;
         }
-        let rank = self.found(span.clone(), true);
+        let mut rank = self.found(span.clone(), true);
+        if !is_closed && self.may_be_cut_in_credentials(&span) {
+            rank = rank.max(Rank::Doubtful);
+            self.found.last_mut().expect("it was found").rank = rank;
+        }
         self.at = end;
         if is_closed {
             self.renamed(span);
@@ -166,6 +168,13 @@ impl Scanner<'_> {
             // Nobody knows where it should have ended: the names in it count.
             self.at = start + 3;
         }
+    }
+
+    /// Whether a URL whose quotes are not closed has a password or a query, or may have had its rest in the next line.
+    fn may_be_cut_in_credentials(&self, span: &Range<usize>) -> bool {
+        let text = &self.text[span.clone()];
+        text.contains("://")
+            && (text.contains(['@', '?']) || end_of_unclosed(self.text, span.start, span.end) > span.end)
     }
 
     fn bare(&mut self) {

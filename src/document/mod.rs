@@ -35,6 +35,7 @@ mod suggest;
 mod tests;
 mod within;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -161,6 +162,9 @@ fn syntax_errors(file: &Arc<File>, errors: &[toml::de::Error]) -> Vec<Problem> {
 
 fn syntax_error(file: &Arc<File>, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(file.text().len()..file.text().len());
+    if error.message().starts_with("unexpected leading zero") {
+        return leading_zero(file, span);
+    }
     let message = match error.message() {
         "duplicate key" => match file.text().get(span.clone()) {
             Some(key) => format!("duplicate key `{}`", key.trim_matches(['"', '\''])),
@@ -169,4 +173,15 @@ fn syntax_error(file: &Arc<File>, error: &toml::de::Error) -> Problem {
         message => message.to_owned(),
     };
     Problem::error(message).at(&Place::new(file, span))
+}
+
+/// `mode = 0640`: who writes that means a file mode.
+fn leading_zero(file: &Arc<File>, span: Range<usize>) -> Problem {
+    let rest = file.text().get(span.start..).unwrap_or_default();
+    let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-_.".contains(c))).unwrap_or(rest.len());
+    let number = &rest[..length];
+    let problem = Problem::error("a number does not begin with `0`");
+    let problem = problem.at(&Place::new(file, span.start..span.start + length.max(1)));
+    problem
+        .hint(format!("put it in quotes where the zero counts, as in a file mode such as `\"0640\"`: `\"{number}\"`"))
 }
