@@ -51,23 +51,51 @@ struct Path {
     goes_on: bool,
     /// Whether `=` or `:` was read.
     is_complete: bool,
+    /// Whether a value was read, too.
+    has_value: bool,
 }
 
 impl Scanner<'_> {
     fn scan(&mut self) {
         while let Some(char) = self.rest().chars().next() {
             match char {
-                '\n' => self.line_break(),
+                '\n' => {
+                    self.unfinished();
+                    self.line_break();
+                }
                 char if char.is_whitespace() => self.at += char.len_utf8(),
                 '#' => self.comment(),
                 '"' | '\'' => self.string(),
                 '[' if self.is_at_header() => self.header(),
                 '[' | '{' => self.push(char == '{'),
-                ']' | '}' => self.pop(),
-                ',' => self.step(|path| *path = Path::default()),
+                ']' | '}' => {
+                    self.unfinished();
+                    self.pop();
+                }
+                ',' => {
+                    self.unfinished();
+                    self.step(|path| *path = Path::default());
+                }
                 '.' if !self.path.is_complete && !self.path.names.is_empty() => self.step(|path| path.goes_on = true),
                 '=' | ':' if !self.path.is_complete => self.step(|path| path.is_complete = !path.names.is_empty()),
                 _ => self.bare(),
+            }
+        }
+        self.unfinished();
+    }
+
+    /// A name without a value may be what is left of a string, unless it is a word of the language beyond doubt.
+    fn unfinished(&mut self) {
+        if self.path.is_complete {
+            return;
+        }
+        let around = self.open.last().map_or(self.header, |open| open.rank);
+        let names = std::mem::take(&mut self.path.names);
+        // The rest of the name may come next.
+        self.path.has_value = !names.is_empty();
+        for span in names {
+            if around > Rank::Harmless || !names::is_plainly_a_setting(&self.text[span.clone()]) {
+                self.found.push(Literal { span, key: None, rank: around.max(Rank::Doubtful), is_string: false });
             }
         }
     }
@@ -87,7 +115,7 @@ impl Scanner<'_> {
             self.open.clear();
         }
         if self.open.is_empty() {
-            self.path = Path::default();
+            self.path = Path { has_value: self.path.has_value && !self.path.is_complete, ..Path::default() };
         }
     }
 
@@ -136,7 +164,10 @@ impl Scanner<'_> {
     /// What the names around this place say, and those before it.
     fn rank(&self, least: Rank) -> Rank {
         let around = self.open.last().map_or(self.header, |open| open.rank);
-        let before = self.path.names.iter().map(|name| names::rank(self.name(name))).max();
+        let names = self.path.names.iter().map(|name| self.name(name));
+        // A dot by mistake parts one name in two.
+        let joined = names::rank(&names.clone().collect::<String>());
+        let before = names.map(names::rank).chain([joined]).max();
         around.max(before.unwrap_or(Rank::Harmless)).max(least)
     }
 
@@ -220,15 +251,18 @@ impl Scanner<'_> {
     /// Where a comma or a line break is missing, what looked like a value may be the next key.
     fn renamed(&mut self, span: Range<usize>) {
         if self.rest().trim_start_matches([' ', '\t']).starts_with(['=', '.']) {
-            self.path = Path { names: vec![span], ..Path::default() };
+            self.path = Path { names: vec![span], has_value: true, ..Path::default() };
         }
     }
 
     fn found(&mut self, span: Range<usize>, is_string: bool) -> Rank {
         let key = self.path.names.last().cloned();
-        let is_orphan = key.is_none() && self.open.last().is_none_or(|open| open.is_table);
-        let mut rank = self.rank(if is_orphan { Rank::Doubtful } else { Rank::Harmless });
         let text = self.name(&span);
+        // Where quotes are out of step, there is no `=` before a value, or two values are behind it.
+        let is_astray =
+            self.open.last().is_none_or(|open| open.is_table) && (!self.path.is_complete || self.path.has_value);
+        let is_astray = is_astray && (is_string || !names::is_plainly_a_setting(text));
+        let mut rank = self.rank(if is_astray { Rank::Doubtful } else { Rank::Harmless });
         match key.as_ref().map(|key| self.name(key)) {
             Some("env") => rank = if names::is_plainly_a_variable(text) { Rank::Harmless } else { Rank::Secret },
             Some("file") if self.is_reference() => rank = Rank::Harmless,
@@ -236,6 +270,7 @@ impl Scanner<'_> {
             _ => {}
         }
         self.found.push(Literal { span, key, rank, is_string });
+        self.path.has_value = true;
         rank
     }
 
@@ -340,12 +375,15 @@ mod tests {
             ("[x.secret_headers]\nA = 'a'\n[y]\nb = 'b'", vec!["'a'"]),
             ("keys = [\n 'a',\n 'b' ]\nc = 'c'", vec!["'a'", "'b'"]),
             ("url = 'a'auth.bearer = 'b'", vec!["'b'"]),
+            ("tok=en = 'b'", vec!["'b'"]),
+            ("tok.en = 'b'", vec!["'b'"]),
             ("bearer 'a'", vec!["'a'"]),
             ("bearer a", vec!["a"]),
             ("token = 'a\nb'\nc = 'c'", vec!["'a\nb'"]),
             ("token = 'a\nc = 'c'", vec!["'a"]),
             ("token = '''a\nb\nc'''\nc = 'c'", vec!["'''a\nb\nc'''"]),
             ("= 'a'", vec!["'a'"]),
+            ("acce'ss_key = 'A1b2c3'", vec!["'ss_key = '", "A1b2c3", "'"]),
             ("auth = { bearer = 'a'\n[x]\nb = 'b'", vec!["'a'"]),
             ("a = '''\ntoken = 'b'\n", vec!["'b'"]),
         ] {

@@ -165,6 +165,9 @@ fn hide_in_broken_text(file: &File) {
     let mut start = 0;
     while start < text.len() {
         let end = text[start..].find('\n').map_or(text.len(), |at| start + at + 1);
+        if let Some(at) = credentials_in_line(&text[start..end]) {
+            file.hide(start + at..end, None);
+        }
         let hidden = secret_in_line(&text[start..end]).map(|at| {
             let end = end_of_value(text, start + at, end);
             file.hide(start + at..end, None);
@@ -202,6 +205,14 @@ fn secret_in_line(line: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// Where in `line` a URL has a password, or a query.
+fn credentials_in_line(line: &str) -> Option<usize> {
+    let authority = line.find("://")? + "://".len();
+    let url = &line[authority..];
+    let query = || url.find('?').map(|at| authority + at + 1);
+    if url.contains('@') { Some(authority) } else { query() }
 }
 
 /// Whether a table that begins so says where a secret is, and does not hold it.
