@@ -8,6 +8,7 @@ use auditline::config::{Files, PipelineFile, resolve};
 use auditline::connector::Catalogue;
 use auditline::document::{Context, Document, Problems};
 use proptest::prelude::*;
+use proptest::test_runner::{TestRng, TestRunner};
 
 /// The secret. A mistake may strike one half of it, and the other one must still not be shown.
 const SECRET: &str = "Hun7erMARK9x";
@@ -190,11 +191,14 @@ fn whole_files_are_warned_of_and_show_none() {
     assert_eq!(shows_none(MAIN, PIPELINE), Ok(()));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
-
-    #[test]
-    fn no_slip_of_the_hand_shows_a_secret(slips in prop::collection::vec((slip(), any::<u16>()), 1..4)) {
+/// The same slips in every run: what chance finds belongs into a bug's test of its own, not into another change's run.
+#[test]
+fn no_slip_of_the_hand_shows_a_secret() {
+    let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
+    let random = TestRng::deterministic_rng(config.rng_algorithm);
+    let mut runner = TestRunner::new_with_rng(config, random);
+    let slips = prop::collection::vec((slip(), any::<u16>()), 1..4);
+    let result = runner.run(&slips, |slips| {
         let (mut main, mut pipeline) = (MAIN.to_owned(), PIPELINE.to_owned());
         for (slip, at) in slips {
             if at % 5 == 0 {
@@ -203,8 +207,9 @@ proptest! {
                 main = broken(&main, slip, usize::from(at));
             }
         }
-        if let Err(shown) = shows_none(&main, &pipeline) {
-            prop_assert!(false, "{shown}");
-        }
+        shows_none(&main, &pipeline).map_err(TestCaseError::fail)
+    });
+    if let Err(error) = result {
+        panic!("{error}");
     }
 }

@@ -147,7 +147,7 @@ impl Scanner<'_> {
     fn push(&mut self, is_table: bool) {
         let path = self.path.clone();
         // What has lost its key may have been anything.
-        let orphan = self.path.names.is_empty() && self.open.last().is_none_or(|open| open.is_table);
+        let orphan = !self.path.is_complete && self.open.last().is_none_or(|open| open.is_table);
         let rank = self.rank(if orphan { Rank::Doubtful } else { Rank::Harmless });
         self.open.push(Open { rank, is_table, path });
         self.at += 1;

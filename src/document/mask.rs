@@ -35,7 +35,7 @@ fn walk(node: &Node, rank: Rank) {
         Value::Array(nodes) => nodes.iter().for_each(|node| walk(node, rank)),
         _ if rank == Rank::Secret => hide_literal(node),
         Value::String(text) if rank == Rank::Doubtful && !names::is_plainly_a_setting(text) => hide_literal(node),
-        Value::String(text) if text.contains("://") => hide_url_parts(node.file(), node.span()),
+        Value::String(_) => hide_url_parts(node.file(), node.span()),
         _ => {}
     }
 }
@@ -104,20 +104,37 @@ fn hide_url_parts(file: &File, span: Range<usize>) {
     let Some(text) = file.text().get(span.clone()) else {
         return;
     };
-    let Some(scheme) = text.find("://") else {
+    let Some(authority) = authority(text) else {
         return;
     };
-    let authority = scheme + "://".len();
     let rest = &text[authority..];
     let path = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    if let Some(at) = rest[..path].rfind('@') {
-        let start = span.start + authority;
+    let start = span.start + authority;
+    // A password may have a `/` or a `#` that should have been escaped.
+    if let Some(at) = rest.rfind('@') {
         file.hide(start..start + at, None);
+    } else if let Some(colon) = rest[..path].find(':')
+        && !rest[colon + 1..path].trim_end_matches(['"', '\'']).chars().all(|c| c.is_ascii_digit())
+    {
+        // No port, so a password whose `@` is missing.
+        file.hide(start..start + path, None);
     }
-    if let Some(query) = rest.find('?') {
+    if let Some(query) = rest.find(['?', '=']) {
         let end = span.end - (text.len() - text.trim_end_matches(['"', '\'']).len());
-        file.hide(span.start + authority + query + 1..end, None);
+        file.hide(start + query + 1..end, None);
     }
+}
+
+/// Where the authority of a URL begins in `text`, whose `://` may be damaged.
+fn authority(text: &str) -> Option<usize> {
+    let whole = text.find("://").map(|at| at + "://".len());
+    let damaged = || {
+        let scheme = text.len() - text.trim_start_matches(['"', '\'']).len();
+        let is_web = text[scheme..].starts_with("htt");
+        let is_slash = |c: char| c == ':' || c == '/';
+        is_web.then(|| text.find(is_slash).map(|at| at + leading(&text[at..], is_slash))).flatten()
+    };
+    whole.or_else(damaged)
 }
 
 /// Hides what the text alone shows to be a secret, or to be likely one: a mistake is told before anybody has asked for
