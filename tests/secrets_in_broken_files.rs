@@ -18,6 +18,7 @@ const MAIN: &str = r#"state_dir = "state"
 
 [sinks.one.http]
 url = "https://siem.example.com/in"
+format = "json"
 auth = { bearer = "Hun7erMARK9x" }
 secret_path = "Hun7erMARK9x"
 secret_headers = { A = "Hun7erMARK9x", "X-B" = 'Hun7erMARK9x' }
@@ -25,10 +26,12 @@ sign = { header = "X-Signature", secret = "Hun7erMARK9x", of = "body" }
 
 [sinks.two.http]
 url = "https://audit:Hun7erMARK9x@siem.example.com/in?sig=Hun7erMARK9x"
+format = "json"
 auth.basic = { username = "a", password = "Hun7erMARK9x" }
 
 [sinks.three.http]
 url = "https://siem.example.com/in"
+format = "json"
 
 [sinks.three.http.auth.header]
 name = "X-Auth"
@@ -42,6 +45,7 @@ Hun7erMARK9x
 
 [sinks.four.http]
 url = "https://siem.example.com/in"
+format = "json"
 auth = { oauth2 = { token_url = "https://id.example.com/", client_id = "a", client_secret = "Hun7erMARK9x" } }
 
 [sinks.five.splunk_hec]
@@ -77,10 +81,10 @@ api_token = "Hun7erMARK9x"
 account_id = "0123456789abcdef0123456789abcdef"
 
 [[transform]]
-redact = { key = "Hun7erMARK9x", emails = "hash" }
+redact = { key = "Hun7erMARK9x", emails = "pseudonym" }
 
 [[transform]]
-redact = { keys = { 1 = "Hun7erMARK9x", 2 = 'Hun7erMARK9x' }, emails = "hash" }
+redact = { keys = { 1 = "Hun7erMARK9x", 2 = 'Hun7erMARK9x' }, emails = "pseudonym" }
 
 [to.one]
 "#;

@@ -15,6 +15,8 @@ pub(super) struct Literal {
     pub(super) key: Option<Range<usize>>,
     pub(super) rank: Rank,
     pub(super) is_string: bool,
+    /// Whether it says where a secret is.
+    pub(super) is_reference: bool,
 }
 
 /// All literals of `text` in their order.
@@ -95,7 +97,13 @@ impl Scanner<'_> {
         self.path.has_value = !names.is_empty();
         for span in names {
             if around > Rank::Harmless || !names::is_plainly_a_setting(&self.text[span.clone()]) {
-                self.found.push(Literal { span, key: None, rank: around.max(Rank::Doubtful), is_string: false });
+                self.found.push(Literal {
+                    span,
+                    key: None,
+                    rank: around.max(Rank::Doubtful),
+                    is_string: false,
+                    is_reference: false,
+                });
             }
         }
     }
@@ -263,13 +271,19 @@ impl Scanner<'_> {
             self.open.last().is_none_or(|open| open.is_table) && (!self.path.is_complete || self.path.has_value);
         let is_astray = is_astray && (is_string || !names::is_plainly_a_setting(text));
         let mut rank = self.rank(if is_astray { Rank::Doubtful } else { Rank::Harmless });
+        let mut is_reference = false;
         match key.as_ref().map(|key| self.name(key)) {
-            Some("env") => rank = if names::is_plainly_a_variable(text) { Rank::Harmless } else { Rank::Secret },
-            Some("file") if self.is_reference() => rank = Rank::Harmless,
+            Some("env") => {
+                is_reference = names::is_plainly_a_variable(text);
+                rank = if is_reference { Rank::Harmless } else { Rank::Secret };
+            }
+            Some("file") if self.is_reference() => {
+                (is_reference, rank) = (rank > Rank::Harmless, Rank::Harmless);
+            }
             _ if matches!(text, "true" | "false") && !is_string => rank = Rank::Harmless,
             _ => {}
         }
-        self.found.push(Literal { span, key, rank, is_string });
+        self.found.push(Literal { span, key, rank, is_string, is_reference });
         self.path.has_value = true;
         rank
     }
@@ -278,7 +292,8 @@ impl Scanner<'_> {
     fn is_reference(&self) -> bool {
         let before = self.text[..self.at].trim_end_matches([' ', '\t', '=']);
         let before = before.strip_suffix("file").unwrap_or_default().trim_end();
-        before.ends_with('{') || self.path.names.len() > 1
+        let table = &before[before.rfind(['{', '\n']).unwrap_or(0)..];
+        before.ends_with('{') || self.path.names.len() > 1 || table.starts_with("{ env")
     }
 
     /// Secrets are commented out as well, and what stands behind one may be the last one.
@@ -293,7 +308,7 @@ impl Scanner<'_> {
         let is_unfinished = !self.path.names.is_empty() && !(self.path.is_complete && self.path.has_value);
         let cut = if is_unfinished { self.rank(Rank::Doubtful) } else { Rank::Harmless };
         let rank = beside.unwrap_or(Rank::Harmless).max(named).max(self.header).max(cut);
-        self.found.push(Literal { span: start..end, key: None, rank, is_string: true });
+        self.found.push(Literal { span: start..end, key: None, rank, is_string: true, is_reference: false });
         self.at = end;
     }
 }

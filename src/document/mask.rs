@@ -172,7 +172,7 @@ pub(super) fn hide_by_text(file: &File, is_broken: bool) {
 pub(super) fn is_shown(literal: &Literal, written: &str, caret: &Range<usize>, is_broken: bool) -> bool {
     let touches = |span: &Range<usize>| span.start < caret.end.max(caret.start + 1) && caret.start < span.end;
     let is_meant = touches(&literal.span) || literal.key.as_ref().is_some_and(touches);
-    is_meant || !literal.is_string || (!is_broken && names::are_plainly_settings(written))
+    is_meant || !literal.is_string || literal.is_reference || (!is_broken && names::are_plainly_settings(written))
 }
 
 /// Hides what stands behind a key named like a secret in text that is not TOML: everything up to the end of the line, and

@@ -114,12 +114,19 @@ pub(super) fn is_plainly_a_setting(text: &str) -> bool {
             part.len() <= 6 && (rest.len() == 1 || matches!(rest, "ms" | "KB" | "MB" | "GB" | "KiB" | "MiB" | "GiB"))
         }
     };
-    text.len() <= 80 && text.split(|c: char| "_-./:{}*,".contains(c)).all(is_part)
+    // What is that short is a word: `CEF`, `POST`.
+    let is_short = text.len() <= 4 && text.chars().all(|c| c.is_ascii_uppercase());
+    is_short || text.len() <= 80 && text.split(|c: char| "_-./:{}*,".contains(c)).all(is_part)
 }
 
-/// The same for words that stand beside what is spoken of.
+/// The same for what stands beside that which is spoken of: more words, names with capitals, short expressions.
 pub(super) fn are_plainly_settings(text: &str) -> bool {
-    text.split(' ').all(is_plainly_a_setting)
+    let is_part = |part: &str| {
+        let rest = part.strip_prefix(|c: char| c.is_ascii_uppercase()).unwrap_or(part);
+        let is_short = part.len() <= 4 && part.chars().all(|c| c.is_ascii_uppercase());
+        is_short || is_plainly_a_setting(rest)
+    };
+    text.len() <= 200 && text.split(|c: char| !c.is_ascii_alphanumeric()).all(is_part)
 }
 
 #[cfg(test)]
