@@ -220,3 +220,48 @@ fn a_node_is_read_as_a_secret_when_it_turns_out_to_be_one() {
     assert_eq!(secret.expose(), "value of A");
     assert_eq!(format!("{nodes:?}"), "{\"x\": a table at a.toml:1:5}");
 }
+
+#[test]
+fn a_string_beside_a_mistake_of_syntax_is_not_shown() {
+    assert_said::<BTreeMap<String, Node>>(
+        "pepper = \"5550123\" trailing\n",
+        "\
+error: unexpected key or value, expected newline, `#`
+ --> a.toml:1:20
+  |
+1 | pepper = *** trailing
+  |              ^
+",
+    );
+}
+
+#[test]
+fn a_value_under_the_caret_of_a_harmless_key_is_shown() {
+    assert_said::<BTreeMap<String, Node>>(
+        "path = \"C:\\Temp\"\n",
+        "\
+error: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`
+ --> a.toml:1:12
+  |
+1 | path = \"C:\\Temp\"
+  |            ^
+",
+    );
+}
+
+#[test]
+fn a_duplicate_secret_a_wrong_kind_and_a_token_in_two_lines_are_hidden() {
+    for text in [
+        "auth.bearer = \"A5550123\"\nauth.bearer = \"B5550123\"\n",
+        "auth = { bearer = \"5550123\" } trailing\n",
+        "auth = \"Bearer 5550123\" trailing\n",
+        "auth.bearer = \"abc\n5550123\"\n",
+        "secret_headers = { A = \"x\", \"bad name\" = \"5550123\" } trailing\n",
+        "[x.secret_headers]\nA = 5550123 trailing\n",
+        "url = \"https://a:555#0123@example.com/\" x\n",
+    ] {
+        let said = said::<Source>(text);
+        assert!(said.starts_with("error"), "{text}\n{said}");
+        assert!(!said.contains("5550123") && !said.contains("0123@"), "{text}\n{said}");
+    }
+}
