@@ -3,7 +3,10 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::literals::Literal;
+use super::mask;
 
 /// A file as it was read. Its `Debug` leaves the text out, because secrets may be in it.
 pub struct File {
@@ -12,6 +15,8 @@ pub struct File {
     text: String,
     /// What must not be printed. Grows while values are decoded; held for a few lines, never across an await.
     masks: Mutex<Vec<Mask>>,
+    /// The literals in it, and whether it is no TOML; of a document only.
+    literals: OnceLock<(Vec<Literal>, bool)>,
 }
 
 /// A part of a file that is never printed.
@@ -26,7 +31,13 @@ pub(super) struct Mask {
 
 impl File {
     pub(super) fn new(name: &str, folder: &Path, text: &str) -> Self {
-        Self { name: name.to_owned(), folder: folder.to_owned(), text: text.to_owned(), masks: Mutex::default() }
+        Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            text: text.to_owned(),
+            masks: Mutex::default(),
+            literals: OnceLock::new(),
+        }
     }
 
     /// A file that is no TOML and is read beside one: mistakes in it are shown as those of a document are.
@@ -77,6 +88,24 @@ impl File {
     pub(super) fn masks_in(&self, span: &Range<usize>) -> Vec<Mask> {
         let touches = |mask: &&Mask| mask.span.start < span.end && span.start < mask.span.end;
         self.masks().iter().filter(touches).cloned().collect()
+    }
+
+    /// What is not shown in `line` for the sake of `caret`: the masks, and the strings beside what it is about.
+    pub(super) fn hidden_in(&self, line: &Range<usize>, caret: &Range<usize>) -> Vec<Range<usize>> {
+        let touches = |span: &Range<usize>| span.start < line.end && line.start < span.end;
+        let mut hidden: Vec<_> = self.masks_in(line).into_iter().map(|mask| mask.span).collect();
+        let Some((literals, is_broken)) = self.literals.get() else { return hidden };
+        let beside = literals.iter().filter(|literal| touches(&literal.span));
+        let beside = beside.filter(|literal| {
+            let written = &self.text[literal.span.clone()];
+            !mask::is_shown(literal, written, caret, *is_broken)
+        });
+        hidden.extend(beside.map(|literal| literal.span.clone()));
+        hidden
+    }
+
+    pub(super) fn keep_literals(&self, literals: Vec<Literal>, is_broken: bool) {
+        let _ = self.literals.set((literals, is_broken));
     }
 
     fn masks(&self) -> MutexGuard<'_, Vec<Mask>> {

@@ -12,13 +12,17 @@
 //! `String` also takes a TOML date or time, so that `start = 2026-01-01T00:00:00Z` needs no quotes.
 //!
 //! A [`Secret`](auditline_sinks::secret::Secret) is looked up while it is decoded, and no problem prints one: not from
-//! its own line, nor from any other on which a literal secret stands.
+//! its own line, nor from any other on which a literal secret stands. What a mistake keeps from being decoded is judged
+//! by the names before it, in the text alone; and of a string beside the one that is spoken of no more is shown than
+//! words that can be no secret.
 
 mod access;
 mod decode;
 mod file;
 mod ghost;
+mod literals;
 mod mask;
+mod names;
 mod node;
 mod problem;
 mod reader;
@@ -31,6 +35,7 @@ mod suggest;
 mod tests;
 mod within;
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -97,9 +102,7 @@ impl Document {
         problems.register(&file);
         let root = Node::root(&file, tree.into_inner(), problems);
         mask::hide_named_secrets(&root);
-        if !errors.is_empty() {
-            mask::hide_in_broken_text(&file);
-        }
+        mask::hide_by_text(&file, !errors.is_empty());
         for problem in syntax_errors(&file, &errors) {
             problems.push(problem);
         }
@@ -159,6 +162,9 @@ fn syntax_errors(file: &Arc<File>, errors: &[toml::de::Error]) -> Vec<Problem> {
 
 fn syntax_error(file: &Arc<File>, error: &toml::de::Error) -> Problem {
     let span = error.span().unwrap_or(file.text().len()..file.text().len());
+    if error.message().starts_with("unexpected leading zero") {
+        return leading_zero(file, span);
+    }
     let message = match error.message() {
         "duplicate key" => match file.text().get(span.clone()) {
             Some(key) => format!("duplicate key `{}`", key.trim_matches(['"', '\''])),
@@ -167,4 +173,15 @@ fn syntax_error(file: &Arc<File>, error: &toml::de::Error) -> Problem {
         message => message.to_owned(),
     };
     Problem::error(message).at(&Place::new(file, span))
+}
+
+/// `mode = 0640`: who writes that means a file mode.
+fn leading_zero(file: &Arc<File>, span: Range<usize>) -> Problem {
+    let rest = file.text().get(span.start..).unwrap_or_default();
+    let length = rest.find(|c: char| !(c.is_ascii_alphanumeric() || "+-_.".contains(c))).unwrap_or(rest.len());
+    let number = &rest[..length];
+    let problem = Problem::error("a number does not begin with `0`");
+    let problem = problem.at(&Place::new(file, span.start..span.start + length.max(1)));
+    problem
+        .hint(format!("put it in quotes where the zero counts, as in a file mode such as `\"0640\"`: `\"{number}\"`"))
 }

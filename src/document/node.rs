@@ -188,8 +188,8 @@ impl Node {
         &self.0.file
     }
 
-    /// Shows nothing of its values where its lines are shown. For what stands under a key that nobody knows: it may be
-    /// a secret whose key is misspelled.
+    /// Shows nothing of its values where its lines are shown, but for what can be no secret. For what stands under a key
+    /// that nobody knows: it may be a secret whose key is misspelled.
     pub fn cover(&self) {
         mask::cover(self);
     }
@@ -200,6 +200,10 @@ impl Node {
 
     pub(super) fn span(&self) -> Range<usize> {
         self.0.span.clone()
+    }
+
+    pub(super) fn key_span(&self) -> Option<Range<usize>> {
+        self.0.key.clone()
     }
 
     pub(super) fn value(&self) -> &Value {
@@ -276,10 +280,19 @@ impl Planter<'_> {
     }
 
     fn too_large<T: Default>(&self, span: Range<usize>) -> T {
-        let place = Place::new(self.file, span);
-        self.problems.error_at(&place, "this number is too large");
+        let written = self.file.text().get(span.clone()).unwrap_or_default();
+        // That is told as an error of syntax.
+        if !begins_with_zero(written) {
+            self.problems.error_at(&Place::new(self.file, span), "this number is too large");
+        }
         T::default()
     }
+}
+
+/// Whether `number` is written with a zero before its digits, which TOML does not have.
+fn begins_with_zero(number: &str) -> bool {
+    let digits = number.trim_start_matches(['+', '-']).strip_prefix('0');
+    digits.is_some_and(|digits| digits.starts_with(|c: char| c.is_ascii_digit() || c == '_'))
 }
 
 impl fmt::Debug for Node {

@@ -41,6 +41,17 @@ impl<'s> Reader<'s> {
         }
     }
 
+    fn expected_table(&self, known: &'static [&'static str]) -> Failure {
+        let message = format!("expected a table, found {}", self.node.kind());
+        match known {
+            [first, ..] => {
+                let hint = format!("write one, as in `{{ {first} = … }}`; known keys: {}", suggest::quoted(known));
+                Failure::with_hint(message, hint)
+            }
+            [] => Failure::wrong(message),
+        }
+    }
+
     fn integer<T: TryFrom<i64>>(&self, least: i128, most: i128) -> Result<T, Failure> {
         let range = match (least, most) {
             (0, most) if most > u32::MAX.into() => "a whole number from 0".to_owned(),
@@ -203,7 +214,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Failure> {
-        let entries = self.node.entries().ok_or_else(|| self.expected("a table"))?;
+        let entries = self.node.entries().ok_or_else(|| self.expected_table(known))?;
         for entry in entries.iter().filter(|entry| !known.contains(&entry.name.as_str())) {
             self.session.unknown(self.node, entry, "key", known);
         }

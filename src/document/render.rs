@@ -12,6 +12,8 @@ const MAX_COLUMNS: usize = 160;
 const COLUMNS_BEFORE: usize = 60;
 /// A secret this short is not looked for in messages: replacing it would garble them and protect nothing.
 const MIN_SECRET_CHARS: usize = 3;
+/// The same for one that stands in another line than what the message is about.
+const MIN_SECRET_CHARS_AFAR: usize = 8;
 
 pub(super) fn problem(problem: &Problem, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "{}: {}", problem.severity(), problem.message())?;
@@ -38,7 +40,7 @@ fn source(place: &Place, span: &Range<usize>, f: &mut fmt::Formatter<'_>) -> Res
     let (number, bounds) = place.file().line_at(span.start);
     let number = (number + 1).to_string();
     let margin = number.len();
-    let line = Line::new(place.file(), bounds);
+    let line = Line::new(place.file(), bounds, span);
     let (text, carets) = line.cut(line.columns(span));
     writeln!(f, "{:margin$}--> {place}", "")?;
     writeln!(f, "{:margin$} |", "")?;
@@ -54,14 +56,14 @@ struct Line {
 }
 
 impl Line {
-    fn new(file: &File, bounds: Range<usize>) -> Self {
-        let masks = file.masks_in(&bounds);
+    fn new(file: &File, bounds: Range<usize>, caret: &Range<usize>) -> Self {
+        let hidden = file.hidden_in(&bounds, caret);
         let mut cells: Vec<(Range<usize>, char)> = Vec::new();
         let mut masked = false;
         for (at, char) in file.text()[bounds.clone()].char_indices() {
             let start = bounds.start + at;
             let bytes = start..start + char.len_utf8();
-            if masks.iter().any(|mask| mask.span.start < bytes.end && bytes.start < mask.span.end) {
+            if hidden.iter().any(|hidden| hidden.start < bytes.end && bytes.start < hidden.end) {
                 if masked {
                     let stars = cells.len() - 3;
                     cells[stars..].iter_mut().for_each(|(cell, _)| cell.end = bytes.end);
@@ -112,30 +114,36 @@ fn is_treacherous(char: char) -> bool {
         || matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// `text` without the secrets that stand in the lines of `place`: a message likes to quote what it is about.
+/// `text` without the secrets that stand in the file of `place`: a message likes to quote what it is about.
 pub(super) fn without_secrets(text: &str, place: Option<&Place>) -> String {
     let mut text = text.to_owned();
-    let Some((place, span)) = place.and_then(|place| Some((place, place.span()?))) else {
+    let Some(place) = place else {
         return text;
     };
     let file = place.file();
-    let lines = file.line_at(span.start).1.start..file.line_at(span.end).1.end;
-    let masks = file.masks_in(&lines);
+    let lines = place.span().map(|span| file.line_at(span.start).1.start..file.line_at(span.end).1.end);
+    let masks = file.masks_in(&(0..file.text().len()));
     let quoted = masks.iter().filter(|mask| mask.is_quoted);
-    let mut secrets: Vec<&str> = quoted.flat_map(|mask| spellings(file, mask)).collect();
+    let mut secrets: Vec<&str> = quoted
+        .flat_map(|mask| {
+            let is_near =
+                lines.as_ref().is_some_and(|lines| mask.span.start < lines.end && lines.start < mask.span.end);
+            let least = if is_near { MIN_SECRET_CHARS } else { MIN_SECRET_CHARS_AFAR };
+            spellings(file, mask).filter(move |secret| secret.chars().count() >= least)
+        })
+        .collect();
     // The longest first, so that one secret inside another does not leave the rest of it standing.
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     for secret in secrets {
-        if secret.chars().count() >= MIN_SECRET_CHARS {
-            text = text.replace(secret, "***");
-        }
+        text = text.replace(secret, "***");
     }
     text
 }
 
-/// How a message may spell the secret: as written, with or without quotes, and as it is meant.
+/// How a message may spell the secret: as written, with or without quotes, as it is meant, and line by line.
 fn spellings<'a>(file: &'a File, mask: &'a Mask) -> impl Iterator<Item = &'a str> {
     let written = file.text().get(mask.span.clone()).unwrap_or_default();
     let bare = written.trim_matches(['"', '\'']);
-    [Some(bare), mask.value.as_deref()].into_iter().flatten()
+    let lines = bare.lines().skip(usize::from(!bare.contains('\n')));
+    [Some(bare), mask.value.as_deref()].into_iter().flatten().chain(lines)
 }

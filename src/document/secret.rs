@@ -6,6 +6,7 @@ use auditline_sinks::secret::{Origin, Secret, SecretError};
 
 use super::decode::{Failure, Session};
 use super::mask;
+use super::names;
 use super::node::{Node, Value};
 use super::problem::Problem;
 
@@ -67,7 +68,7 @@ fn text(node: &Node) -> Result<&str, Failure> {
 }
 
 fn from_env(node: &Node, name: &str, session: &Session<'_>) -> Result<Secret, Failure> {
-    if !mask::is_variable(name) {
+    if !names::is_variable(name) {
         // Likely the secret itself: it must not be echoed.
         mask::hide_literal(node);
         return Err(Failure::with_hint(
@@ -79,7 +80,7 @@ fn from_env(node: &Node, name: &str, session: &Session<'_>) -> Result<Secret, Fa
         return stand_in_for(name, stand_in);
     }
     Secret::from_env(name, session.context.environment).map_err(|error| match error {
-        SecretError::NotSet(_) if !mask::is_plainly_a_variable(name) => Failure::with_hint(
+        SecretError::NotSet(_) if !names::is_plainly_a_variable(name) => Failure::with_hint(
             "no environment variable of this name is set, and it looks like a secret itself",
             "export the secret under a name, and write the name here, as in `{ env = \"API_TOKEN\" }`",
         ),

@@ -70,7 +70,7 @@ fn an_unknown_key() {
 error: unknown key `workes`
  --> a.toml:5:1
   |
-5 | workes = ***
+5 | workes = 2
   | ^^^^^^
   |
   hint: did you mean `workers`? known keys: `listen`, `workers`, `rate`
@@ -78,7 +78,7 @@ error: unknown key `workes`
 error: unknown key `zzz`
  --> a.toml:6:1
   |
-6 | zzz = ***
+6 | zzz = 1
   | ^^^
   |
   hint: known keys: `listen`, `workers`, `rate`
@@ -276,7 +276,7 @@ error: `file` beside `memory`: only one kind can be meant
 error: unknown key `size`
  --> a.toml:7:1
   |
-7 | size = ***
+7 | size = 1
   | ^^^^
   |
   hint: there are no keys here
@@ -329,6 +329,45 @@ fn all_syntax_errors_of_a_file() {
         assert!(said.contains(line), "{line} in\n{said}");
     }
     assert!(!said.contains("unknown key"), "{said}");
+}
+
+#[test]
+fn a_file_mode_without_quotes_is_told_once_and_how_it_is_written() {
+    assert_said::<Config>(
+        "mode = 0640\n",
+        "\
+error: a number does not begin with `0`
+ --> a.toml:1:8
+  |
+1 | mode = 0640
+  |        ^^^^
+  |
+  hint: put it in quotes where the zero counts, as in a file mode such as `\"0640\"`: `\"0640\"`
+",
+    );
+}
+
+#[test]
+fn a_word_where_a_table_belongs_is_told_what_the_table_looks_like() {
+    assert_said::<Config>(
+        "server = \"localhost\"\n",
+        "\
+error: expected a table, found a string
+ --> a.toml:1:10
+  |
+1 | server = \"localhost\"
+  |          ^^^^^^^^^^^
+  |
+  hint: write one, as in `{ listen = … }`; known keys: `listen`, `workers`, `rate`
+",
+    );
+}
+
+#[test]
+fn a_word_in_capitals_is_told_how_it_is_written() {
+    let said = said::<Kafka>("mode = \"FAST\"\n");
+    assert!(said.contains("error: unknown value `FAST`"), "{said}");
+    assert!(said.contains("hint: did you mean `fast`?"), "{said}");
 }
 
 /// Complete only with one of two, as `try_from` types often are.

@@ -162,7 +162,7 @@ error: no environment variable of this name is set, and it looks like a secret i
 }
 
 #[test]
-fn what_an_unknown_key_holds_is_hidden_and_the_known_ones_are_named() {
+fn what_an_unknown_key_holds_is_shown_where_it_can_be_no_secret() {
     #[derive(Debug, Deserialize)]
     #[serde(rename_all = "snake_case")]
     enum Kind {
@@ -175,7 +175,7 @@ fn what_an_unknown_key_holds_is_hidden_and_the_known_ones_are_named() {
 error: unknown kind `type`
  --> a.toml:1:10
   |
-1 | siem = { type = *** }
+1 | siem = { type = \"kafka\" }
   |          ^^^^
   |
   hint: known kinds: `kafka`
@@ -219,4 +219,49 @@ fn a_node_is_read_as_a_secret_when_it_turns_out_to_be_one() {
     let secret: Secret = nodes["x"].decode(&context).unwrap();
     assert_eq!(secret.expose(), "value of A");
     assert_eq!(format!("{nodes:?}"), "{\"x\": a table at a.toml:1:5}");
+}
+
+#[test]
+fn a_string_beside_a_mistake_of_syntax_is_not_shown() {
+    assert_said::<BTreeMap<String, Node>>(
+        "pepper = \"5550123\" trailing\n",
+        "\
+error: unexpected key or value, expected newline, `#`
+ --> a.toml:1:20
+  |
+1 | pepper = *** trailing
+  |              ^
+",
+    );
+}
+
+#[test]
+fn a_value_under_the_caret_of_a_harmless_key_is_shown() {
+    assert_said::<BTreeMap<String, Node>>(
+        "path = \"C:\\Temp\"\n",
+        "\
+error: missing escaped value, expected `b`, `e`, `f`, `n`, `r`, `\\`, `\"`, `x`, `u`, `U`
+ --> a.toml:1:12
+  |
+1 | path = \"C:\\Temp\"
+  |            ^
+",
+    );
+}
+
+#[test]
+fn a_duplicate_secret_a_wrong_kind_and_a_token_in_two_lines_are_hidden() {
+    for text in [
+        "auth.bearer = \"A5550123\"\nauth.bearer = \"B5550123\"\n",
+        "auth = { bearer = \"5550123\" } trailing\n",
+        "auth = \"Bearer 5550123\" trailing\n",
+        "auth.bearer = \"abc\n5550123\"\n",
+        "secret_headers = { A = \"x\", \"bad name\" = \"5550123\" } trailing\n",
+        "[x.secret_headers]\nA = 5550123 trailing\n",
+        "url = \"https://a:555#0123@example.com/\" x\n",
+    ] {
+        let said = said::<Source>(text);
+        assert!(said.starts_with("error"), "{text}\n{said}");
+        assert!(!said.contains("5550123") && !said.contains("0123@"), "{text}\n{said}");
+    }
 }
