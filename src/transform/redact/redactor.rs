@@ -35,7 +35,7 @@ pub struct Redactor {
     /// What becomes of fields; the redactor itself knows texts only.
     pub(super) fields: Arc<Tree>,
     pub(super) hides_fields: bool,
-    key: Option<Key>,
+    pub(super) key: Option<Key>,
 }
 
 /// What has to be switched on.
