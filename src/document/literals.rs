@@ -305,7 +305,8 @@ impl Scanner<'_> {
         let named = self.text[start..end].split(|c: char| !(c.is_alphanumeric() || "_-".contains(c)));
         let named = named.map(names::rank).max().unwrap_or(Rank::Harmless);
         // A `#` in the midst of a key or a value makes the rest of it look like a comment.
-        let is_unfinished = !self.path.names.is_empty() && !(self.path.is_complete && self.path.has_value);
+        let has_value = self.path.is_complete && self.path.has_value;
+        let is_unfinished = !self.path.names.is_empty() && !has_value;
         let cut = if is_unfinished { self.rank(Rank::Doubtful) } else { Rank::Harmless };
         let rank = beside.unwrap_or(Rank::Harmless).max(named).max(self.header).max(cut);
         self.found.push(Literal { span: start..end, key: None, rank, is_string: true, is_reference: false });

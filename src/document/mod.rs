@@ -182,6 +182,5 @@ fn leading_zero(file: &Arc<File>, span: Range<usize>) -> Problem {
     let number = &rest[..length];
     let problem = Problem::error("a number does not begin with `0`");
     let problem = problem.at(&Place::new(file, span.start..span.start + length.max(1)));
-    problem
-        .hint(format!("put it in quotes where the zero counts, as in a file mode such as `\"0640\"`: `\"{number}\"`"))
+    problem.hint(format!("put it in quotes where the zero counts, as in a file mode: `\"{number}\"`"))
 }

@@ -342,7 +342,7 @@ error: a number does not begin with `0`
 1 | mode = 0640
   |        ^^^^
   |
-  hint: put it in quotes where the zero counts, as in a file mode such as `\"0640\"`: `\"0640\"`
+  hint: put it in quotes where the zero counts, as in a file mode: `\"0640\"`
 ",
     );
 }
