@@ -142,7 +142,9 @@ fn slip() -> impl Strategy<Value = Slip> {
 fn broken(text: &str, slip: Slip, at: usize) -> String {
     let secrets: Vec<usize> = text.match_indices(HALVES[0]).map(|(at, _)| at).collect();
     let place = match secrets.as_slice() {
-        [_, ..] if at % 2 == 0 => (secrets[at / 2 % secrets.len()] + at % 41).saturating_sub(24).min(text.len()),
+        [_, ..] if at.is_multiple_of(2) => {
+            (secrets[at / 2 % secrets.len()] + at % 41).saturating_sub(24).min(text.len())
+        }
         _ => at % (text.len() + 1),
     };
     let line = text[..place].rfind('\n').map_or(0, |at| at + 1);
@@ -205,7 +207,7 @@ fn no_slip_of_the_hand_shows_a_secret() {
     let result = runner.run(&slips, |slips| {
         let (mut main, mut pipeline) = (MAIN.to_owned(), PIPELINE.to_owned());
         for (slip, at) in slips {
-            if at % 5 == 0 {
+            if at.is_multiple_of(5) {
                 pipeline = broken(&pipeline, slip, usize::from(at / 5));
             } else {
                 main = broken(&main, slip, usize::from(at));
