@@ -207,7 +207,7 @@ fn no_slip_of_the_hand_shows_a_secret() {
     let result = runner.run(&slips, |slips| {
         let (mut main, mut pipeline) = (MAIN.to_owned(), PIPELINE.to_owned());
         for (slip, at) in slips {
-            if at % 5 == 0 {
+            if at.is_multiple_of(5) {
                 pipeline = broken(&pipeline, slip, usize::from(at / 5));
             } else {
                 main = broken(&main, slip, usize::from(at));

@@ -301,7 +301,8 @@ impl Scanner<'_> {
         let start = self.at;
         let end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let line = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let beside = self.found.iter().filter(|literal| literal.span.end > line).map(|literal| literal.rank).max();
+        let beside =
+            self.found.iter().rev().take_while(|literal| literal.span.end > line).map(|literal| literal.rank).max();
         let named = self.text[start..end].split(|c: char| !(c.is_alphanumeric() || "_-".contains(c)));
         let named = named.map(names::rank).max().unwrap_or(Rank::Harmless);
         // A `#` in the midst of a key or a value makes the rest of it look like a comment.
