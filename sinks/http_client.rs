@@ -19,7 +19,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Method, Request, RequestBuilder, Response};
 use url::Url;
 
-use self::answer::spellings;
+pub(crate) use self::answer::spellings;
 pub use self::answer::{Answer, Hints, Verdict};
 pub use self::body::Compression;
 pub use self::search::{Search, halves};

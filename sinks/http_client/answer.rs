@@ -32,7 +32,7 @@ pub struct Answer {
 }
 
 /// Secrets in every spelling in which a server may repeat them, the longest first: what begins like another must go first.
-pub(super) fn spellings<'a>(secrets: impl Iterator<Item = &'a str>) -> Arc<[String]> {
+pub(crate) fn spellings<'a>(secrets: impl Iterator<Item = &'a str>) -> Arc<[String]> {
     let mut all: Vec<String> = Vec::new();
     for secret in secrets.filter(|secret| !secret.is_empty()) {
         let json = serde_json::to_string(secret).unwrap_or_default();
