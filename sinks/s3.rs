@@ -273,7 +273,7 @@ impl Config {
     }
 
     fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        [&self.access_key_id, &self.secret_access_key, &self.session_token].into_iter().flatten()
+        [&self.secret_access_key, &self.session_token].into_iter().flatten()
     }
 
     /// The server's address, to which the SDK adds the name of the bucket as it stands: a folder needs its slash.
