@@ -82,6 +82,14 @@ impl Config {
     /// Looks at the configuration only: whether the path can be written is for [`Sink::check`].
     pub fn build(&self) -> Result<FileSink, BuildError> {
         self.rotate.as_ref().map_or(Ok(()), Rotate::validate)?;
+        let path = self.path.to_string();
+        if matches!(path.rsplit('/').next(), None | Some("" | "." | "..")) {
+            return Err(BuildError::new(
+                "path",
+                "`path` is no file's: it must end in a name",
+                "add one, such as `{pipeline}.ndjson`",
+            ));
+        }
         Ok(FileSink { config: self.clone(), tails: Arc::default(), begun: Progress::default() })
     }
 }
@@ -373,6 +381,18 @@ mod tests {
             let found = sink.deliver(&contract::numbered("p", 1, 2)).await.unwrap_err();
             assert_eq!(contract::chain(&found), message.replace("PATH", path.to_str().unwrap()));
         }
+    }
+
+    #[test]
+    fn a_path_that_names_no_file_is_a_mistake() {
+        for path in ["", "out/", "/", "out/{date}/", ".", "out/.."] {
+            for folder in ["", "/etc/auditline"] {
+                let mut config: Config = serde_json::from_value(json!({ "path": path })).unwrap();
+                config.path = config.path.rooted_in(Path::new(folder));
+                assert_eq!(config.build().err().unwrap().key, "path", "{folder} {path}");
+            }
+        }
+        assert!(Folder::new("{date}").config().build().is_ok());
     }
 
     #[test]

@@ -136,6 +136,7 @@ impl Config {
         self.check_positions()?;
         let (client, tokens) = self.client()?;
         client.create_native_config().map_err(|error| options::refused(&error))?;
+        self.options.check(i64::try_from(self.timeout.0.as_millis()).unwrap_or(i64::MAX))?;
         Ok(Kafka {
             config: self.clone(),
             client,
@@ -404,6 +405,30 @@ mod tests {
             assert_eq!(client.get(name), Some(&value), "{name}");
         }
         assert_eq!(sink.to_string(), "kafka kafka-1:9092,[2001:db8::7]:9092 topic audit.{vendor}");
+    }
+
+    // A check without the network passed them, and the run could not begin.
+    #[test]
+    fn options_that_no_idempotent_producer_can_have_are_found_by_a_check() {
+        for (name, value) in [
+            ("max.in.flight", "50"),
+            ("max.in.flight.requests.per.connection", "6"),
+            ("retries", "0"),
+            ("message.send.max.retries", "0"),
+            ("queue.buffering.backpressure.threshold", "2"),
+            ("linger.ms", "30000"),
+            ("queue.buffering.max.ms", "60000"),
+            ("reconnect.backoff.ms", "2001"),
+        ] {
+            let error = config(json!({ "options": { name: value } })).unwrap().build().err().unwrap();
+            assert_eq!(error.key, format!("options.{name}"), "{error}");
+        }
+        for name in ["queuing.strategy", "enable.sasl.oauthbearer.unsecure.jwt"] {
+            let error = config(json!({ "options": { name: "lifo" } })).unwrap_err();
+            assert!(error.to_string().contains("is set by auditline"), "{error}");
+        }
+        let fine = json!({ "max.in.flight": 5, "retries": 3, "linger.ms": 50, "reconnect.backoff.ms": 100 });
+        assert!(config(json!({ "options": fine })).unwrap().build().is_ok());
     }
 
     #[test]

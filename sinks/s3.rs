@@ -9,9 +9,11 @@ mod pack;
 mod plan;
 mod progress;
 mod ratio;
+mod sign;
 mod transport;
 mod upload;
 
+use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -20,9 +22,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Credentials, Region, RequestChecksumCalculation};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::types::ServerSideEncryption;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -34,11 +38,12 @@ use self::explain::{Asked, explain};
 use self::plan::Part;
 use self::progress::Progress;
 use self::ratio::Ratios;
+use self::sign::Token;
 use self::transport::Transport;
 use self::upload::Upload;
 use crate::address::Endpoint;
 use crate::ocsf::Class;
-use crate::secret::Secret;
+use crate::secret::{Hidden, Secret};
 use crate::template::{Place, Template};
 use crate::tls::TlsConfig;
 use crate::units::{ByteSize, HumanDuration};
@@ -68,7 +73,8 @@ pub struct Config {
     pub region: Option<String>,
     /// Another server than AWS: `https://minio.example.com:9000`.
     pub endpoint: Option<Endpoint>,
-    /// Puts the bucket into the path and not into the host's name, as most servers other than AWS want it.
+    /// Puts the bucket into the path and not into the host's name, as most servers other than AWS want it. Always so where
+    /// `endpoint` has a path.
     #[serde(default)]
     pub path_style: bool,
     /// Lets `endpoint` be `http://` to another machine: whoever is between reads the logs.
@@ -153,6 +159,8 @@ pub struct S3 {
     progress: Progress,
     /// Whose turn it is to make a table.
     tables: Arc<Semaphore>,
+    /// What goes out with requests, wherever it comes from, and must not come back in an error.
+    token: Token,
     /// The server was asked for the absence of an object, and does not know how.
     knows_no_absence: AtomicBool,
 }
@@ -242,6 +250,7 @@ impl Config {
             ratios: Ratios::default(),
             progress: Progress::default(),
             tables: Arc::new(Semaphore::new(1)),
+            token: Token::default(),
             knows_no_absence: AtomicBool::new(false),
         })
     }
@@ -258,12 +267,26 @@ impl Config {
             tls: self.tls.as_ref(),
             timeout: self.timeout.0,
             largest_answer: http_client::LARGEST_ANSWER,
-            secrets: Vec::new(),
+            secrets: self.secrets().cloned().collect(),
         });
         client.map(|client| Some(Transport::new(client)))
     }
 
-    async fn client(&self, transport: Option<&Transport>) -> Client {
+    fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        [&self.secret_access_key, &self.session_token].into_iter().flatten()
+    }
+
+    /// The server's address, to which the SDK adds the name of the bucket as it stands: a folder needs its slash.
+    fn server(&self) -> Option<Url> {
+        self.endpoint.as_ref().map(|endpoint| endpoint.below("/"))
+    }
+
+    /// A server in a folder has its buckets there: none of them has a host of its own.
+    fn is_path_style(&self) -> bool {
+        self.path_style || self.server().is_some_and(|server| server.path() != "/")
+    }
+
+    async fn client(&self, transport: Option<&Transport>, token: &Token) -> Client {
         // The transport has the same bound, and more to say when it is reached.
         let margin = if transport.is_some() { CONNECT_TIMEOUT } else { Duration::ZERO };
         let timeouts = TimeoutConfig::builder()
@@ -287,13 +310,14 @@ impl Config {
             ));
         }
         let mut config = aws_sdk_s3::config::Builder::from(&loader.load().await)
-            .force_path_style(self.path_style)
+            .force_path_style(self.is_path_style())
+            .interceptor(token.clone())
             // The engine retries, and counts.
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .request_checksum_calculation(RequestChecksumCalculation::WhenSupported);
-        if let Some(endpoint) = &self.endpoint {
-            config = config.endpoint_url(endpoint.url().as_str());
+        if let Some(server) = self.server() {
+            config = config.endpoint_url(server);
         }
         if let Some(transport) = transport {
             config = config.http_client(transport.shared());
@@ -312,7 +336,7 @@ impl Sink for S3 {
             Ok(_) => Ok(()),
             Err(error) => match explain(error, Asked::List, &self.config.bucket) {
                 Ok(()) => Ok(()),
-                Err(error) => Err(self.doubted(error).await),
+                Err(error) => Err(self.doubted(self.without_secrets(error)).await),
             },
         }
     }
@@ -347,11 +371,27 @@ impl S3 {
         if let Some(client) = &*known {
             return Ok(client.clone());
         }
-        let client = self.config.client(self.transport.as_ref()).await;
+        let client = self.config.client(self.transport.as_ref(), &self.token).await;
         if client.config().region().is_none() {
             return Err(explain::no_region("the AWS environment does not tell it"));
         }
         Ok(known.insert(client).clone())
+    }
+
+    /// What became of an upload, or of a question about an object.
+    fn explained<E>(&self, error: SdkError<E, HttpResponse>) -> DeliveryError
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let error = explain(error, Asked::Put, &self.config.bucket);
+        self.without_secrets(error.expect_err("only a list may be denied without harm"))
+    }
+
+    /// A server that refuses a token may repeat it.
+    fn without_secrets(&self, error: DeliveryError) -> DeliveryError {
+        let token = self.token.last();
+        let secrets = self.config.secrets().map(Secret::expose).chain(token.as_deref());
+        explain::without_secrets(error, &Hidden::of(secrets, 1))
     }
 
     /// What a person is asked to mend may be a file of the AWS environment, which a client reads once.

@@ -189,6 +189,8 @@ impl Item {
                 "raise `index.mapping.total_fields.limit`, or use the index template that `auditline schema \
                  index-template` prints",
             ),
+            // An ingest pipeline says of a document what it would say again, and under whatever status.
+            (400 | 500, _) if self.error.as_ref().is_some_and(Fault::is_of_ingest) => Fate::Rejected,
             // The whole of a document is at fault, or a field of it, or it has too many of them.
             (400 | 413, _) => Fate::Rejected,
             _ => Fate::Retryable,
@@ -197,6 +199,14 @@ impl Item {
 }
 
 impl Fault {
+    /// Whether a processor of an ingest pipeline could not do with the document. Only its own words are looked at where
+    /// the fault is wrapped.
+    fn is_of_ingest(&self) -> bool {
+        let is_known =
+            ["fail_processor_exception", "dissect_exception", "script_exception"].contains(&self.kind.as_str());
+        is_known || self.caused_by.as_ref().is_some_and(|cause| cause.is_of_ingest())
+    }
+
     /// `mapper_parsing_exception: failed to parse field [time] of type [date]: …`, causes behind it.
     fn sentence(&self) -> String {
         let reason = self.reason.as_deref().unwrap_or_default();
@@ -228,6 +238,7 @@ mod tests {
             (429, "cluster_block_exception"),
             (503, "unavailable_shards_exception"),
             (500, "illegal_state_exception"),
+            (503, "script_exception"),
             (502, ""),
             (200, "odd_exception"),
         ] {
@@ -258,6 +269,18 @@ mod tests {
         ] {
             assert!(matches!(fate(status, kind, reason), Fate::Refused(_)), "{status} {kind} {reason}");
         }
+    }
+
+    // An ingest pipeline that failed on one record stopped all those behind it for good.
+    #[test]
+    fn a_record_that_an_ingest_processor_fails_on_is_rejected() {
+        for kind in ["fail_processor_exception", "dissect_exception", "script_exception"] {
+            assert_eq!(fate(500, kind, "no"), Fate::Rejected, "{kind}");
+            assert_eq!(fate(400, kind, "no"), Fate::Rejected, "{kind}");
+        }
+        let text = r#"{"create":{"status":500,"error":{"type":"exception","reason":"x","caused_by":{"type":"dissect_exception","reason":"y"}}}}"#;
+        let action: Action = serde_json::from_str(text).unwrap();
+        assert_eq!(action.create.fate(false), Fate::Rejected);
     }
 
     #[test]

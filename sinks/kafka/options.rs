@@ -85,7 +85,9 @@ pub enum Mechanism {
 pub struct Options(BTreeMap<String, String>);
 
 /// What we set ourselves, and what to use instead.
-const OURS: [(&str, &str); 32] = [
+const OURS: [(&str, &str); 34] = [
+    ("queuing.strategy", PROMISE),
+    ("enable.sasl.oauthbearer.unsecure.jwt", "use the key `sasl`"),
     ("acks", PROMISE),
     ("request.required.acks", PROMISE),
     ("enable.idempotence", PROMISE),
@@ -164,6 +166,53 @@ impl Compression {
 impl Options {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// The most requests under way to a broker with which none is put before another.
+const MOST_IN_FLIGHT: i64 = 5;
+
+/// An option's name, which numbers it may be, and what to do about others.
+type Bound = (&'static str, fn(i64) -> bool, &'static str);
+
+/// Options that librdkafka takes one by one, and refuses when a producer is made. By all their names.
+const BOUNDS: [Bound; 6] = {
+    const FEW: &str = "choose 1 to 5: with more, records could change places";
+    const SOME: &str = "leave it out: what is not sent again is lost";
+    const ONE: &str = "leave it out, or set it to 1";
+    [
+        ("max.in.flight", |value| value <= MOST_IN_FLIGHT, FEW),
+        ("max.in.flight.requests.per.connection", |value| value <= MOST_IN_FLIGHT, FEW),
+        ("retries", |value| value >= 1, SOME),
+        ("message.send.max.retries", |value| value >= 1, SOME),
+        ("queue.buffering.backpressure.threshold", |value| value <= 1, ONE),
+        ("reconnect.backoff.ms", |value| value <= 2000, "choose at most 2000, or raise `reconnect.backoff.max.ms`"),
+    ]
+};
+
+impl Options {
+    /// What would be refused only when the producer is made: what an idempotent one cannot be, and times that do not fit.
+    pub(super) fn check(&self, timeout_millis: i64) -> Result<(), BuildError> {
+        let wrong = |name: &str, value: &str, hint: &str| {
+            let message = format!("with `{name} = {value}` librdkafka cannot keep what auditline promises");
+            Err(BuildError::new(&format!("options.{name}"), message, hint))
+        };
+        for (name, value) in self.iter() {
+            // What is no number, librdkafka itself refuses.
+            let Ok(number) = value.trim().parse::<f64>() else { continue };
+            let bound = BOUNDS.iter().find(|(known, ..)| *known == name);
+            let is_raised = name == "reconnect.backoff.ms" && self.0.contains_key("reconnect.backoff.max.ms");
+            if let Some((_, fits, hint)) = bound
+                && !is_raised
+                && !fits(number as i64)
+            {
+                return wrong(name, value, hint);
+            }
+            if ["linger.ms", "queue.buffering.max.ms"].contains(&name) && number >= timeout_millis as f64 {
+                return wrong(name, value, "choose less than `timeout`");
+            }
+        }
+        Ok(())
     }
 }
 

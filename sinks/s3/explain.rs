@@ -9,8 +9,9 @@ use chrono::Utc;
 
 use super::transport;
 use super::upload::Failed;
-use crate::DeliveryError;
 use crate::http_client::retry_after;
+use crate::secret::Hidden;
+use crate::{BoxError, DeliveryError};
 
 /// What a server has against a request that is to create an object and never to replace one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +73,36 @@ where
     Err(unanswered(error))
 }
 
-pub(super) fn no_region(source: impl Into<crate::BoxError>) -> DeliveryError {
+/// The error in the same words, but for the secrets.
+pub(super) fn without_secrets(error: DeliveryError, secrets: &Hidden) -> DeliveryError {
+    let hidden = |text: &str| secrets.hide(text);
+    let said = |source: Option<BoxError>| source.map(|source| Said::of(&*source, &hidden).into());
+    match error {
+        DeliveryError::Retryable { message, retry_after, source } => {
+            DeliveryError::Retryable { message: hidden(&message), retry_after, source: said(source) }
+        }
+        DeliveryError::Refused { message, hint, source } => {
+            DeliveryError::Refused { message: hidden(&message), hint, source: said(source) }
+        }
+    }
+}
+
+/// A cause as it is told, without the answer that the SDK's own has inside.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Said {
+    text: String,
+    source: Option<Box<Said>>,
+}
+
+impl Said {
+    fn of(error: &dyn Error, hidden: &impl Fn(&str) -> String) -> Self {
+        let source = error.source().map(|cause| Box::new(Self::of(cause, hidden)));
+        Self { text: hidden(&error.to_string()), source }
+    }
+}
+
+pub(super) fn no_region(source: impl Into<BoxError>) -> DeliveryError {
     DeliveryError::refused("the bucket's region is not known", "set `region`", source)
 }
 

@@ -13,8 +13,9 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::S3;
-use super::explain::{Asked, Objection, explain};
+use super::explain::Objection;
 use super::pack::{Chunk, Piece, Rows};
+use super::sign::{Answers, Sign};
 use crate::DeliveryError;
 
 /// Metadata of an object: the digest of its records, by which one that is there already is known for the same.
@@ -108,13 +109,20 @@ impl Upload<'_> {
             .set_server_side_encryption(config.sse.map(ServerSideEncryption::from))
             .set_ssekms_key_id(config.sse_kms_key_id.clone())
             .body(ByteStream::from(body.bytes.clone()));
-        let answer = request.send().await.map_err(Failed::of)?;
+        let answers = Answers::default();
+        let sent = request.customize().interceptor(answers.clone()).send().await;
+        let answer = sent.map_err(|error| self.failed(error))?;
         match answer.checksum_crc32() {
             Some(stored) if stored != body.crc32 => {
                 self.sink.progress.spoil(&self.key);
-                Err(Failed::Told(self.other_bytes(stored, &body.crc32)))
+                return Err(Failed::Told(self.other_bytes(stored, &body.crc32)));
             }
-            _ => self.expect_tag(answer.e_tag()),
+            _ => {}
+        }
+        match answers.sign(answer.e_tag()) {
+            Sign::S3 => Ok(()),
+            Sign::None => self.confirm(body.bytes.len() as u64, digest).await.map_err(Failed::Told),
+            Sign::Other => Err(Failed::Told(self.no_s3())),
         }
     }
 
@@ -173,7 +181,7 @@ impl Upload<'_> {
             .set_storage_class(config.storage_class.as_deref().map(StorageClass::from))
             .set_server_side_encryption(config.sse.map(ServerSideEncryption::from))
             .set_ssekms_key_id(config.sse_kms_key_id.clone());
-        let answer = request.send().await.map_err(|error| self.explained(Failed::of(error)))?;
+        let answer = request.send().await.map_err(|error| self.explained(self.failed(error)))?;
         let Some(id) = answer.upload_id() else { return Err(self.no_s3()) };
         Ok(Pending {
             client: self.client.clone(),
@@ -194,9 +202,13 @@ impl Upload<'_> {
             .checksum_algorithm(ChecksumAlgorithm::Crc32)
             .checksum_crc32(&body.crc32)
             .body(ByteStream::from(body.bytes.clone()));
-        let answer = request.send().await.map_err(|error| self.explained(Failed::of(error)))?;
+        let answers = Answers::default();
+        let sent = request.customize().interceptor(answers.clone()).send().await;
+        let answer = sent.map_err(|error| self.explained(self.failed(error)))?;
         match answer.checksum_crc32() {
             Some(stored) if stored != body.crc32 => Err(self.other_bytes(stored, &body.crc32)),
+            // Whether it has the part, it says in the end.
+            _ if answers.sign(answer.e_tag()) == Sign::Other => Err(self.no_s3()),
             // A server that keeps no checksum of a part must not be asked to compare it in the end.
             stored => {
                 let Some(tag) = answer.e_tag() else { return Err(self.no_s3()) };
@@ -220,8 +232,10 @@ impl Upload<'_> {
             let request = self.client.complete_multipart_upload().bucket(&self.sink.config.bucket).key(&self.key);
             let request = request.set_upload_id(upload.clone()).multipart_upload(parts.clone());
             let request = request.set_if_none_match(if_absent.then(|| "*".to_owned()));
-            let answer = request.send().await.map_err(Failed::of)?;
-            self.expect_tag(answer.e_tag())
+            let answers = Answers::default();
+            let sent = request.customize().interceptor(answers.clone()).send().await;
+            let answer = sent.map_err(|error| self.failed(error))?;
+            if answers.is_whole() && answer.e_tag().is_some() { Ok(()) } else { Err(Failed::Told(self.no_s3())) }
         };
         if self.sink.asks_for_absence(&self.key) {
             match once(true).await {
@@ -250,7 +264,7 @@ impl Upload<'_> {
         let uploads = match listed {
             Ok(listed) => listed.uploads.unwrap_or_default(),
             Err(error) => {
-                tracing::debug!(bucket, key = self.key, error = %explained(error, bucket), "cannot look for unfinished uploads");
+                tracing::debug!(bucket, key = self.key, error = %self.sink.explained(error), "cannot look for unfinished uploads");
                 return false;
             }
         };
@@ -296,7 +310,7 @@ impl Upload<'_> {
                 );
                 Ok(There::Unknown)
             }
-            Err(error) => match explained(error, bucket) {
+            Err(error) => match self.sink.explained(error) {
                 // Gone since.
                 DeliveryError::Refused { message, source, .. } => {
                     Err(DeliveryError::Retryable { message, retry_after: None, source })
@@ -306,9 +320,32 @@ impl Upload<'_> {
         }
     }
 
-    /// A proxy's friendly page under status 200 must not pass for a stored object.
-    fn expect_tag(&self, tag: Option<&str>) -> Result<(), Failed> {
-        if tag.is_some() { Ok(()) } else { Err(Failed::Told(self.no_s3())) }
+    /// The answer to the upload could be anybody's: the object itself tells whether it is there as it was sent.
+    async fn confirm(&self, bytes: u64, digest: &str) -> Result<(), DeliveryError> {
+        let bucket = &self.sink.config.bucket;
+        match self.client.head_object().bucket(bucket).key(&self.key).send().await {
+            Ok(head) => {
+                let size = head.content_length().and_then(|size| u64::try_from(size).ok());
+                let found = head.metadata().and_then(|metadata| metadata.get(DIGEST));
+                let is_ours = size == Some(bytes) && found.is_some_and(|found| found == digest);
+                if is_ours { Ok(()) } else { Err(self.no_s3()) }
+            }
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 403) => {
+                Err(DeliveryError::Refused {
+                    message: format!(
+                        "the server's answer does not tell that `{}` is stored, and these credentials may not look",
+                        self.key
+                    ),
+                    hint: "grant `s3:GetObject` below `prefix` to these credentials, and see that `endpoint` is an S3 server"
+                        .to_owned(),
+                    source: None,
+                })
+            }
+            Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404) => {
+                Err(self.no_s3())
+            }
+            Err(error) => Err(self.sink.explained(error)),
+        }
     }
 
     fn no_s3(&self) -> DeliveryError {
@@ -330,10 +367,21 @@ impl Upload<'_> {
         }
     }
 
+    fn failed<E>(&self, error: SdkError<E, HttpResponse>) -> Failed
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        Failed::Answer {
+            status: error.raw_response().map(|answer| answer.status().as_u16()),
+            code: error.code().map(str::to_owned),
+            error: self.sink.explained(error),
+        }
+    }
+
     fn explained(&self, failed: Failed) -> DeliveryError {
         match failed {
             Failed::Told(error) => error,
-            Failed::Answer { explain, .. } => explain(&self.sink.config.bucket),
+            Failed::Answer { error, .. } => error,
         }
     }
 }
@@ -343,27 +391,7 @@ pub(super) enum Failed {
     /// We know already.
     Told(DeliveryError),
     /// The server said so, with a status and a code.
-    Answer { status: Option<u16>, code: Option<String>, explain: Box<dyn FnOnce(&str) -> DeliveryError + Send> },
-}
-
-impl Failed {
-    fn of<E>(error: SdkError<E, HttpResponse>) -> Self
-    where
-        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    {
-        Self::Answer {
-            status: error.raw_response().map(|answer| answer.status().as_u16()),
-            code: error.code().map(str::to_owned),
-            explain: Box::new(|bucket| explained(error, bucket)),
-        }
-    }
-}
-
-fn explained<E>(error: SdkError<E, HttpResponse>, bucket: &str) -> DeliveryError
-where
-    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-{
-    explain(error, Asked::Put, bucket).expect_err("only a list may be denied without harm")
+    Answer { status: Option<u16>, code: Option<String>, error: DeliveryError },
 }
 
 /// A multipart upload that is neither an object nor gone. Dropped, it is aborted.
@@ -387,7 +415,7 @@ impl Pending {
         Some(async move {
             // What stays is found when the batch comes again.
             if let Err(error) = request.send().await {
-                tracing::debug!(error = %error.into_service_error(), "an unfinished upload could not be ended");
+                tracing::debug!(code = error.code(), "an unfinished upload could not be ended");
             }
         })
     }

@@ -1,7 +1,7 @@
 //! From what the files say to what they mean.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +67,9 @@ pub fn resolve(files: &Files, context: &Context<'_>) -> Option<Plan> {
     }
     refuse_mixed_files(&pipelines, &files.pipelines, &sinks, context);
     refuse_mixed_objects(&pipelines, &files.pipelines, &sinks, context);
+    if let Some(main) = &main {
+        refuse_own_files(&pipelines, files, &state_dir(main, files), &sinks, context);
+    }
     // What a pipeline goes to is not known for sure before it is sound.
     if !context.problems.has_errors() {
         warn_of_idle_sinks(&names, &files.pipelines, context);
@@ -248,6 +251,56 @@ fn refuse_mixed_files(
             context.problems.push(at_lane(Problem::error(message).hint(hint), &plan.name, &lane.name, files));
         }
     }
+}
+
+/// What auditline itself reads or keeps there would be written into.
+fn refuse_own_files(
+    plans: &[PipelinePlan<SourcePlan>],
+    files: &Files,
+    state_dir: &Path,
+    sinks: &BTreeMap<String, Destination>,
+    context: &Context<'_>,
+) {
+    let whole = |path: &Path| plain(&std::path::absolute(path).unwrap_or(path.to_owned()));
+    let state_dir = whole(state_dir);
+    let pipelines = files.pipelines.iter().map(|file| &file.document);
+    let read: Vec<PathBuf> =
+        pipelines.chain([&files.main]).map(|document| whole(Path::new(document.file().name()))).collect();
+    for plan in plans {
+        for lane in &plan.lanes {
+            let config = sinks.get(&*lane.name).map(|destination| &destination.config);
+            let path = config.and_then(|config| config.file_of(&plan.name, &plan.source.connector().name));
+            let Some(path) = path.map(|path| whole(&path)) else { continue };
+            let (message, hint) = match path {
+                path if path.starts_with(&state_dir) => (
+                    format!("the sink `{}` would write into `state_dir`, where auditline keeps its journal", lane.name),
+                    "give the sink a `path` outside of it",
+                ),
+                path if read.contains(&path) => (
+                    format!("the sink `{}` would write into a file of the configuration", lane.name),
+                    "give the sink a `path` of its own",
+                ),
+                _ => continue,
+            };
+            context.problems.push(at_lane(
+                Problem::error(message).hint(hint),
+                &plan.name,
+                &lane.name,
+                &files.pipelines,
+            ));
+        }
+    }
+}
+
+/// An absolute path without steps back.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, step| {
+        match step {
+            Component::ParentDir => drop(plain.pop()),
+            step => plain.push(step),
+        }
+        plain
+    })
 }
 
 /// Two sinks of one pipeline whose objects have the same names: those of one would replace those of the other.

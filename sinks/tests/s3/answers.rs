@@ -1,6 +1,7 @@
 //! What a real server cannot be made to answer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use auditline_sinks::contract::{self, chain};
@@ -14,8 +15,13 @@ fn answer(head: &str, body: &str) -> Answer {
     Some((head.to_owned(), body.to_owned()))
 }
 
+/// An answer to HEAD tells of a body and has none.
+fn answer_of_length(head: &str, length: &str) -> Answer {
+    answer(&format!("{head}\r\ncontent-length: {length}"), "")
+}
+
 fn stored() -> Answer {
-    answer("200 OK\r\netag: \"e\"", "")
+    answer("200 OK\r\netag: \"e\"\r\nx-amz-request-id: 1", "")
 }
 
 fn error(head: &str, code: &str) -> Answer {
@@ -234,7 +240,7 @@ async fn answers_are_told_apart_by_who_can_mend_them() {
 #[tokio::test]
 async fn a_server_without_the_condition_is_asked_once() {
     let unknown = "<Error><Code>NotImplemented</Code><Message>A header you provided implies…</Message></Error>";
-    let stored = || ("200 OK\r\netag: \"e\"".to_owned(), String::new());
+    let stored = || ("200 OK\r\netag: \"e\"\r\nx-amz-request-id: 1".to_owned(), String::new());
     let refused = ("501 Not Implemented".to_owned(), unknown.to_owned());
     let (endpoint, answering) = answers(vec![refused, stored(), stored()]).await;
     let sink = sink(offline(&endpoint));
@@ -252,7 +258,7 @@ async fn an_object_that_may_not_be_looked_at_is_written_again() {
     let (endpoint, answering) = answers(vec![
         ("412 Precondition Failed".to_owned(), taken),
         ("403 Forbidden".to_owned(), String::new()),
-        ("200 OK\r\netag: \"e\"".to_owned(), String::new()),
+        ("200 OK\r\netag: \"e\"\r\nx-amz-request-id: 1".to_owned(), String::new()),
     ])
     .await;
     sink(offline(&endpoint)).deliver(&contract::numbered("p", 1, 2)).await.unwrap();
@@ -265,7 +271,7 @@ async fn an_object_that_may_not_be_looked_at_is_written_again() {
 #[tokio::test]
 async fn an_object_that_is_not_what_was_sent_is_written_over() {
     let spoilt = ("200 OK\r\netag: \"e\"\r\nx-amz-checksum-crc32: AAAAAA==".to_owned(), String::new());
-    let stored = || ("200 OK\r\netag: \"e\"".to_owned(), String::new());
+    let stored = || ("200 OK\r\netag: \"e\"\r\nx-amz-request-id: 1".to_owned(), String::new());
     let (endpoint, answering) = answers(vec![spoilt, stored(), stored()]).await;
     let (sink, batch) = (sink(offline(&endpoint)), contract::numbered("p", 1, 2));
     let outcome = sink.deliver(&batch).await;
@@ -326,5 +332,136 @@ async fn an_object_that_is_too_large_needs_the_servers_limit_raised() {
              counts only for later batches, as this one keeps its bounds"
         );
         refusing.await.unwrap();
+    }
+}
+
+// A portal's page with a tag of its own was taken for a stored object, and the journal went on without it.
+#[tokio::test]
+async fn a_page_with_a_tag_is_no_delivery() {
+    let page = "<html><head><title>Please sign in</title></head></html>";
+    let weak = "200 OK\r\ncontent-type: text/html\r\netag: W/\"5c-abc\"";
+    let strong = "200 OK\r\ncontent-type: text/html\r\netag: \"5c\"";
+    for (head, body) in [(weak, page), (weak, ""), (strong, page), (strong, "")] {
+        let server = Server::start(move |_| answer(head, body)).await;
+        let outcome = sink(offline(&server.endpoint)).deliver(&contract::numbered("p", 1, 2)).await;
+        let Err(DeliveryError::Retryable { message, .. }) = outcome else { panic!("{head} {body}: {outcome:?}") };
+        assert!(message.ends_with("but not as S3 does: is `endpoint` an S3 server?"), "{message}");
+        let server = Server::start(move |request| of_parts(request, "PUT ", answer(head, body))).await;
+        let mut config = offline(&server.endpoint);
+        config["timeout"] = json!("20s");
+        config["compression"] = json!("none");
+        let outcome = sink(config).deliver(&large("corp", 6)).await;
+        // A part is asked for again by the tag when the object is put together.
+        assert_eq!(outcome.is_ok(), head == strong && body.is_empty(), "{head} {body}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_no_answer_tells_of_an_s3_the_object_does() {
+    let batch = contract::numbered("p", 1, 2);
+    let stored = Arc::new(Mutex::new(None));
+    let kept = stored.clone();
+    let server = Server::start(move |request| {
+        let header = |name: &str| {
+            let head = request.0.to_lowercase();
+            head.lines().find_map(|line| line.strip_prefix(name).map(|value| value.trim().to_owned()))
+        };
+        let mut kept = kept.lock().unwrap();
+        match (request.method(), &*kept) {
+            ("PUT", _) => {
+                *kept = Some((header("content-length:").unwrap(), header("x-amz-meta-auditline-sha256:").unwrap()));
+                answer("200 OK\r\netag: \"e\"", "")
+            }
+            ("HEAD", Some((length, digest))) => {
+                answer_of_length(&format!("200 OK\r\nx-amz-meta-auditline-sha256: {digest}"), length)
+            }
+            _ => answer("404 Not Found", ""),
+        }
+    })
+    .await;
+    let sink = sink(offline(&server.endpoint));
+    sink.deliver(&batch).await.unwrap();
+    assert_eq!((server.seen("PUT ").len(), server.seen("HEAD ").len()), (1, 1));
+
+    for (status, refused) in [("404 Not Found", false), ("403 Forbidden", true), ("503 Slow Down", false)] {
+        let server = Server::start(move |request| match request.method() {
+            "HEAD" => answer(status, ""),
+            _ => answer("200 OK\r\netag: \"e\"", ""),
+        })
+        .await;
+        let error = crate::place::sink(offline(&server.endpoint)).deliver(&batch).await.unwrap_err();
+        assert_eq!(matches!(error, DeliveryError::Refused { .. }), refused, "{status}: {error}");
+    }
+}
+
+// The end of it might have said that it failed.
+#[tokio::test]
+async fn an_upload_whose_last_answer_is_cut_off_is_no_delivery() {
+    let cut = "<CompleteMultipartUploadResult><ETag>\"abc-2\"</ETag>";
+    let page = "<html><head><title>Please sign in</title></head></html>";
+    for body in [cut, page] {
+        let server = Server::start(move |request| match request.method() {
+            "POST" if request.line().contains("uploadId=") => answer("200 OK\r\netag: \"x\"", body),
+            _ => of_parts(request, "nothing", None),
+        })
+        .await;
+        let mut config = offline(&server.endpoint);
+        config["timeout"] = json!("20s");
+        config["compression"] = json!("none");
+        let outcome = sink(config).deliver(&large("corp", 6)).await;
+        assert!(matches!(outcome, Err(DeliveryError::Retryable { .. })), "{outcome:?}");
+        // The object may come into being yet.
+        assert_eq!(server.seen("DELETE ").len(), 0);
+    }
+}
+
+// The folder and the bucket became one name: `/storage/v1/s3audit/…`.
+#[tokio::test]
+async fn a_server_in_a_folder_has_its_buckets_there() {
+    for (slash, path_style) in [("", true), ("/", true), ("", false)] {
+        let server = Server::start(|request| match request.method() {
+            "HEAD" => answer("404 Not Found", ""),
+            "PUT" if request.line().contains("small") => answer("200 OK\r\netag: \"e\"", ""),
+            _ => of_parts(request, "nothing", None),
+        })
+        .await;
+        let mut config =
+            offline(&format!("{}/storage/v1/s3{slash}", server.endpoint.replace("127.0.0.1", "localhost")));
+        config["path_style"] = json!(path_style);
+        config["timeout"] = json!("20s");
+        config["compression"] = json!("none");
+        let sink = sink(config);
+        sink.check().await.ok();
+        sink.deliver(&large("corp", 6)).await.unwrap();
+        // Asks by HEAD, as no answer tells of an S3.
+        sink.deliver(&contract::numbered("small", 1, 2)).await.unwrap_err();
+        for method in ["GET ", "POST ", "PUT ", "HEAD "] {
+            let asked = server.seen(method);
+            let in_place = |line: &String| line.starts_with(&format!("{method}/storage/v1/s3/audit"));
+            assert!(!asked.is_empty() && asked.iter().all(in_place), "{asked:?}");
+        }
+    }
+}
+
+// A server that repeats what it refuses had the token printed.
+#[tokio::test]
+async fn a_token_that_the_server_repeats_is_not_told_again() {
+    let server = Server::start(|request| {
+        let token = request.0.lines().find_map(|line| line.strip_prefix("x-amz-security-token: ")).unwrap_or("none");
+        let said =
+            format!("<Error><Code>InvalidToken</Code><Message>The token {token} is malformed.</Message></Error>");
+        answer("400 Bad Request", &said)
+    })
+    .await;
+    let mut config = offline(&server.endpoint);
+    config["session_token"] = json!("a-token/to+tell=nobody");
+    let sink = sink(config);
+    let delivered = sink.deliver(&contract::numbered("p", 1, 2)).await.map(drop);
+    for outcome in [delivered, sink.check().await] {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, DeliveryError::Refused { .. }), "{error:?}");
+        let told = format!("{} {error:?}", chain(&error));
+        assert!(told.contains("The token *** is malformed"), "{told}");
+        assert!(!told.contains("tell=nobody"), "{told}");
     }
 }

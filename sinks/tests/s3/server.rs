@@ -88,8 +88,9 @@ async fn body(stream: &mut TcpStream, request: &Request) {
 }
 
 async fn say(stream: &mut TcpStream, (head, body): (String, String)) {
-    let length = body.len();
-    let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+    let told = head.contains("\r\ncontent-length: ");
+    let length = if told { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let answer = format!("HTTP/1.1 {head}\r\n{length}connection: close\r\n\r\n{body}");
     let _ = stream.write_all(answer.as_bytes()).await;
 }
 
