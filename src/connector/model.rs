@@ -297,8 +297,9 @@ pub struct Decode {
     pub records: Option<Spanned<Path>>,
     /// Where a record has its id; the first that holds something counts. None: the content's fingerprint.
     pub id: Vec<Path>,
-    /// Where a record has its time; the first that holds something counts. None: the end of its window. A time in no known form
-    /// makes a dead letter of the record.
+    /// Where a record has its time; the first that holds something counts. None: the end of its window, in a file the time
+    /// of its last change, and then the event has no `original_time`. A time in no known form makes a dead letter of the
+    /// record.
     pub time: Vec<Path>,
     /// Members that do not count in a fingerprint, because they change.
     #[serde(default)]

@@ -116,7 +116,7 @@ pub(super) fn is_plainly_a_setting(text: &str) -> bool {
     };
     // What is that short is a word: `CEF`, `POST`.
     let is_short = text.len() <= 4 && text.chars().all(|c| c.is_ascii_uppercase());
-    is_short || text.len() <= 80 && text.split(|c: char| "_-./:{}*,".contains(c)).all(is_part)
+    is_short || text.len() <= 80 && text.split(|c: char| "_-./:{}*,?".contains(c)).all(is_part)
 }
 
 /// The same for what stands beside that which is spoken of: more words, names with capitals, short expressions.

@@ -138,6 +138,6 @@ fn lines_have_no_list_and_headers_have_names() {
     let cursor = messages(&[("records = \"results\"\n", "")]);
     let expected = "`pages` pages by a cursor, but an answer has records and nothing else";
     assert_eq!(cursor, [expected, "say where the `records` are, or page in another way"]);
-    let header = messages(&[("[decode]", "[credential]\nexpires_header = \"x y\"\n\n[decode]")]);
-    assert_eq!(header, ["`x y` is not the name of a header", "for example \"x-token-expires\""]);
+    let header = messages(&[("[decode]", "[credential]\nexpires_header = \"x:y\"\n\n[decode]")]);
+    assert_eq!(header, ["`x:y` is not the name of a header", "for example \"x-token-expires\""]);
 }
