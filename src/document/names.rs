@@ -78,7 +78,10 @@ fn first_word_is_secret(key: &str) -> bool {
 fn is_slip(word: &str, meant: &str, most: usize) -> bool {
     // Other words, whose letters happen to be near.
     let is_another = matches!(word, "auto" | "taken" | "path" | "day" | "by" | "secure");
-    !is_another && word.len().abs_diff(meant.len()) <= most && strsim::damerau_levenshtein(word, meant) <= most
+    // A slip brings no more than one strange letter. Asked first, for the distance takes long, and there are many words.
+    let may_be = || word.chars().filter(|letter| !meant.contains(*letter)).count() <= most;
+    let is_near = || strsim::damerau_levenshtein(word, meant) <= most;
+    !is_another && word.len().abs_diff(meant.len()) <= most && may_be() && is_near()
 }
 
 /// Whether this is the name of an environment variable beyond doubt: `TELNYX_API_KEY`, `S3_KEY2`, `home`. Anything else
