@@ -244,7 +244,11 @@ async fn encrypt(stream: TcpStream, address: &Address, tls: TlsConfig) -> Result
         )
     })?;
     let connector = TlsConnector::from(Arc::clone(&client));
-    connector.connect(name, stream).await.map_err(|error| broken(error, address))
+    connector.connect(name, stream).await.map_err(|error| match error.kind() {
+        // It has looked at our certificate before we were done with what we say.
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => refused_after_handshake(error, address),
+        _ => broken(error, address),
+    })
 }
 
 /// What a plain port is answered with elsewhere names a transport; here it is `tls` itself that asks for TLS.
@@ -264,7 +268,7 @@ fn refused_after_handshake(error: io::Error, address: &Address) -> DeliveryError
     if explain(&error).is_none() && spoken(&error).is_none() {
         return DeliveryError::retryable(
             format!(
-                "`{address}` closed the connection right after the TLS handshake: if it asks for a certificate, set \
+                "`{address}` closed the connection at the TLS handshake: if it asks for a certificate, set \
                  `tls.cert` and `tls.key` to one its authority has signed"
             ),
             error,
