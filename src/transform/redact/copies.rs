@@ -99,7 +99,7 @@ impl<'t, 'a> Hidden<'t, 'a> {
     }
 
     /// What hides that text. Of OCSF's own words none is a copy.
-    fn find(&self, text: &str) -> Option<&'t Treatment> {
+    pub(super) fn find(&self, text: &str) -> Option<&'t Treatment> {
         if text.len() < SHORTEST || is_fact(text) {
             return None;
         }
@@ -298,7 +298,7 @@ pub(super) fn masked_record(text: &str) -> String {
     let arena = Arena::new();
     match json::decode(text.as_bytes(), &arena) {
         Ok(body @ (Value::Array(_) | Value::Object(_))) => {
-            json::to_string(&super::step::mask_all(body, &arena).unwrap_or(body))
+            json::to_string(&super::walk::mask_all(body, &arena).unwrap_or(body))
         }
         _ => UNREADABLE.to_owned(),
     }
@@ -311,7 +311,7 @@ pub(super) fn masked_reason(reason: &str) -> String {
     for (at, _) in reason.match_indices(": ") {
         let quoted = &reason[at + 2..];
         if let Ok(value) = json::decode(quoted.trim_end().as_bytes(), &arena) {
-            let masked = super::step::mask_all(value, &arena).unwrap_or(value);
+            let masked = super::walk::mask_all(value, &arena).unwrap_or(value);
             return format!("{}{}", &reason[..at + 2], json::to_string(&masked));
         }
     }

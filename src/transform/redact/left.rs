@@ -6,7 +6,7 @@ use bumpalo::collections::Vec as ArenaVec;
 use super::Tally;
 use super::copies::Hidden;
 use super::fields::{FieldTreatment, Here, Tree};
-use super::step::{Outcome, Walk};
+use super::walk::{Outcome, Walk};
 use crate::event::{Member, Value};
 use crate::transform::Left;
 use crate::transform::ocsf::ANY;
@@ -55,7 +55,7 @@ impl<'a, T: Tally> Walk<'_, 'a, T> {
         }
         match value {
             Value::Array(items) => {
-                let mut all = ArenaVec::with_capacity_in(items.len(), self.arena());
+                let mut all = ArenaVec::with_capacity_in(items.len(), self.arena);
                 let mut is_changed = false;
                 for (index, item) in items.iter().enumerate() {
                     let mut digits = itoa::Buffer::new();
@@ -69,7 +69,7 @@ impl<'a, T: Tally> Walk<'_, 'a, T> {
                 if is_changed { Outcome::Changed(Value::Array(all.into_bump_slice())) } else { Outcome::Same }
             }
             Value::Object(members) => {
-                let mut all = ArenaVec::with_capacity_in(members.len(), self.arena());
+                let mut all = ArenaVec::with_capacity_in(members.len(), self.arena);
                 let mut is_changed = false;
                 for member in members {
                     let outcome = self.left(member.value, &own.below(member.key), &at.below(member.key), hidden);

@@ -47,6 +47,7 @@ mod copies;
 mod email;
 mod encoded;
 mod fields;
+mod id;
 mod ip;
 mod jwt;
 mod key;
@@ -66,6 +67,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod walk;
 
 use std::net::IpAddr;
 
@@ -75,8 +77,9 @@ pub use pattern::{Pattern, PatternError};
 pub use policy::{Detector, EmailAction, FieldAction, IpAction, Policy, PolicyError, TextAction};
 pub use redactor::Redactor;
 pub use reveal::{Revealed, Revealer};
-pub use step::{Redact, masked};
+pub use step::Redact;
 pub use tally::{Hits, Tally};
+pub use walk::masked;
 
 /// Something that is to be replaced, in the decoded text.
 #[derive(Debug)]
