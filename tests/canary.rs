@@ -86,11 +86,10 @@ fn planted(value: &Json, marks: &mut Marks, spares: &dyn Fn(&str) -> bool) -> Js
     }
 }
 
-/// The example records of a vendor, as lines of a file: planted in so that they can be read, planted in wholly, and with
-/// what is no record at all.
-fn archive(vendor: &str, marks: &mut Marks) -> String {
+/// The records in a vendor's examples, of those that are a page.
+fn example_records(vendor: &str) -> Vec<Json> {
     let connector = Connector::embedded(vendor).expect("an embedded connector");
-    let mut lines = Vec::new();
+    let mut all = Vec::new();
     for example in &connector.definition.example {
         let arena = Arena::new();
         let Ok(answer) = json::decode(example.answer.as_bytes(), &arena) else { continue };
@@ -99,15 +98,24 @@ fn archive(vendor: &str, marks: &mut Marks) -> String {
             None => Some(answer),
         };
         for record in records.and_then(|records| records.as_array()).unwrap_or_default() {
-            let record: Json = serde_json::from_str(&json::to_string(record)).expect("it was JSON");
-            let is_time = |key: &str| {
-                ["time", "created", "date", "published", "stamp", "_at", "when"].iter().any(|word| key.contains(word))
-            };
-            lines.push(planted(&record, marks, &is_time).to_string());
-            lines.push(planted(&record, marks, &|_| false).to_string());
+            all.push(serde_json::from_str(&json::to_string(record)).expect("it was JSON"));
         }
     }
-    assert!(!lines.is_empty(), "{vendor} has no example that is a page");
+    assert!(!all.is_empty(), "{vendor} has no example that is a page");
+    all
+}
+
+/// The example records of a vendor, as lines of a file: planted in so that they can be read, planted in wholly, and with
+/// what is no record at all.
+fn archive(vendor: &str, marks: &mut Marks) -> String {
+    let is_time = |key: &str| {
+        ["time", "created", "date", "published", "stamp", "_at", "when"].iter().any(|word| key.contains(word))
+    };
+    let mut lines = Vec::new();
+    for record in example_records(vendor) {
+        lines.push(planted(&record, marks, &is_time).to_string());
+        lines.push(planted(&record, marks, &|_| false).to_string());
+    }
     lines.push(format!("half a record by {}", marks.next()));
     lines.push(format!("{{\"a\":\"{EMAIL}-half@example.com\""));
     lines.push(format!("[\"{EMAIL}-list@example.com\"]"));
@@ -360,21 +368,7 @@ fn written_as(way: &str, value: &Json) -> String {
 
 /// The vendors' example records, marked.
 fn marked_records(vendor: &str, made: &mut usize) -> Vec<Json> {
-    let connector = Connector::embedded(vendor).expect("an embedded connector");
-    let mut all = Vec::new();
-    for example in &connector.definition.example {
-        let arena = Arena::new();
-        let Ok(answer) = json::decode(example.answer.as_bytes(), &arena) else { continue };
-        let records = match &connector.definition.decode.records {
-            Some(path) => path.find(answer),
-            None => Some(answer),
-        };
-        for record in records.and_then(|records| records.as_array()).unwrap_or_default() {
-            let record: Json = serde_json::from_str(&json::to_string(record)).expect("it was JSON");
-            all.push(marked(&record, "", made));
-        }
-    }
-    all
+    example_records(vendor).iter().map(|record| marked(record, "", made)).collect()
 }
 
 /// Reads marked records in these ways, enriched, and the fields hidden with that action; without one, nothing is hidden.

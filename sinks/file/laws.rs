@@ -62,7 +62,11 @@ struct Writers<'a> {
     begun: Cell<usize>,
 }
 
-impl Writers<'_> {
+impl<'a> Writers<'a> {
+    fn new(path: PathBuf, rotate: &'a Rotate, pipelines: usize, batches: &'a [usize]) -> Self {
+        Self { path, rotate, pipelines, batches, acknowledged: Cell::default(), begun: Cell::default() }
+    }
+
     fn pipeline(&self, batch: usize) -> usize {
         batch % self.pipelines
     }
@@ -173,14 +177,7 @@ fn dying_at_any_step_costs_and_repeats_nothing() {
         loop {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("audit.ndjson");
-            let writers = Writers {
-                path,
-                rotate: &rotate,
-                pipelines: 1,
-                batches: &batches,
-                acknowledged: Cell::default(),
-                begun: Cell::default(),
-            };
+            let writers = Writers::new(path, &rotate, 1, &batches);
             let survived = die_after(steps, || writers.run()).is_some();
             writers.run();
             writers.expect_once(size).unwrap_or_else(|error| panic!("{compression}, died at {steps}: {error}"));
@@ -201,14 +198,7 @@ fn as_many_files_are_kept_as_are_wanted() {
     loop {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.ndjson");
-        let writers = Writers {
-            path,
-            rotate: &rotate,
-            pipelines: 1,
-            batches: &batches,
-            acknowledged: Cell::default(),
-            begun: Cell::default(),
-        };
+        let writers = Writers::new(path, &rotate, 1, &batches);
         let survived = die_after(steps, || writers.run()).is_some();
         writers.run();
         let text = texts(&writers.path).concat();
@@ -229,14 +219,7 @@ fn a_batch_of_more_files_than_are_kept_is_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.ndjson");
     let rotate = rotate(30, "none", Some(1));
-    let writers = Writers {
-        path,
-        rotate: &rotate,
-        pipelines: 1,
-        batches: &[6, 1, 1],
-        acknowledged: Cell::default(),
-        begun: Cell::default(),
-    };
+    let writers = Writers::new(path, &rotate, 1, &[6, 1, 1]);
     writers.deliver(&mut Tail::default(), 0);
     writers.deliver(&mut Tail::default(), 0);
     let lines = texts(&writers.path).concat();
@@ -255,9 +238,7 @@ fn unwritten_pages_do_not_hide_how_a_batch_began() {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("audit.ndjson");
             let rotate = rotate(size, "gzip", None);
-            let acknowledged = Cell::default();
-            let writers =
-                Writers { path, rotate: &rotate, pipelines: 1, batches: &[3, 1], acknowledged, begun: Cell::default() };
+            let writers = Writers::new(path, &rotate, 1, &[3, 1]);
             writers.deliver(&mut Tail::default(), 0);
             writers.cut_power(0, padding);
             writers.run();
@@ -280,7 +261,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.ndjson");
         let rotate = rotate(size, compression, None);
-        let writers = Writers { path, rotate: &rotate, pipelines, batches: &batches, acknowledged: Cell::default(), begun: Cell::default() };
+        let writers = Writers::new(path, &rotate, pipelines, &batches);
         for (steps, lost, padding) in deaths {
             if die_after(steps, || writers.run()).is_none() {
                 writers.cut_power(lost, padding);
