@@ -8,7 +8,7 @@ use clap::Args;
 use super::asked;
 use super::input::Input;
 use super::moment::{Moment, shown};
-use super::table::{by_reason, thousands};
+use super::table::{by_reason, dead, thousands};
 use super::{DONE, FAILED, WRONG};
 use crate::journal::Walk;
 use crate::server::{LaneStatus, PipelineStatus, in_words};
@@ -63,11 +63,7 @@ fn verdict(complete: bool, dead_letters: u64) -> String {
     if !complete {
         return "no: not everything is there that happened".to_owned();
     }
-    let but = match dead_letters {
-        0 => String::new(),
-        1 => ", but for 1 dead letter".to_owned(),
-        total => format!(", but for {} dead letters", thousands(total)),
-    };
+    let but = if dead_letters > 0 { format!(", but for {}", dead(dead_letters)) } else { String::new() };
     format!("yes{but}: everything is there that the vendors had published of the time")
 }
 
@@ -90,8 +86,8 @@ fn answer(status: &PipelineStatus, up_to: DateTime<Utc>) -> (bool, String) {
         let _ = write!(text, "; begun at {}", shown(begin));
     }
     if status.dead_letters > 0 {
-        let (count, are) = (thousands(status.dead_letters), if status.dead_letters == 1 { " is" } else { "s are" });
-        let _ = write!(text, "; {count} dead letter{are} not among it");
+        let are = if status.dead_letters == 1 { "is" } else { "are" };
+        let _ = write!(text, "; {} {are} not among it", dead(status.dead_letters));
     }
     if let Some(trouble) = &status.trouble {
         let _ = write!(text, "; {trouble}");

@@ -6,7 +6,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::input::Input;
-use super::table::{by_reason, thousands};
+use super::table::{by_reason, dead, thousands};
 use super::{DONE, FAILED, WRONG, progress, stop};
 use crate::config::Plan;
 use crate::engine::{self, Failure, Handle, Outcome, RunOptions};
@@ -115,8 +115,7 @@ fn summarize(handles: &[Handle]) {
         let rejected: u64 = counters.lanes.iter().map(|lane| lane.rejected.get()).sum();
         let dead = match counters.dead_letters.get() + rejected {
             0 => String::new(),
-            1 => ", 1 dead letter".to_owned(),
-            total => format!(", {} dead letters", thousands(total)),
+            total => format!(", {}", dead(total)),
         };
         let (read, delivered) = (thousands(counters.read.get()), delivered.join(", "));
         eprintln!("{name}: read {read}, delivered {delivered}{dropped}{dead}, {reached}");

@@ -68,6 +68,12 @@ pub fn by_reason(counts: &BTreeMap<impl fmt::Display, u64>) -> String {
     parts.join(", ")
 }
 
+/// So many dead letters, in words.
+pub fn dead(letters: u64) -> String {
+    let s = if letters == 1 { "" } else { "s" };
+    format!("{} dead letter{s}", thousands(letters))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
